@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Puts LibTorch 2.9.0 at .libtorch/libtorch, once, from the first of:
+#   1. $LIBTORCH, where it is set: nothing to do, the build uses it as it is
+#   2. a Python whose torch is 2.9 (`python3 -c 'import torch'`): a link to it; on GPU servers this brings CUDA.
+#      LIBTORCH_USE_PYTORCH=1 insists on this one, LIBTORCH_USE_PYTORCH=0 skips it
+#   3. the Python package registry, by pip: the CPU part of the wheel (490 MB), or, where an NVIDIA driver is
+#      present, all of it in a virtual environment under .libtorch/ (about 6 GB unpacked).
+#      EARLYBIRD_LIBTORCH=cpu|cuda chooses by hand
+#
+# Safe to run twice (the second time it does nothing) and to interrupt: everything is made under
+# .libtorch/tmp.* and takes its final name in one rename, as the last step.
+set -euo pipefail
+
+readonly VERSION=2.9.0
+readonly CUDA_RUNTIME=12.8.90
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+home=$root/.libtorch
+goal=$home/libtorch
+
+say() { printf 'libtorch: %s\n' "$*" >&2; }
+fail() {
+  printf '\nlibtorch: %s\n' "$1" >&2
+  shift
+  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+other_ways() {
+  printf '%s\n' \
+    "Other ways: set LIBTORCH to an unpacked LibTorch $VERSION (the folder with include/ and lib/)," \
+    "or install torch==$VERSION into the python3 on your PATH; then call make again."
+}
+
+# The folder is whole when it has headers, the core library and a version that fits.
+is_whole() { [ -f "$1/include/ATen/ATen.h" ] && { [ -e "$1/lib/libtorch_cpu.so" ] || [ -e "$1/lib/libtorch_cpu.dylib" ]; }; }
+
+if [ -n "${LIBTORCH:-}" ] && [ "$LIBTORCH" != "$goal" ]; then
+  is_whole "$LIBTORCH" || fail "LIBTORCH=$LIBTORCH holds no LibTorch (include/ATen/ATen.h and lib/libtorch_cpu.so are looked for)" \
+    "Point it at an unpacked LibTorch $VERSION, or unset it and let this script provide one."
+  exit 0
+fi
+is_whole "$goal" && exit 0
+
+mkdir -p "$home"
+# One at a time: the lock goes with the process, whatever ends it.
+if command -v flock >/dev/null 2>&1; then
+  exec 9>"$home/lock"
+  flock -n 9 || { say "another call is at work in .libtorch/, waiting for it"; flock 9; }
+  is_whole "$goal" && exit 0
+fi
+rm -rf "$home"/tmp.* "$goal"
+tmp=$(mktemp -d "$home/tmp.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+trap 'say "interrupted; nothing half-done is kept, call make again"; exit 130' INT TERM HUP
+
+python=$(command -v python3 || command -v python || true)
+[ -n "$python" ] || fail "no python3 found: it is needed to fetch LibTorch" "Install it (Debian: apt-get install python3 python3-pip)." "$(other_ways)"
+
+# 2. A Python that has torch already
+if [ "${LIBTORCH_USE_PYTORCH:-}" != 0 ]; then
+  found=$("$python" - <<'PY' 2>/dev/null || true
+import torch
+print(torch.__version__.split('+')[0], torch.__path__[0])
+PY
+)
+  if [ "${found%%.[0-9]* *}" = 2.9 ] || [[ "$found" == 2.9.* ]] || { [ -n "$found" ] && [ -n "${LIBTORCH_BYPASS_VERSION_CHECK:-}" ]; }; then
+    folder=${found#* }
+    is_whole "$folder" || fail "torch ${found%% *} in $folder has no headers or libraries to build against" "Set LIBTORCH_USE_PYTORCH=0 to have them fetched instead."
+    say "using torch ${found%% *} of $python ($folder)"
+    ln -s "$folder" "$tmp/link"
+    mv -T "$tmp/link" "$goal" 2>/dev/null || mv "$tmp/link" "$goal"
+    exit 0
+  fi
+  if [ "${LIBTORCH_USE_PYTORCH:-}" = 1 ]; then
+    fail "LIBTORCH_USE_PYTORCH=1, but $python has ${found:+torch ${found%% *}}${found:-no torch}; $VERSION is needed" \
+      "Activate the environment with torch $VERSION, or unset LIBTORCH_USE_PYTORCH to have LibTorch fetched."
+  fi
+fi
+
+# 3. The package registry
+"$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip: it is needed to fetch LibTorch" \
+  "Install it (Debian: apt-get install python3-pip python3-venv; others: $python -m ensurepip)." "$(other_ways)"
+
+flavour=${EARLYBIRD_LIBTORCH:-}
+if [ -z "$flavour" ]; then
+  if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then flavour=cuda; else flavour=cpu; fi
+fi
+case "$(uname -s)-$(uname -m)" in
+  Linux-x86_64) ;;
+  *) [ "$flavour" = cpu ] && flavour=whole ;; # other wheels carry no CUDA: taken whole
+esac
+
+need_space() { # GB
+  local free
+  free=$("$python" -c 'import shutil,sys; print(shutil.disk_usage(sys.argv[1]).free // 10**9)' "$home")
+  [ "$free" -ge "$1" ] || fail "$1 GB of free space are needed under $home, there are $free GB" \
+    "Free some, or put .libtorch elsewhere: mkdir /big/libtorch && ln -s /big/libtorch $home"
+}
+pip_failed() {
+  fail "pip could not get $1 (its message is above)" \
+    "No network? A proxy or a mirror is given to pip by PIP_PROXY or PIP_INDEX_URL." "No space? $(df -h "$home" | awk 'NR==2{print $4}') are free here." "$(other_ways)"
+}
+
+case $flavour in
+cpu)
+  need_space 2
+  say "fetching torch $VERSION from the Python package registry (900 MB; its CPU part is kept, 490 MB)"
+  "$python" -m pip download --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
+    --no-cache-dir --dest "$tmp/wheels" "torch==$VERSION" >&2 || pip_failed "torch $VERSION"
+  "$python" -m pip download --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --no-cache-dir --dest "$tmp/wheels" \
+    "nvidia-cuda-runtime-cu12==$CUDA_RUNTIME" "nvidia-cuda-cupti-cu12==$CUDA_RUNTIME" >&2 || pip_failed "the CUDA runtime stubs"
+  say "unpacking"
+  "$python" - "$tmp/wheels" "$tmp/new" <<'PY' || fail "unpacking failed (its message is above)" "No space? See df -h $home; then call make again."
+import glob, os, shutil, sys, zipfile
+wheels, goal = sys.argv[1:]
+KEEP = {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libtorch_global_deps.so", "libcudart.so.12", "libcupti.so.12"}
+for wheel in glob.glob(os.path.join(wheels, "*.whl")):
+    with zipfile.ZipFile(wheel) as z:
+        for name in z.namelist():
+            base = os.path.basename(name)
+            if name.startswith("torch/include/") and base:
+                to = os.path.join(goal, os.path.relpath(name, "torch"))
+            elif base in KEEP and (name.startswith("torch/lib/") or name.startswith("nvidia/")):
+                to = os.path.join(goal, "lib", base)
+            else:
+                continue
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            with z.open(name) as a, open(to, "wb") as b:
+                shutil.copyfileobj(a, b, 1 << 20)
+missing = KEEP - set(os.listdir(os.path.join(goal, "lib")))
+if missing:
+    sys.exit(f"the wheels lack {sorted(missing)}")
+PY
+  # The wheel's own libtorch.so wants libtorch_cuda.so; an empty one linked to the CPU library takes its place.
+  "${CC:-cc}" -shared -o "$tmp/new/lib/libtorch.so" -Wl,--no-as-needed -L"$tmp/new/lib" -ltorch_cpu -lc10 \
+    || fail "the C compiler (${CC:-cc}) could not link libtorch.so" "A C and C++ compiler is needed (Debian: apt-get install g++)."
+  echo "$VERSION+cpu" >"$tmp/new/build-version"
+  mv "$tmp/new" "$goal"
+  ;;
+cuda | whole)
+  [ "$flavour" = cuda ] && { need_space 12; say "an NVIDIA driver is present: fetching torch $VERSION with CUDA (about 3 GB)"; }
+  [ "$flavour" = whole ] && { need_space 2; say "fetching torch $VERSION for $(uname -sm)"; }
+  "$python" -m venv "$tmp/venv" || fail "$python cannot make a virtual environment" "Debian: apt-get install python3-venv" "$(other_ways)"
+  "$tmp/venv/bin/python" -m pip install "torch==$VERSION" >&2 || pip_failed "torch $VERSION"
+  folder=$("$tmp/venv/bin/python" -c 'import torch; print(torch.__path__[0])')
+  rm -rf "$home/venv"
+  mv "$tmp/venv" "$home/venv"
+  ln -s "$home/venv${folder#"$tmp/venv"}" "$tmp/link"
+  mv -T "$tmp/link" "$goal" 2>/dev/null || mv "$tmp/link" "$goal"
+  ;;
+*) fail "EARLYBIRD_LIBTORCH=$flavour: cpu or cuda is expected" ;;
+esac
+is_whole "$goal" || fail "what was fetched is not whole: $goal" "Remove .libtorch/ and call make again."
+say "ready: $goal"

@@ -1,0 +1,209 @@
+//! The one table of config keys: type, range, meaning, and whether a running session takes a change.
+//! Reading files, `--set`, live commands, error messages and help all go by it.
+
+use toml::Value;
+
+/// One key of the config.
+#[derive(Debug)]
+pub struct Key {
+    /// Dotted path, as `train.lr`.
+    pub path: &'static str,
+    /// What values are allowed.
+    pub rule: Rule,
+    /// Whether and when a live change takes effect.
+    pub live: Live,
+    /// What it means, one line.
+    pub about: &'static str,
+}
+
+/// Allowed values. Numbers are closed ranges.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
+    /// Any text.
+    Text,
+    /// A name fit for a directory: letters, digits, `-`, `_` and `.`, 1 to 64 of them.
+    Name,
+    /// A whole number.
+    Integer(i64, i64),
+    /// A number.
+    Number(f64, f64),
+    /// true or false.
+    Flag,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A list of whole numbers, each in the range.
+    Integers(i64, i64),
+}
+
+/// When a change of a running session takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// Fixed for the run.
+    No,
+    /// With the next step.
+    NextStep,
+    /// With the next epoch.
+    NextEpoch,
+    /// When the weights are computed: at E, or with the next re-scoring.
+    AtScoring,
+}
+
+use Live::{AtScoring, NextEpoch, NextStep, No};
+use Rule::{Flag, Integer, Integers, Name, Number, OneOf, Text};
+
+const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) -> Key {
+    Key { path, rule, live, about }
+}
+
+/// Every key there is, in the order of the config.
+pub const KEYS: &[Key] = &[
+    key("name", Name, No, "name of the run; its directory begins with it"),
+    key("seed", Integer(0, i64::MAX), No, "seed of every random stream"),
+    key("data.source", OneOf(&["embedded", "fashion-mnist", "cifar10", "cifar100", "folder"]), No, "where the images come from"),
+    key("data.path", Text, No, "directory or archive; empty = where the source usually is"),
+    key("data.train_limit", Integer(0, 1 << 31), No, "keep at most so many training samples; 0 = all"),
+    key("data.test_limit", Integer(0, 1 << 31), No, "keep at most so many test samples; 0 = all"),
+    key("data.imbalance", Number(1.0, 1e6), No, "long tail: largest over smallest class; 1 = as it is"),
+    key("data.class_counts", Integers(0, 1 << 31), No, "training samples per class; [] = as it is"),
+    key("data.image_size", Integer(8, 1024), No, "side in pixels to which an image folder is scaled"),
+    key("data.crop_padding", Integer(0, 64), No, "random crop after padding by so many pixels; 0 = off"),
+    key("data.flip", Flag, No, "random horizontal flip"),
+    key("model.name", OneOf(&["convnet", "resnet18"]), No, "architecture"),
+    key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
+    key("train.batch_size", Integer(2, 65_536), No, "images per step"),
+    key("train.eval_batch_size", Integer(1, 65_536), No, "images per forward pass of an evaluation"),
+    key("train.lr", Number(1e-8, 100.0), NextStep, "peak learning rate"),
+    key("train.lr_scale", Number(1e-6, 1e3), NextStep, "factor on the scheduled learning rate"),
+    key("train.schedule", OneOf(&["constant", "step", "cosine", "one-cycle"]), No, "course of the learning rate, by step"),
+    key("train.warmup", Number(0.0, 0.9), No, "share of all steps in which the rate climbs to its peak"),
+    key("train.final_lr", Number(0.0, 1.0), No, "learning rate at the end, as a share of the peak"),
+    key("train.step_epochs", Integer(1, 100_000), No, "epochs between two drops of the step schedule"),
+    key("train.step_factor", Number(1e-6, 1.0), No, "factor of each drop of the step schedule"),
+    key("train.momentum", Number(0.0, 0.9999), No, "momentum"),
+    key("train.nesterov", Flag, No, "Nesterov's form of momentum"),
+    key("train.weight_decay", Number(0.0, 1.0), No, "weight decay (L2)"),
+    key("train.label_smoothing", Number(0.0, 0.9), No, "share of the target spread over all classes"),
+    key("importance.pretrain_epochs", Integer(0, 100_000), NextEpoch, "pretraining epochs E, at most N"),
+    key(
+        "importance.sampler",
+        OneOf(&["biased", "uniform", "uniform-replacement", "class-balanced"]),
+        NextEpoch,
+        "what the epochs after E draw from",
+    ),
+    key(
+        "importance.metric",
+        OneOf(&["p-correct", "el2n", "loss", "margin", "entropy"]),
+        AtScoring,
+        "what makes a sample important",
+    ),
+    key("importance.window", OneOf(&["mean", "last", "fresh"]), AtScoring, "which recorded epochs count"),
+    key("importance.exponent", Number(0.01, 20.0), NextEpoch, "exponent a on the weights"),
+    key("importance.uniform_mix", Number(0.0, 1.0), NextEpoch, "share u of uniform draws"),
+    key("importance.drop_hardest", Number(0.0, 0.95), NextEpoch, "share of the hardest samples that is never drawn"),
+    key("importance.level", OneOf(&["sample", "class"]), NextEpoch, "bias towards samples or towards classes"),
+    key("importance.reweight", Number(0.0, 1.0), NextEpoch, "k: losses are multiplied by (1/(n q))^k"),
+    key("importance.uniform_tail", Number(0.0, 1.0), NextEpoch, "last share of the biased epochs drawn uniformly again"),
+    key("importance.draw", OneOf(&["multinomial", "systematic"]), NextEpoch, "independent draws or systematic ones"),
+    key("importance.rescore_every", Integer(0, 100_000), NextEpoch, "weights anew every so many biased epochs; 0 = never"),
+];
+
+/// The key with this path.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.path == path)
+}
+
+/// The known key closest to an unknown one, by whole path or by last part; `None` when nothing is near.
+pub fn nearest(path: &str) -> Option<&'static Key> {
+    let last = |p: &str| p.rsplit('.').next().unwrap_or(p).to_owned();
+    let similarity = |k: &&Key| {
+        let whole = strsim::normalized_damerau_levenshtein(k.path, path);
+        let part = strsim::normalized_damerau_levenshtein(&last(k.path), &last(path));
+        whole.max(part * 0.98) // of two equally close ones, the one in the same table
+    };
+    let best = KEYS.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
+    (similarity(&best) >= 0.5).then_some(best)
+}
+
+impl Rule {
+    /// Why `value` is not allowed, or `None`.
+    pub fn objection(&self, value: &Value) -> Option<String> {
+        let in_range = |low: i64, high: i64, v: i64| (low..=high).contains(&v);
+        let ok = match (self, value) {
+            (Text, Value::String(_)) | (Flag, Value::Boolean(_)) => true,
+            (Name, Value::String(s)) => {
+                (1..=64).contains(&s.len())
+                    && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                    && !s.starts_with('.')
+            }
+            (Integer(low, high), Value::Integer(v)) => in_range(*low, *high, *v),
+            (Number(low, high), Value::Float(v)) => v.is_finite() && *low <= *v && *v <= *high,
+            (Number(low, high), Value::Integer(v)) => *low <= *v as f64 && *v as f64 <= *high,
+            (OneOf(words), Value::String(s)) => words.contains(&s.as_str()),
+            (Integers(low, high), Value::Array(a)) => {
+                a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v)))
+            }
+            _ => false,
+        };
+        (!ok).then(|| format!("expected {}", self.describe()))
+    }
+
+    /// The allowed values in words.
+    pub fn describe(&self) -> String {
+        let top = |high: i64| if high == i64::MAX { "2^63 - 1".to_owned() } else { high.to_string() };
+        match self {
+            Text => "text in quotes".into(),
+            Name => "a name of 1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'".into(),
+            Integer(low, high) => format!("a whole number in {low}..={}", top(*high)),
+            Number(low, high) => format!("a number in {low}..={high}"),
+            Flag => "true or false".into(),
+            OneOf(words) => format!("one of {}", words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ")),
+            Integers(low, high) => format!("a list of whole numbers in {low}..={}", top(*high)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+
+    fn leaves(value: &Value, path: &str, out: &mut Vec<String>) {
+        match value {
+            Value::Table(t) => {
+                for (k, v) in t {
+                    leaves(v, &if path.is_empty() { k.clone() } else { format!("{path}.{k}") }, out);
+                }
+            }
+            _ => out.push(path.to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_table_and_the_struct_have_the_same_keys_in_the_same_order() {
+        let config = Value::try_from(RunConfig::default()).expect("defaults serialize");
+        let mut paths = Vec::new();
+        leaves(&config, "", &mut paths);
+        assert_eq!(paths, KEYS.iter().map(|k| k.path).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_default_is_in_its_range() {
+        let config = Value::try_from(RunConfig::default()).expect("defaults serialize");
+        for key in KEYS {
+            let value = key.path.split('.').try_fold(&config, |v, part| v.get(part)).expect("same keys");
+            assert_eq!(key.rule.objection(value), None, "{} = {value}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_rule_is_known_to_the_struct() {
+        for key in KEYS {
+            if let Rule::OneOf(words) = key.rule {
+                for word in words {
+                    let set = vec![format!("{}={word}", key.path), "data.path=somewhere".to_owned()];
+                    crate::config::from_str("", "test.toml", &set).unwrap_or_else(|e| panic!("{} = {word}: {e}", key.path));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! From TOML text and `--set key=value` to a checked [`RunConfig`], or to errors that say file, line, key, value and range.
+//! Live changes go the same way. Knows nothing of what the values do.
+
+use super::keys::{self, Key};
+use super::{RunConfig, Source};
+use std::fmt;
+use std::path::Path;
+use toml::Value;
+use toml::de::{DeTable, DeValue};
+
+/// The demo on the embedded data: what runs when no config is named.
+const DEMO: &str = include_str!("../../configs/demo.toml");
+
+/// Where a value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file, with the line (from 1).
+    File(String, usize),
+    /// `--set` on the command line.
+    Set,
+    /// A command to a running session.
+    Live,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file, line) => write!(f, "{file}:{line}: "),
+            Self::Set => write!(f, "--set "),
+            Self::Live => Ok(()),
+        }
+    }
+}
+
+/// One thing wrong with a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong, with key and value.
+    pub what: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin, self.what)?;
+        if !self.help.is_empty() {
+            write!(f, "\n  {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: {source}\n  Give the path of a config file (the shipped ones are in configs/), or none for the demo.")]
+    Unreadable {
+        /// Its path.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML.
+    #[error("{0}")]
+    Syntax(Problem),
+    /// It is TOML, but some of it is not allowed: all such places at once.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Problem>),
+}
+
+/// The demo with `--set` values on top.
+///
+/// # Errors
+/// [`ConfigError`] for a bad `set`.
+pub fn demo(set: &[String]) -> Result<RunConfig, ConfigError> {
+    from_str(DEMO, "the built-in demo", set)
+}
+
+/// Reads a config file with `--set` values on top.
+///
+/// # Errors
+/// [`ConfigError`], with every problem at once.
+pub fn load(file: &Path, set: &[String]) -> Result<RunConfig, ConfigError> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+    from_str(&text, &name, set)
+}
+
+/// Reads config text; `file` is what errors call it.
+///
+/// # Errors
+/// [`ConfigError`], with every problem at once.
+pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, ConfigError> {
+    let line_of = |offset: usize| text[..offset.min(text.len())].bytes().filter(|b| *b == b'\n').count() + 1;
+    let syntax = |e: &toml::de::Error| {
+        let line = e.span().map_or(1, |s| line_of(s.start));
+        ConfigError::Syntax(Problem {
+            origin: Origin::File(file.to_owned(), line),
+            what: format!("not valid TOML: {}", e.message().trim()),
+            help: "A config is lines of key = value under [table] headings; `earlybird train --print-config` shows a whole one.".into(),
+        })
+    };
+    let spans = DeTable::parse(text).map_err(|e| syntax(&e))?;
+    let mut values: Value = toml::from_str(text).map(Value::Table).map_err(|e| syntax(&e))?;
+
+    let mut origins: Vec<(String, Origin)> = Vec::new();
+    collect(spans.get_ref(), "", &mut |path, offset| origins.push((path, Origin::File(file.to_owned(), line_of(offset)))));
+    let mut problems: Vec<Problem> = Vec::new();
+    for (path, origin) in &origins {
+        let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
+        if let Err(p) = check(path, &value, origin) {
+            problems.push(p);
+        }
+    }
+    for item in set {
+        match parse_set(item) {
+            Ok((key, value)) => {
+                path_set(&mut values, key.path, value);
+                origins.retain(|(p, _)| p != key.path);
+                origins.push((key.path.to_owned(), Origin::Set));
+            }
+            Err(p) => problems.push(p),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid(problems));
+    }
+    let origin_of = |path: &str| {
+        let found = origins.iter().rev().find(|(p, _)| p == path).map(|(_, o)| o.clone());
+        found.unwrap_or_else(|| Origin::File(file.to_owned(), 1))
+    };
+    let config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
+    let problems = contradictions(&config, origin_of);
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// The same config with one value changed while the run goes on. The key must be known; whether it may change live is
+/// the session's to say.
+///
+/// # Errors
+/// The problem, without a place.
+pub fn from_value(config: &RunConfig, path: &str, value: &Value) -> Result<RunConfig, Problem> {
+    check(path, value, &Origin::Live)?;
+    let internal = |e: &dyn fmt::Display| Problem { origin: Origin::Live, what: format!("{path}: {e}"), help: String::new() };
+    let mut values = Value::try_from(config).map_err(|e| internal(&e))?;
+    path_set(&mut values, path, value.clone());
+    let changed: RunConfig = values.try_into().map_err(|e: toml::de::Error| internal(&e.message()))?;
+    match contradictions(&changed, |_| Origin::Live).into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(changed),
+    }
+}
+
+/// `key=value`, the value as TOML or as a bare word.
+fn parse_set(item: &str) -> Result<(&'static Key, Value), Problem> {
+    let problem = |what: String, help: &str| Problem { origin: Origin::Set, what, help: help.into() };
+    let Some((path, text)) = item.split_once('=') else {
+        return Err(problem(item.to_owned(), "Expected key=value, as in --set train.epochs=10."));
+    };
+    let (path, text) = (path.trim(), text.trim());
+    let value = match toml::from_str::<toml::Table>(&format!("v = {text}")) {
+        Ok(mut t) if t.len() == 1 => t.remove("v").unwrap_or_else(|| Value::String(text.into())),
+        _ => Value::String(text.into()),
+    };
+    check(path, &value, &Origin::Set)?;
+    let key = keys::find(path).ok_or_else(|| unknown(path, &Origin::Set))?;
+    Ok((key, value))
+}
+
+fn check(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> {
+    let key = keys::find(path).ok_or_else(|| unknown(path, origin))?;
+    match key.rule.objection(value) {
+        None => Ok(()),
+        Some(objection) => Err(Problem {
+            origin: origin.clone(),
+            what: format!("{path} = {value} is not allowed: {objection}"),
+            help: format!("{path}: {}.", key.about),
+        }),
+    }
+}
+
+fn unknown(path: &str, origin: &Origin) -> Problem {
+    let help = match keys::nearest(path) {
+        Some(near) => format!("Did you mean {}? ({})", near.path, near.about),
+        None => "`earlybird train --print-config` shows all keys.".into(),
+    };
+    Problem { origin: origin.clone(), what: format!("unknown key {path}"), help }
+}
+
+/// What is allowed value by value, but not together.
+fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut problem = |path: &str, what: String, help: String| found.push(Problem { origin: origin_of(path), what, help });
+    let (e, n) = (c.importance.pretrain_epochs, c.train.epochs);
+    if e > n {
+        problem(
+            "importance.pretrain_epochs",
+            format!("importance.pretrain_epochs = {e} is beyond train.epochs = {n}"),
+            format!("E must lie in 0..={n}; E = {n} trains the uniform baseline throughout."),
+        );
+    }
+    if c.data.imbalance > 1.0 && !c.data.class_counts.is_empty() {
+        problem(
+            "data.class_counts",
+            format!("data.class_counts and data.imbalance = {} both set the class sizes", c.data.imbalance),
+            "Keep one of them: imbalance = 1.0, or class_counts = [].".into(),
+        );
+    }
+    if c.train.nesterov && c.train.momentum == 0.0 {
+        problem(
+            "train.nesterov",
+            "train.nesterov = true needs a momentum, and train.momentum = 0".into(),
+            "Set train.momentum (0.9 is usual) or train.nesterov = false.".into(),
+        );
+    }
+    if c.data.source == Source::Folder && c.data.path.is_empty() {
+        problem(
+            "data.source",
+            "data.source = \"folder\" needs data.path".into(),
+            "Set data.path to the directory that holds train/<class>/*.png and test/<class>/*.png.".into(),
+        );
+    }
+    found
+}
+
+/// Calls `leaf` with the dotted path and the byte offset of every value that is no table.
+fn collect(table: &DeTable<'_>, prefix: &str, leaf: &mut impl FnMut(String, usize)) {
+    for (key, value) in table {
+        let name = key.get_ref();
+        let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
+        match value.get_ref() {
+            // An unknown empty table is reported like a key, not overlooked.
+            DeValue::Table(t) if !t.is_empty() || keys::KEYS.iter().any(|k| k.path.starts_with(&format!("{path}."))) => {
+                collect(t, &path, leaf);
+            }
+            _ => leaf(path, key.span().start),
+        }
+    }
+}
+
+fn path_get<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |v, part| v.get(part))
+}
+
+fn path_set(root: &mut Value, path: &str, value: Value) {
+    let (tables, last) = path.rsplit_once('.').map_or((None, path), |(t, l)| (Some(t), l));
+    let mut at = root;
+    for part in tables.into_iter().flat_map(|t| t.split('.')) {
+        let Value::Table(t) = at else { return };
+        at = t.entry(part).or_insert_with(|| Value::Table(toml::Table::new()));
+    }
+    if let Value::Table(t) = at {
+        t.insert(last.to_owned(), value);
+    }
+}

@@ -1,0 +1,247 @@
+//! What a run is made of: one struct per TOML table, all values with defaults.
+//! Knows nothing of files or command lines (`load`) nor of ranges (`keys`).
+
+mod keys;
+mod load;
+
+pub use keys::{KEYS, Key, Live, Rule, find, nearest};
+pub use load::{ConfigError, Origin, Problem, demo, from_str, from_value, load};
+
+use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
+use serde::{Deserialize, Serialize};
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Name of the run; its directory begins with it.
+    pub name: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Where the images come from.
+    pub data: DataConfig,
+    /// What is trained.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// The method.
+    pub importance: ImportanceConfig,
+}
+
+/// Table `data`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Kind of source.
+    pub source: Source,
+    /// Directory or archive; empty: where the source usually is (cache, system), downloaded if it is nowhere.
+    pub path: String,
+    /// Keep at most so many training samples, chosen by seed with the classes' shares kept; 0 = all.
+    pub train_limit: usize,
+    /// The same for test samples.
+    pub test_limit: usize,
+    /// Long tail: class c keeps `n_max * r^(-c/(C-1))` samples; 1 = as it is.
+    pub imbalance: f64,
+    /// Training samples per class, instead of `imbalance`; empty = as it is.
+    pub class_counts: Vec<usize>,
+    /// Side in pixels to which an image folder's images are scaled (short side, then centre crop).
+    pub image_size: usize,
+    /// Random crop after padding by so many pixels on each side; 0 = off.
+    pub crop_padding: usize,
+    /// Random horizontal flip with probability 1/2.
+    pub flip: bool,
+}
+
+/// Kinds of data source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// 10,000 + 5,000 images of Fashion-MNIST inside the binary.
+    Embedded,
+    /// Fashion-MNIST (or any data in its IDX files), 60,000 + 10,000 images.
+    FashionMnist,
+    /// CIFAR-10, binary version.
+    Cifar10,
+    /// CIFAR-100, binary version, fine labels.
+    Cifar100,
+    /// `train/<class>/*.png|jpg` and `test/<class>/...`.
+    Folder,
+}
+
+/// Table `model`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Architecture.
+    pub name: ModelName,
+}
+
+/// Architectures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelName {
+    /// Three 3x3 convolutions (32, 64, 128) with batch norm, two max pools, global average pool.
+    Convnet,
+    /// ResNet-18 in its CIFAR form.
+    Resnet18,
+}
+
+/// Table `train`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Total epochs, N.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Images per forward pass of an evaluation.
+    pub eval_batch_size: usize,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Factor on the scheduled learning rate.
+    pub lr_scale: f64,
+    /// Course of the learning rate over the run's steps.
+    pub schedule: ScheduleName,
+    /// Share of the run's steps in which the rate climbs to its peak.
+    pub warmup: f64,
+    /// Learning rate at the end, as a share of the peak (cosine, one-cycle).
+    pub final_lr: f64,
+    /// Epochs between two drops (step schedule).
+    pub step_epochs: usize,
+    /// Factor of each drop (step schedule).
+    pub step_factor: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Nesterov's form of momentum.
+    pub nesterov: bool,
+    /// Weight decay (L2, on all parameters, as PyTorch's SGD).
+    pub weight_decay: f64,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f64,
+}
+
+/// Learning-rate schedules, all by step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// The peak throughout.
+    Constant,
+    /// Dropped by `step_factor` every `step_epochs`.
+    Step,
+    /// Half a cosine from the peak to `final_lr`.
+    Cosine,
+    /// A cosine up from 1/25 of the peak during `warmup`, a cosine down to `final_lr` after (Smith 2018).
+    OneCycle,
+}
+
+/// Table `importance`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImportanceConfig {
+    /// Pretraining epochs, E: 0 = biased from the start with uniform weights, N = the vanilla baseline.
+    pub pretrain_epochs: usize,
+    /// What the epochs after E draw from.
+    pub sampler: Sampler,
+    /// What makes a sample important.
+    pub metric: Metric,
+    /// Which recorded epochs count.
+    pub window: Window,
+    /// Exponent a on the weights.
+    pub exponent: f64,
+    /// Share u of uniform draws.
+    pub uniform_mix: f64,
+    /// Share of the hardest samples that is never drawn.
+    pub drop_hardest: f64,
+    /// Bias towards samples or towards classes.
+    pub level: Level,
+    /// k: the loss of a drawn sample is multiplied by `(1/(n q))^k`.
+    pub reweight: f64,
+    /// Last share of the biased epochs that is drawn uniformly again.
+    pub uniform_tail: f64,
+    /// Independent draws or systematic ones.
+    pub draw: Draw,
+    /// Compute the weights anew every so many biased epochs; 0 = never.
+    pub rescore_every: usize,
+}
+
+impl ImportanceConfig {
+    /// How weights become probabilities under these options.
+    pub fn shaping(&self) -> Shaping {
+        Shaping { exponent: self.exponent, uniform_mix: self.uniform_mix, drop_hardest: self.drop_hardest, level: self.level }
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            name: "run".into(),
+            seed: 1,
+            data: DataConfig::default(),
+            model: ModelConfig::default(),
+            train: TrainConfig::default(),
+            importance: ImportanceConfig::default(),
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::Embedded,
+            path: String::new(),
+            train_limit: 0,
+            test_limit: 0,
+            imbalance: 1.0,
+            class_counts: Vec::new(),
+            image_size: 64,
+            crop_padding: 0,
+            flip: false,
+        }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { name: ModelName::Convnet }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 128,
+            eval_batch_size: 500,
+            lr: 0.1,
+            lr_scale: 1.0,
+            schedule: ScheduleName::OneCycle,
+            warmup: 0.2,
+            final_lr: 0.0,
+            step_epochs: 30,
+            step_factor: 0.1,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 5e-4,
+            label_smoothing: 0.0,
+        }
+    }
+}
+
+impl Default for ImportanceConfig {
+    fn default() -> Self {
+        Self {
+            pretrain_epochs: 3,
+            sampler: Sampler::Biased,
+            metric: Metric::PCorrect,
+            window: Window::Mean,
+            exponent: 1.0,
+            uniform_mix: 0.0,
+            drop_hardest: 0.0,
+            level: Level::Sample,
+            reweight: 0.0,
+            uniform_tail: 0.0,
+            draw: Draw::Multinomial,
+            rescore_every: 0,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The data set inside the binary: 10,000 + 5,000 class-balanced images of Fashion-MNIST
+//! (MIT, (c) 2017 Zalando SE, <https://github.com/zalandoresearch/fashion-mnist>).
+
+use super::read::DataError;
+use super::{Dataset, idx};
+use flate2::read::GzDecoder;
+
+const FILES: [&[u8]; 4] = [
+    include_bytes!("fashion-mnist-mini/train-images-idx3-ubyte.gz"),
+    include_bytes!("fashion-mnist-mini/train-labels-idx1-ubyte.gz"),
+    include_bytes!("fashion-mnist-mini/t10k-images-idx3-ubyte.gz"),
+    include_bytes!("fashion-mnist-mini/t10k-labels-idx1-ubyte.gz"),
+];
+
+/// Unpacks it.
+pub(super) fn load() -> Result<Dataset, DataError> {
+    let split = |images: usize, labels: usize| {
+        idx::read_split((GzDecoder::new(FILES[images]), "embedded images"), (GzDecoder::new(FILES[labels]), "embedded labels"))
+    };
+    idx::assemble("fashion-mnist-mini", split(0, 1)?, split(2, 3)?)
+}

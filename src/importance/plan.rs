@@ -1,0 +1,184 @@
+//! One epoch of draws: `n` sample indices in the order in which training takes them.
+//! A pure function of (seed, epoch, probabilities). Knows nothing of batches, models or phases.
+
+use super::{AliasTable, Probabilities};
+use crate::stream::{Purpose, stream};
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+/// What the epochs after E draw from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampler {
+    /// With replacement, by importance: the method.
+    Biased,
+    /// One shuffle without replacement: vanilla SGD, the baseline.
+    Uniform,
+    /// With replacement, uniformly: tells the bias from the replacement.
+    UniformReplacement,
+    /// With replacement: uniform over the classes, then within.
+    ClassBalanced,
+}
+
+/// How draws with replacement by importance are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Draw {
+    /// Independently (the paper).
+    Multinomial,
+    /// Low variance: sample `i` appears floor or ceil of `n q_i` times, in shuffled order.
+    Systematic,
+}
+
+/// The draws of one epoch, shape `[n]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochPlan {
+    draws: Vec<u32>,
+}
+
+impl EpochPlan {
+    /// Every one of `n` samples once, shuffled.
+    pub fn shuffle(n: usize, seed: u64, epoch: u64) -> Self {
+        let mut draws: Vec<u32> = (0..n as u32).collect();
+        draws.shuffle(&mut stream(seed, Purpose::Shuffle, epoch));
+        Self { draws }
+    }
+
+    /// `n` independent uniform draws from `n` samples.
+    pub fn uniform_with_replacement(n: usize, seed: u64, epoch: u64) -> Self {
+        let mut rng = stream(seed, Purpose::Draw, epoch);
+        Self { draws: (0..n).map(|_| rng.random_range(0..n as u32)).collect() }
+    }
+
+    /// As many independent draws from `table` as it has samples.
+    pub fn multinomial(table: &AliasTable, seed: u64, epoch: u64) -> Self {
+        let mut rng = stream(seed, Purpose::Draw, epoch);
+        Self { draws: (0..table.len()).map(|_| table.draw(&mut rng)).collect() }
+    }
+
+    /// As many draws as there are samples, sample `i` floor or ceil of `n q_i` times: the points `u, u+1, u+2, ...` for
+    /// one uniform `u` fall into the running sum of `n q` (systematic resampling), then the order is shuffled.
+    pub fn systematic(q: &Probabilities, seed: u64, epoch: u64) -> Self {
+        let mut rng = stream(seed, Purpose::Draw, epoch);
+        let q = q.values();
+        let n = q.len();
+        let offset = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        let mut draws = Vec::with_capacity(n);
+        let mut sum = 0.0;
+        for (i, q) in q.iter().enumerate() {
+            sum += q * n as f64;
+            while draws.len() < n && draws.len() as f64 + offset < sum {
+                draws.push(i as u32);
+            }
+        }
+        // The running sum ends at n up to rounding: a last point just beyond it belongs to the last sample that has a share.
+        let last = q.iter().rposition(|q| *q > 0.0).unwrap_or(0) as u32;
+        draws.resize(n, last);
+        draws.shuffle(&mut rng);
+        Self { draws }
+    }
+
+    /// As many draws as labels: a uniform draw among the classes that have samples, then uniform within it.
+    /// `labels` has shape `[n]`, values < `classes`.
+    pub fn class_balanced(labels: &[u32], classes: usize, seed: u64, epoch: u64) -> Self {
+        let mut members: Vec<Vec<u32>> = vec![Vec::new(); classes];
+        for (i, &c) in labels.iter().enumerate() {
+            members[c as usize].push(i as u32);
+        }
+        members.retain(|m| !m.is_empty());
+        let mut rng = stream(seed, Purpose::Draw, epoch);
+        let mut draw = || {
+            let class = &members[rng.random_range(0..members.len())];
+            class[rng.random_range(0..class.len())]
+        };
+        Self { draws: labels.iter().map(|_| draw()).collect() }
+    }
+
+    /// The indices in drawing order.
+    pub fn draws(&self) -> &[u32] {
+        &self.draws
+    }
+
+    /// Draws per class, shape `[C]`. `labels` has shape `[n]`, values < `classes`.
+    pub fn class_counts(&self, labels: &[u32], classes: usize) -> Vec<u64> {
+        let mut counts = vec![0; classes];
+        for &i in &self.draws {
+            counts[labels[i as usize] as usize] += 1;
+        }
+        counts
+    }
+
+    /// How often each sample is drawn, shape `[n]`.
+    pub fn multiplicities(&self) -> Vec<u32> {
+        let mut times = vec![0; self.draws.len()];
+        for &i in &self.draws {
+            times[i as usize] += 1;
+        }
+        times
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::importance::{Shaping, Weights};
+    use proptest::prelude::*;
+
+    fn probabilities(raw: &[f32]) -> Probabilities {
+        let weights = Weights::from_scores(&raw.iter().map(|v| Some(*v)).collect::<Vec<_>>()).expect("valid weights");
+        Probabilities::shape(&weights, &vec![0; raw.len()], 1, &Shaping::default())
+    }
+
+    #[test]
+    fn a_shuffle_has_every_sample_once_in_an_order_of_its_own() {
+        let a = EpochPlan::shuffle(1_000, 3, 1);
+        assert!(a.multiplicities().iter().all(|m| *m == 1));
+        assert_eq!(a, EpochPlan::shuffle(1_000, 3, 1));
+        assert_ne!(a, EpochPlan::shuffle(1_000, 3, 2));
+        assert_ne!(a, EpochPlan::shuffle(1_000, 4, 1));
+    }
+
+    #[test]
+    fn uniform_draws_with_replacement_cover_63_percent() {
+        let n = 50_000;
+        let distinct = EpochPlan::uniform_with_replacement(n, 1, 1).multiplicities().iter().filter(|m| **m > 0).count();
+        let share = distinct as f64 / n as f64;
+        assert!((share - 0.632).abs() < 0.01, "{share}"); // standard deviation 0.0014
+    }
+
+    #[test]
+    fn class_balanced_draws_are_balanced_and_skip_empty_classes() {
+        let labels: Vec<u32> = (0..10_000).map(|i| if i < 9_900 { 0 } else { 2 }).collect();
+        let counts = EpochPlan::class_balanced(&labels, 3, 1, 1).class_counts(&labels, 3);
+        assert_eq!(counts[1], 0);
+        assert!(counts[0].abs_diff(5_000) < 300, "{counts:?}"); // 6 standard deviations of 50
+    }
+
+    proptest! {
+        #[test]
+        fn systematic_draws_are_the_floor_or_the_ceiling_of_what_is_expected(
+            raw in proptest::collection::vec(0.0_f32..=1.0, 2..300), seed: u64,
+        ) {
+            let q = probabilities(&raw);
+            let plan = EpochPlan::systematic(&q, seed, 1);
+            prop_assert_eq!(plan.draws().len(), raw.len());
+            for (i, times) in plan.multiplicities().into_iter().enumerate() {
+                let expected = q.values()[i] * raw.len() as f64;
+                let (low, high) = ((expected - 1e-9).floor(), (expected + 1e-9).ceil());
+                prop_assert!((low..=high).contains(&f64::from(times)), "{i}: {times} times, expected {expected}");
+            }
+        }
+
+        #[test]
+        fn multinomial_draws_never_hit_a_sample_without_weight(raw in proptest::collection::vec(0.0_f32..=1.0, 2..100), seed: u64) {
+            let mut raw = raw;
+            raw[0] = 0.0;
+            raw[1] = 1.0;
+            let q = probabilities(&raw);
+            let table = AliasTable::new(q.values()).expect("valid probabilities");
+            let times = EpochPlan::multinomial(&table, seed, 1).multiplicities();
+            prop_assert!(times.iter().zip(q.values()).all(|(t, q)| *t == 0 || *q > 0.0));
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The vocabulary: everything a trainer says ([`Event`]) and everything a person can ask ([`Command`]).
+//! Channels, journals and replays carry these same types. Knows nothing of how either is carried out.
+
+use crate::importance::Quartiles;
+use serde::{Deserialize, Serialize};
+
+/// An [`Event`] with its place in the run. One line of a journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Sequence number, from 1.
+    pub seq: u64,
+    /// Seconds since the run began.
+    pub t: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// Reads one line of JSON; `None` for an event of a newer version or a torn line: readers skip those.
+    pub fn from_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
+    /// The line of JSON, without its newline.
+    pub fn to_line(&self) -> String {
+        // The types hold nothing that JSON cannot: string keys, finite or null numbers.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What an epoch is drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Vanilla SGD up to E, recording.
+    Pretrain,
+    /// Drawn by weight (importance or class).
+    Biased,
+    /// Drawn uniformly after E.
+    Uniform,
+}
+
+impl Phase {
+    /// As a word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::Biased => "biased",
+            Self::Uniform => "uniform",
+        }
+    }
+}
+
+/// The data of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// Name of the data set.
+    pub name: String,
+    /// Training samples, n.
+    pub train: usize,
+    /// Test samples.
+    pub test: usize,
+    /// Class names, shape `[C]`.
+    pub classes: Vec<String>,
+    /// Training samples per class, shape `[C]`.
+    pub counts: Vec<u64>,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+}
+
+/// The model of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSummary {
+    /// Its name.
+    pub name: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+}
+
+/// The weights as they were computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WeightsSummary {
+    /// Epoch after which they were computed.
+    pub epoch: usize,
+    /// Samples.
+    pub n: usize,
+    /// Samples never observed (their weight is 1).
+    pub unseen: usize,
+    /// Smallest, quartiles, largest.
+    #[serde(flatten)]
+    pub spread: Quartiles,
+    /// Mean weight.
+    pub mean: f64,
+    /// Effective sample size of the probabilities made from them, share of n.
+    pub ess: f64,
+    /// Bin edges of the histogram.
+    pub edges: Vec<f32>,
+    /// Bin counts of the histogram.
+    pub counts: Vec<u64>,
+    /// Mean weight per class, shape `[C]`.
+    pub class_mean: Vec<f64>,
+}
+
+/// The figures of a finished epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochSummary {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// What it was drawn from.
+    pub phase: Phase,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Mean test loss.
+    pub test_loss: f64,
+    /// Test accuracy, in [0, 1].
+    pub test_accuracy: f64,
+    /// Test recall per class, shape `[C]`.
+    pub recall: Vec<f64>,
+    /// Draws per class, shape `[C]`, sum n.
+    pub drawn: Vec<u64>,
+    /// Expected draws per class, shape `[C]`, sum n.
+    pub expected: Vec<f64>,
+    /// Share of distinct samples drawn.
+    pub coverage: f64,
+    /// Expected share of distinct samples.
+    pub expected_coverage: f64,
+    /// Most draws of one sample.
+    pub max_multiplicity: u32,
+    /// Samples never drawn since E.
+    pub never_drawn: usize,
+    /// Share of the draws that went to samples with `p < 0.1` (null before E).
+    pub hard_share: Option<f64>,
+    /// `H(f) / ln C` of the draws.
+    pub balance: f64,
+    /// Effective sample size of the probabilities, share of n.
+    pub ess: f64,
+    /// Seconds of the epoch, evaluation included.
+    pub seconds: f64,
+    /// Seconds of its evaluation.
+    pub eval_seconds: f64,
+    /// Samples drawn since the run began.
+    pub samples: u64,
+}
+
+/// Everything a trainer says. Epochs count from 1; in JSON the kind stands in `event`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// Name of the run.
+        run: String,
+        /// The resolved config.
+        config: Box<crate::config::RunConfig>,
+        /// Its data.
+        data: DataSummary,
+        /// Its model.
+        model: ModelSummary,
+        /// The device's name.
+        device: String,
+        /// Versions of what computes.
+        versions: Vec<(String, String)>,
+    },
+    /// An epoch of this phase begins.
+    Phase {
+        /// The epoch.
+        epoch: usize,
+        /// Its phase.
+        phase: Phase,
+    },
+    /// Where training is; at most ten a second, the newest wins.
+    Step {
+        /// Epoch in progress.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+        /// Steps it has.
+        steps: usize,
+        /// Mean loss since the last such event.
+        loss: f64,
+        /// Learning rate.
+        lr: f64,
+        /// Training throughput since the last such event.
+        images_per_s: f64,
+    },
+    /// An evaluation is under way.
+    Evaluating {
+        /// Epoch being evaluated.
+        epoch: usize,
+        /// Images done.
+        done: usize,
+        /// Images in all.
+        of: usize,
+    },
+    /// The weights were computed.
+    Weights(WeightsSummary),
+    /// An epoch is over.
+    EpochEnd(EpochSummary),
+    /// A command changed a value.
+    Changed {
+        /// Epoch in progress.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+        /// The config key.
+        key: String,
+        /// Before.
+        old: serde_json::Value,
+        /// Now.
+        new: serde_json::Value,
+        /// When it takes effect, in words.
+        effective: String,
+    },
+    /// A command was not carried out.
+    Refused {
+        /// The config key or command.
+        key: String,
+        /// What was asked.
+        value: serde_json::Value,
+        /// Why not.
+        reason: String,
+    },
+    /// Training waits.
+    Paused {
+        /// Epoch in progress.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+        /// Why, unless a person asked.
+        reason: Option<String>,
+    },
+    /// Training goes on.
+    Resumed {
+        /// Epoch in progress.
+        epoch: usize,
+        /// Steps done in it.
+        step: usize,
+    },
+    /// A remark of a person, kept with the run.
+    Note {
+        /// The remark.
+        text: String,
+    },
+    /// A file with the run's state was written.
+    Checkpoint {
+        /// Completed epochs.
+        epoch: usize,
+        /// Steps done in the next one.
+        step: usize,
+        /// Path of the file.
+        file: String,
+        /// What it is: `final`.
+        kind: String,
+    },
+    /// Something to know.
+    Warning {
+        /// Short stable name.
+        code: String,
+        /// For people.
+        text: String,
+    },
+    /// The run cannot go on.
+    Failed {
+        /// What happened and what to do.
+        reason: String,
+    },
+    /// The run is over.
+    Finished {
+        /// Completed epochs.
+        epochs: usize,
+        /// Best test accuracy.
+        best_accuracy: f64,
+        /// First epoch that reached it; 0 when no epoch was completed.
+        best_epoch: usize,
+        /// Last test accuracy.
+        final_accuracy: f64,
+        /// Seconds of the run.
+        seconds: f64,
+        /// SHA-256 over all parameters and running statistics.
+        parameters_sha256: String,
+        /// Whether a person stopped it before N.
+        stopped: bool,
+    },
+}
+
+/// How `bias` changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bias {
+    /// E becomes the epoch in progress.
+    Now,
+    /// Uniform from the next epoch on; the weights are kept.
+    Off,
+    /// Biased again from the next epoch on.
+    On,
+}
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// When the epoch in progress has been evaluated.
+    AfterEpoch,
+    /// Before the next step.
+    Now,
+}
+
+/// Everything a person can ask; applied between two steps, each answered by an [`Event`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Wait.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Change a config value.
+    Set {
+        /// The config key.
+        key: String,
+        /// Its new value.
+        value: serde_json::Value,
+    },
+    /// Change the bias.
+    Bias {
+        /// How.
+        bias: Bias,
+    },
+    /// Compute the weights anew at the next epoch boundary.
+    Rescore,
+    /// Keep a remark with the run.
+    Note {
+        /// The remark.
+        text: String,
+    },
+    /// End the run.
+    Stop {
+        /// When.
+        stop: Stop,
+    },
+}
