@@ -1,6 +1,7 @@
 //! Where images come from. Every source ends in one [`Dataset`]; training knows no other.
 //! Knows nothing of models, devices or terminals.
 
+mod augment;
 mod cifar;
 mod embedded;
 mod fetch;
@@ -9,6 +10,7 @@ mod idx;
 mod read;
 mod subset;
 
+pub use augment::{Augment, Crop};
 pub use fetch::{Download, Progress, Remote, cache_dir, download, remotes};
 pub use read::DataError;
 

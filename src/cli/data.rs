@@ -1,0 +1,117 @@
+//! `earlybird data`: list, fetch, check.
+
+use super::{Outcome, complain, say};
+use crate::config::{DataConfig, Source};
+use crate::data::{self, Download, Progress};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const SOURCES: [(&str, Source, &str); 5] = [
+    ("embedded", Source::Embedded, "10,000 + 5,000 grey 28x28, 10 classes (inside the program)"),
+    ("fashion-mnist", Source::FashionMnist, "60,000 + 10,000 grey 28x28, 10 classes (30 MB)"),
+    ("cifar10", Source::Cifar10, "50,000 + 10,000 colour 32x32, 10 classes (170 MB)"),
+    ("cifar100", Source::Cifar100, "50,000 + 10,000 colour 32x32, 100 classes (169 MB)"),
+    ("folder", Source::Folder, "your own: train/<class>/*.png|jpg and test/<class>/..., with data.path"),
+];
+
+/// `earlybird data list`
+pub(super) fn list() -> Outcome {
+    say(format!("{:<15} {:<68} here", "data.source", "what"));
+    for (name, source, about) in SOURCES {
+        let here = match source {
+            Source::Embedded => "yes".to_owned(),
+            Source::Folder => "-".to_owned(),
+            _ => data::locate(source).map_or_else(|| format!("no: earlybird data fetch {name}"), |p| p.display().to_string()),
+        };
+        say(format!("{name:<15} {about:<68} {here}"));
+    }
+    say(format!("\nDownloads go to {}", data::cache_dir().display()));
+    Outcome::Done
+}
+
+/// `earlybird data fetch NAME`
+pub(super) fn fetch(name: &str) -> Outcome {
+    let Some((_, source, _)) = SOURCES.iter().find(|(n, ..)| *n == name) else {
+        complain(format!("unknown data set \"{name}\"\n  Known are fashion-mnist, cifar10 and cifar100."));
+        return Outcome::Usage;
+    };
+    let remotes = data::remotes(*source);
+    if remotes.is_empty() {
+        say(format!("{name} needs no download."));
+        return Outcome::Done;
+    }
+    for remote in remotes {
+        let mut line = ProgressLine::default();
+        let fetched = data::download(&remote, &data::cache_dir(), &mut |p| line.show(&p));
+        line.end();
+        match fetched {
+            Ok(Download::Present(path)) => say(format!("{} is here, checksum right", path.display())),
+            Ok(Download::Fetched(path)) => say(format!("{} fetched, checksum right", path.display())),
+            Err(e) => {
+                complain(e);
+                return Outcome::Failed;
+            }
+        }
+    }
+    Outcome::Done
+}
+
+/// `earlybird data check PATH`
+pub(super) fn check(path: &Path) -> Outcome {
+    let data = match data::check(path) {
+        Ok(data) => data,
+        Err(e) => {
+            complain(e);
+            return Outcome::Failed;
+        }
+    };
+    let [c, h, w] = data.shape;
+    let classes = data.classes.len();
+    let (mean, std) = data.mean_std();
+    say(format!("{}: {} training and {} test images, {h}x{w}, {c} channel(s), {classes} classes", data.name, data.train.len(), data.test.len()));
+    say(format!("mean {mean:.4?}, standard deviation {std:.4?} (of 0..1)"));
+    let counts = data.train.class_counts(classes).into_iter().zip(data.test.class_counts(classes));
+    for (name, (train, test)) in data.classes.iter().zip(counts) {
+        say(format!("  {name:<24} {train:>8} {test:>8}"));
+    }
+    if path.is_dir() && data.name != "fashion-mnist" && !data.name.starts_with("cifar") {
+        let size = DataConfig::default().image_size;
+        say(format!("Images were scaled to {size}x{size} for this check; data.image_size sets it."));
+    }
+    Outcome::Done
+}
+
+/// One line that shows how far a download is; on a terminal rewritten in place, else one line per ten seconds.
+#[derive(Debug, Default)]
+pub(super) struct ProgressLine {
+    shown: Option<Instant>,
+    last: Option<Progress>,
+}
+
+impl ProgressLine {
+    pub(super) fn show(&mut self, progress: &Progress) {
+        let terminal = std::io::stderr().is_terminal();
+        let pause = if terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
+        self.last = Some(progress.clone());
+        if self.shown.is_none_or(|t| t.elapsed() >= pause) {
+            self.shown = Some(Instant::now());
+            Self::print(progress, terminal);
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if let Some(last) = self.last.take() {
+            Self::print(&last, std::io::stderr().is_terminal());
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+
+    fn print(p: &Progress, terminal: bool) {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        let of = p.of.map_or_else(String::new, |of| format!(" of {:.1} MB, {:.0}%", mb(of), 100.0 * p.done as f64 / of.max(1) as f64));
+        let line = format!("{}: {:.1} MB{of}", p.file, mb(p.done));
+        let mut err = std::io::stderr();
+        let _ = if terminal { write!(err, "\r{line}\x1b[K") } else { writeln!(err, "{line}") };
+    }
+}

@@ -1,0 +1,120 @@
+//! `earlybird doctor`: each line ok, or a warning with what to do about it.
+
+use super::{Outcome, say};
+use crate::config::Source;
+use crate::data;
+use crate::model::device;
+use crate::tui::Terminal;
+use std::path::Path;
+
+/// Prints all findings. Warnings do not make it fail: training on the CPU needs none of it.
+pub(super) fn run() -> Outcome {
+    for finding in findings() {
+        let mark = if finding.remedy.is_none() { "ok     " } else { "warning" };
+        say(format!("{mark}  {:<10} {}", finding.about, finding.text));
+        if let Some(remedy) = finding.remedy {
+            say(format!("                    -> {remedy}"));
+        }
+    }
+    Outcome::Done
+}
+
+struct Finding {
+    about: &'static str,
+    text: String,
+    remedy: Option<String>,
+}
+
+fn ok(about: &'static str, text: impl Into<String>) -> Finding {
+    Finding { about, text: text.into(), remedy: None }
+}
+
+fn warning(about: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { about, text: text.into(), remedy: Some(remedy.into()) }
+}
+
+fn findings() -> Vec<Finding> {
+    let mut found = vec![ok("earlybird", env!("CARGO_PKG_VERSION"))];
+    found.push(libtorch());
+    found.extend(devices());
+    found.push(threads());
+    found.extend(terminal());
+    found.extend(caches());
+    found
+}
+
+fn libtorch() -> Finding {
+    let text = format!("{} from {}", device::libtorch_version(), device::libtorch_lib());
+    if device::libtorch_version().starts_with("2.9") {
+        ok("libtorch", text)
+    } else {
+        warning("libtorch", text, "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf .libtorch && make build` fetches the right one.")
+    }
+}
+
+fn devices() -> Vec<Finding> {
+    let mut found = vec![ok("device", "cpu")];
+    let driver = Path::new("/proc/driver/nvidia/version").exists();
+    match (device::cuda_devices(), driver, device::has_cuda_build()) {
+        (0, false, _) => found.push(ok("device", "no CUDA device (no NVIDIA driver on this machine)")),
+        (0, true, false) => found.push(warning(
+            "device",
+            "an NVIDIA driver is present, but this LibTorch is the CPU build",
+            "rm -rf .libtorch && EARLYBIRD_LIBTORCH=cuda make build, or activate a Python with torch 2.9 and build again.",
+        )),
+        (0, true, true) => found.push(warning(
+            "device",
+            "an NVIDIA driver is present, but LibTorch sees no CUDA device",
+            "Check nvidia-smi and CUDA_VISIBLE_DEVICES.",
+        )),
+        (n, ..) => found.extend((0..n).map(|i| ok("device", format!("cuda:{i}")))),
+    }
+    found
+}
+
+fn threads() -> Finding {
+    let (used, cores) = (device::threads(), std::thread::available_parallelism().map_or(1, usize::from));
+    let text = format!("{used} LibTorch threads, {cores} processors for this process");
+    if used > cores {
+        warning("threads", text, format!("More threads than processors slow training down: --threads {cores}, or unset OMP_NUM_THREADS."))
+    } else {
+        ok("threads", text)
+    }
+}
+
+fn terminal() -> Vec<Finding> {
+    let t = Terminal::find();
+    let Some((width, height)) = t.size else {
+        return vec![warning("terminal", "stdout is not a terminal", "The cockpit needs one; --headless prints lines instead.")];
+    };
+    let size = format!("{width}x{height}");
+    vec![
+        if width >= 80 && height >= 24 {
+            ok("terminal", size)
+        } else {
+            warning("terminal", size, "The cockpit shows a short form; 80x24 and more show all panels.")
+        },
+        if t.unicode {
+            ok("unicode", "the locale is UTF-8")
+        } else {
+            warning("unicode", "the locale is not UTF-8: the cockpit draws with ASCII", "export LANG=C.UTF-8")
+        },
+        match t.colors.as_str() {
+            "truecolor" => ok("colors", "truecolor"),
+            "none" => warning("colors", "none (NO_COLOR or TERM=dumb)", "unset NO_COLOR, and set TERM to your terminal's name, for colours."),
+            level => warning("colors", level.to_owned(), "If your terminal can do truecolor: export COLORTERM=truecolor"),
+        },
+    ]
+}
+
+fn caches() -> Vec<Finding> {
+    let cache = data::cache_dir();
+    let mut found = vec![ok("data", format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()))];
+    for (name, source) in [("fashion-mnist", Source::FashionMnist), ("cifar10", Source::Cifar10), ("cifar100", Source::Cifar100)] {
+        found.push(match data::locate(source) {
+            Some(path) => ok("data", format!("{name} in {}", path.display())),
+            None => ok("data", format!("{name} is not here; `earlybird data fetch {name}` gets it")),
+        });
+    }
+    found
+}

@@ -1,0 +1,137 @@
+//! Devices by name, and what LibTorch there is. With `kernels` the only place that names LibTorch.
+#![allow(deprecated)] // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
+
+use burn::tensor::Device;
+use std::fmt;
+use std::str::FromStr;
+
+/// Where training runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// LibTorch on the CPU: `libtorch:cpu` or `cpu`.
+    LibtorchCpu,
+    /// LibTorch on a CUDA device: `libtorch:cuda:0` or `cuda:0` or `cuda`.
+    LibtorchCuda(usize),
+    /// Burn's own CPU backend: `flex`. Slow; the reference.
+    Flex,
+}
+
+/// Why a device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// No such name.
+    #[error("unknown device \"{0}\"\n  Known are cpu, cuda:0 (any index), flex; with their backend, libtorch:cpu and libtorch:cuda:0.")]
+    Unknown(String),
+    /// LibTorch sees no such CUDA device.
+    #[error("{name}: {why}\n  `earlybird doctor` shows the devices there are.")]
+    Absent {
+        /// Its name.
+        name: String,
+        /// What LibTorch says.
+        why: String,
+    },
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(s: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown(s.to_owned());
+        match s.strip_prefix("libtorch:").unwrap_or(s) {
+            "cpu" => Ok(Self::LibtorchCpu),
+            "cuda" => Ok(Self::LibtorchCuda(0)),
+            "flex" if s == "flex" => Ok(Self::Flex),
+            other => {
+                let index = other.strip_prefix("cuda:").ok_or_else(unknown)?;
+                index.parse().map(Self::LibtorchCuda).map_err(|_| unknown())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LibtorchCpu => write!(f, "libtorch:cpu"),
+            Self::LibtorchCuda(i) => write!(f, "libtorch:cuda:{i}"),
+            Self::Flex => write!(f, "flex"),
+        }
+    }
+}
+
+impl DeviceName {
+    /// The first CUDA device, else the CPU.
+    pub fn best() -> Self {
+        if cuda_devices() > 0 { Self::LibtorchCuda(0) } else { Self::LibtorchCpu }
+    }
+
+    /// The Burn device (without autodiff).
+    ///
+    /// # Errors
+    /// [`DeviceError::Absent`] when there is no such CUDA device.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::LibtorchCpu => Ok(Device::libtorch()),
+            Self::Flex => Ok(Device::flex()),
+            Self::LibtorchCuda(i) => {
+                let count = cuda_devices();
+                if i < count {
+                    return Ok(Device::libtorch_cuda(i));
+                }
+                let why = match count {
+                    0 => "LibTorch sees no CUDA device (no driver, or this LibTorch is the CPU build)".to_owned(),
+                    n => format!("LibTorch sees {n} CUDA device(s), counted from 0"),
+                };
+                Err(DeviceError::Absent { name: self.to_string(), why })
+            }
+        }
+    }
+}
+
+/// CUDA devices that LibTorch can use.
+pub fn cuda_devices() -> usize {
+    if tch::Cuda::is_available() { usize::try_from(tch::Cuda::device_count()).unwrap_or(0) } else { 0 }
+}
+
+/// Whether this LibTorch was built with CUDA.
+pub fn has_cuda_build() -> bool {
+    tch::utils::has_cuda()
+}
+
+/// LibTorch's intra-op threads.
+pub fn threads() -> usize {
+    usize::try_from(tch::get_num_threads()).unwrap_or(1)
+}
+
+/// Sets LibTorch's intra-op threads; once, before anything is computed.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+}
+
+/// The folder that the binary takes LibTorch from, as built in.
+pub fn libtorch_lib() -> &'static str {
+    option_env!("EARLYBIRD_LIBTORCH_LIB").unwrap_or("the system's library path")
+}
+
+/// LibTorch's version: the text beside the library folder, or the one this program is built for.
+pub fn libtorch_version() -> String {
+    let lib = std::path::Path::new(libtorch_lib());
+    let root = lib.parent().unwrap_or(lib);
+    let read = |f: &str| std::fs::read_to_string(root.join(f)).ok();
+    let python = || {
+        let text = read("version.py")?;
+        let line = text.lines().find(|l| l.starts_with("__version__"))?;
+        Some(line.split(['\'', '"']).nth(1)?.to_owned())
+    };
+    read("build-version").map(|v| v.trim().to_owned()).or_else(python).unwrap_or_else(|| "2.9 (version file not found)".into())
+}
+
+/// What computes, by name and version.
+pub fn versions() -> Vec<(String, String)> {
+    let pair = |a: &str, b: String| (a.to_owned(), b);
+    vec![
+        pair("earlybird", env!("CARGO_PKG_VERSION").into()),
+        pair("burn", "0.22.1".into()),
+        pair("libtorch", libtorch_version()),
+    ]
+}

@@ -1,0 +1,67 @@
+//! What is trained: the two architectures, their initial parameters, and reading their state by name.
+//! Knows nothing of epochs, data sets or samplers. Only [`kernels`] and [`device`] name LibTorch.
+
+pub mod device;
+pub mod kernels;
+
+mod convnet;
+mod layers;
+mod resnet;
+mod state;
+
+pub use convnet::Convnet;
+pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
+pub use resnet::{Downsample, ResidualBlock, Resnet18};
+pub use state::{NamedTensor, Placement, sha256, write_safetensors};
+
+use crate::config::ModelName;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8, output logits `[batch, classes]`.
+#[derive(Module, Debug)]
+pub enum Model {
+    /// See [`Convnet`].
+    Convnet(Convnet),
+    /// See [`Resnet18`].
+    Resnet18(Resnet18),
+}
+
+impl Model {
+    /// Initial parameters by `seed`, on the autodiff form of `device`.
+    pub fn new(name: ModelName, channels: usize, classes: usize, seed: u64, device: &Device) -> Self {
+        let mut init = Init::new(seed, &device.clone().autodiff());
+        match name {
+            ModelName::Convnet => Self::Convnet(Convnet::new(channels, classes, &mut init)),
+            ModelName::Resnet18 => Self::Resnet18(Resnet18::new(channels, classes, &mut init)),
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, channels, height, width]`. [`Mode::Train`] normalises by the batch and
+    /// updates the running statistics, [`Mode::Evaluate`] normalises by these.
+    pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+        match self {
+            Self::Convnet(m) => m.forward(images, mode),
+            Self::Resnet18(m) => m.forward(images, mode),
+        }
+    }
+
+    /// Its name in configs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Convnet(_) => "convnet",
+            Self::Resnet18(_) => "resnet18",
+        }
+    }
+
+    /// Trainable parameters (running statistics not counted).
+    pub fn parameters(&self) -> usize {
+        let state = self.state();
+        state.iter().filter(|t| t.trainable).map(|t| t.values.len()).sum()
+    }
+
+    /// All parameters and running statistics by name, on the host, in the order of the forward pass.
+    pub fn state(&self) -> Vec<NamedTensor> {
+        state::collect(self)
+    }
+}

@@ -1,0 +1,115 @@
+//! A model's parameters and running statistics by name: read, hashed, written.
+
+use super::Model;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// One tensor on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// PyTorch's name for it, as `layer1.0.conv1.weight`.
+    pub name: String,
+    /// Its shape, in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Vec<f32>,
+    /// Whether it is trained (running statistics are not).
+    pub trainable: bool,
+}
+
+/// What is written where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Tensors written.
+    pub tensors: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+struct Collector {
+    path: Vec<String>,
+    tensors: Vec<NamedTensor>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = pytorch_name(&self.path);
+        let tensor = param.val();
+        let trainable = !name.contains("running_");
+        let shape = tensor.dims().to_vec();
+        let values = tensor.into_data().iter::<f32>().collect();
+        self.tensors.push(NamedTensor { name, shape, values, trainable });
+    }
+}
+
+fn pytorch_name(path: &[String]) -> String {
+    let named: Vec<&str> = path
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| !["Convnet", "Resnet18"].contains(&part.as_str()))
+        .map(|(i, part)| match (i > 0 && path[i - 1] == "downsample", part.as_str()) {
+            (true, "conv") => "0",
+            (true, "bn") => "1",
+            (_, part) => part,
+        })
+        .collect();
+    named.join(".")
+}
+
+pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
+    let mut collector = Collector { path: Vec::new(), tensors: Vec::new() };
+    // The validation form has the running statistics up to the last step.
+    model.valid().visit(&mut collector);
+    collector.tensors
+}
+
+/// SHA-256 over names, shapes and values (little-endian), hexadecimal.
+pub fn sha256(state: &[NamedTensor]) -> String {
+    let mut hasher = Sha256::new();
+    for tensor in state {
+        hasher.update(tensor.name.as_bytes());
+        for d in &tensor.shape {
+            hasher.update((*d as u64).to_le_bytes());
+        }
+        for v in &tensor.values {
+            hasher.update(v.to_le_bytes());
+        }
+    }
+    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes all tensors as one safetensors file, under a temporary name until it is whole and on the disk.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write_safetensors(state: &[NamedTensor], file: &Path) -> std::io::Result<Placement> {
+    let bytes: Vec<Vec<u8>> = state.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let mut views = Vec::with_capacity(state.len());
+    for (tensor, bytes) in state.iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(std::io::Error::other)?;
+        views.push((tensor.name.as_str(), view));
+    }
+    let whole = safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)?;
+    let temporary = file.with_extension("tmp");
+    let write = || -> std::io::Result<()> {
+        use std::io::Write;
+        let mut f = std::fs::File::create(&temporary)?;
+        f.write_all(&whole)?;
+        f.sync_all()?;
+        std::fs::rename(&temporary, file)
+    };
+    write().inspect_err(|_| drop(std::fs::remove_file(&temporary)))?;
+    Ok(Placement { tensors: state.len(), bytes: whole.len() as u64 })
+}

@@ -1,0 +1,14 @@
+//! Training: a session is a state machine that does one step at a time; the thread around it is a loop.
+//! Knows nothing of terminals, sockets or files.
+
+mod batches;
+mod schedule;
+mod session;
+mod step;
+mod thread;
+
+pub use batches::DeviceSplit;
+pub use schedule::Schedule;
+pub use session::{Progress, Session, TrainError};
+pub use step::{Forward, forward_loss};
+pub use thread::{Trainer, TrainerReport, spawn};

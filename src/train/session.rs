@@ -1,0 +1,818 @@
+//! The state machine of a run: `Pretrain -> Weigh -> Biased -> Done`, with pause laid over any of them.
+//! One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary between epochs;
+//! commands are applied in between. Knows no thread, no channel and no file.
+
+use super::batches::DeviceSplit;
+use super::schedule::Schedule;
+use super::step::{forward_loss, read_observations};
+use crate::config::{self, KEYS, Live, RunConfig};
+use crate::data::{Augment, Dataset};
+use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window, balance};
+use crate::model::{Mode, Model, NamedTensor, device, sha256};
+use crate::protocol::{Bias, Command, DataSummary, EpochSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
+use burn::module::Module;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Bins of the histogram of weights.
+const BINS: usize = 40;
+/// A sample with a smaller probability of its true class counts as hard.
+const HARD: f32 = 0.1;
+
+/// Why a session cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The data has fewer samples than a batch needs.
+    #[error("{samples} training samples are too few: batch norm needs at least 2 in every batch\n  Raise data.train_limit or data.class_counts.")]
+    TooFewSamples {
+        /// How many there are.
+        samples: usize,
+    },
+    /// Samples are numbered in 32 bits.
+    #[error("{samples} training samples are more than the 2^32 - 1 that can be numbered")]
+    TooManySamples {
+        /// How many there are.
+        samples: usize,
+    },
+}
+
+/// What one [`Session::advance`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A training step.
+    Step,
+    /// A batch of an evaluation or of a scoring pass.
+    Evaluated,
+    /// The last batch of an evaluation: an epoch is over.
+    EpochEnd,
+    /// A boundary was passed: weights, plan, phase.
+    Boundary,
+    /// Nothing: the session waits for `resume`.
+    Paused,
+    /// Nothing: the session is over.
+    Finished,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Session {
+    config: RunConfig,
+    device: Device,
+    model: Model,
+    optimizer: Optimizer,
+    train: DeviceSplit,
+    test: DeviceSplit,
+    labels: Vec<u32>,
+    test_labels: Vec<u32>,
+    classes: usize,
+    recorder: Recorder,
+    /// What the biased epochs draw by; `None` until E.
+    importance: Option<Importance>,
+    /// Epoch whose end `importance` was computed at.
+    weighed_at: usize,
+    /// Sampler to go back to with `bias on`.
+    preferred: Sampler,
+    rescore: bool,
+    stage: Stage,
+    /// Completed epochs, c.
+    completed: usize,
+    steps_done: usize,
+    samples_drawn: u64,
+    paused: bool,
+    /// A person was told of a loss that is not finite and resumed all the same.
+    not_finite_accepted: bool,
+    stop: Option<Stop>,
+    outbox: Vec<Event>,
+    best: Best,
+    meter: Meter,
+    started: Instant,
+}
+
+/// Burn's optimizer has no `Debug`.
+struct Optimizer(ModuleOptimizer);
+
+impl std::fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sgd")
+    }
+}
+
+#[derive(Debug)]
+struct Importance {
+    weights: Weights,
+    /// Samples with `p < 0.1` when the weights were computed.
+    hard: Vec<bool>,
+    /// Samples drawn since then.
+    drawn_since: Vec<bool>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Between two epochs.
+    Boundary,
+    /// A pass over the training set that records what the model says now.
+    Scoring { at: usize, observations: Vec<Tensor<2>> },
+    Training(Box<Epoch>),
+    Evaluating(Box<Epoch>, Evaluation),
+    Done,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    phase: Phase,
+    plan: EpochPlan,
+    q: Probabilities,
+    step: usize,
+    steps: usize,
+    observations: Vec<Tensor<2>>,
+    loss: f64,
+    began: Instant,
+    waited: f64,
+}
+
+#[derive(Debug)]
+struct Evaluation {
+    model: Box<Model>,
+    at: usize,
+    loss: Tensor<1>,
+    predictions: Vec<Tensor<1, Int>>,
+    began: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Best {
+    accuracy: f64,
+    epoch: usize,
+    last: f64,
+}
+
+/// Losses on the device and the time since they were read.
+#[derive(Debug)]
+struct Meter {
+    loss: Option<Tensor<1>>,
+    images: usize,
+    seconds: f64,
+    lr: f64,
+}
+
+impl Session {
+    /// A session at its beginning; its first event is `run_started`. `device_name` is what a person calls the device.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the data cannot be trained on.
+    pub fn new(config: RunConfig, data: Dataset, device: &Device, device_name: &str) -> Result<Self, TrainError> {
+        let n = data.train.len();
+        if n < 2 {
+            return Err(TrainError::TooFewSamples { samples: n });
+        }
+        if u32::try_from(n).is_err() {
+            return Err(TrainError::TooManySamples { samples: n });
+        }
+        let classes = data.classes.len();
+        let model = Model::new(config.model.name, data.shape[0], classes, config.seed, device);
+        let mean_std = data.mean_std();
+        let train = DeviceSplit::new(&data, &data.train, &mean_std, device);
+        let test = DeviceSplit::new(&data, &data.test, &mean_std, device);
+        let started = Event::RunStarted {
+            run: config.name.clone(),
+            config: Box::new(config.clone()),
+            data: DataSummary {
+                name: data.name.clone(),
+                train: n,
+                test: data.test.len(),
+                classes: data.classes.clone(),
+                counts: data.train.class_counts(classes),
+                shape: data.shape,
+            },
+            model: ModelSummary { name: model.name().into(), parameters: model.parameters() },
+            device: device_name.to_owned(),
+            versions: device::versions(),
+        };
+        let preferred = match config.importance.sampler {
+            Sampler::Uniform => Sampler::Biased,
+            other => other,
+        };
+        Ok(Self {
+            optimizer: Optimizer(sgd(&config)),
+            recorder: Recorder::new(n, classes),
+            device: device.clone(),
+            model,
+            train,
+            test,
+            labels: data.train.labels,
+            test_labels: data.test.labels,
+            classes,
+            importance: None,
+            weighed_at: 0,
+            preferred,
+            rescore: false,
+            stage: Stage::Boundary,
+            completed: 0,
+            steps_done: 0,
+            samples_drawn: 0,
+            paused: false,
+            not_finite_accepted: false,
+            stop: None,
+            outbox: vec![started],
+            best: Best::default(),
+            meter: Meter { loss: None, images: 0, seconds: 0.0, lr: 0.0 },
+            started: Instant::now(),
+            config,
+        })
+    }
+
+    /// Does the next piece of work.
+    pub fn advance(&mut self) -> Progress {
+        if matches!(self.stage, Stage::Done) {
+            return Progress::Finished;
+        }
+        if self.stop == Some(Stop::Now) {
+            self.finish(true);
+            return Progress::Finished;
+        }
+        if self.paused {
+            return Progress::Paused;
+        }
+        match std::mem::replace(&mut self.stage, Stage::Boundary) {
+            Stage::Boundary => self.pass_boundary(),
+            Stage::Scoring { at, observations } => self.score(at, observations),
+            Stage::Training(epoch) => self.train_step(epoch),
+            Stage::Evaluating(epoch, evaluation) => self.evaluate(epoch, evaluation),
+            Stage::Done => Progress::Finished,
+        }
+    }
+
+    /// Everything that happened since this was last called.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Where training is: reads the loss from the device, so ask for it at most ten times a second.
+    pub fn step_event(&mut self) -> Option<Event> {
+        match &self.stage {
+            Stage::Evaluating(_, e) => {
+                Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.test.len() })
+            }
+            Stage::Training(epoch) => {
+                let (step, steps) = (epoch.step, epoch.steps);
+                let (loss, images_per_s) = self.read_meter()?;
+                Some(Event::Step { epoch: self.completed + 1, step, steps, loss, lr: self.meter.lr, images_per_s })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it waits for `resume`.
+    pub fn is_paused(&self) -> bool {
+        self.paused && self.stop != Some(Stop::Now) && !self.is_finished()
+    }
+
+    /// Whether it is over.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    /// The config as it is now, live changes included.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// Completed epochs.
+    pub fn completed(&self) -> usize {
+        self.completed
+    }
+
+    /// Parameters and running statistics by name.
+    pub fn state(&self) -> Vec<NamedTensor> {
+        self.model.state()
+    }
+
+    // ---------------------------------------------------------------- work
+
+    /// Weights where they are due, the end where it is, else the plan of the next epoch.
+    fn pass_boundary(&mut self) -> Progress {
+        let epoch = self.completed + 1;
+        if self.completed >= self.config.train.epochs || self.stop == Some(Stop::AfterEpoch) {
+            let early = self.completed < self.config.train.epochs;
+            self.finish(early);
+            return Progress::Finished;
+        }
+        let c = &self.config.importance;
+        let pretraining = self.completed < c.pretrain_epochs;
+        if !pretraining {
+            let every = c.rescore_every;
+            let due = every > 0 && self.importance.is_some() && self.completed > self.weighed_at
+                && (self.completed - self.weighed_at).is_multiple_of(every);
+            let rescore = self.rescore || due;
+            if rescore || (self.importance.is_none() && c.window == Window::Fresh && c.pretrain_epochs > 0) {
+                self.rescore = false;
+                self.recorder.clear();
+                self.stage = Stage::Scoring { at: 0, observations: Vec::new() };
+                return Progress::Boundary;
+            }
+            if self.importance.is_none() && !self.weigh() {
+                return Progress::Boundary; // paused, with the reason
+            }
+        }
+        let phase = self.phase_of(epoch);
+        let (plan, q) = self.plan(epoch, phase);
+        self.outbox.push(Event::Phase { epoch, phase });
+        let steps = self.train.len().div_ceil(self.config.train.batch_size);
+        self.stage = Stage::Training(Box::new(Epoch {
+            phase,
+            plan,
+            q,
+            step: 0,
+            steps: self.whole_steps(steps),
+            observations: Vec::new(),
+            loss: 0.0,
+            began: Instant::now(),
+            waited: 0.0,
+        }));
+        Progress::Boundary
+    }
+
+    /// Steps of an epoch: a last batch of one sample (batch norm cannot train on it) joins the one before.
+    fn whole_steps(&self, steps: usize) -> usize {
+        let rest = self.train.len() % self.config.train.batch_size;
+        if rest == 1 && steps > 1 { steps - 1 } else { steps }
+    }
+
+    fn phase_of(&self, epoch: usize) -> Phase {
+        let c = &self.config.importance;
+        let (e, n) = (c.pretrain_epochs, self.config.train.epochs);
+        if epoch <= e {
+            return Phase::Pretrain;
+        }
+        let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
+        let uniform = matches!(c.sampler, Sampler::Uniform | Sampler::UniformReplacement) || epoch > n - tail;
+        if uniform { Phase::Uniform } else { Phase::Biased }
+    }
+
+    fn plan(&mut self, epoch: usize, phase: Phase) -> (EpochPlan, Probabilities) {
+        let n = self.train.len();
+        let (seed, stream_epoch) = (self.config.seed, epoch as u64);
+        let c = &self.config.importance;
+        match (phase, c.sampler, &self.importance) {
+            (Phase::Uniform, Sampler::UniformReplacement, _) => {
+                (EpochPlan::uniform_with_replacement(n, seed, stream_epoch), Probabilities::uniform(n))
+            }
+            (Phase::Biased, Sampler::ClassBalanced, _) => (
+                EpochPlan::class_balanced(&self.labels, self.classes, seed, stream_epoch),
+                Probabilities::class_balanced(&self.labels, self.classes),
+            ),
+            (Phase::Biased, _, Some(importance)) => {
+                let q = Probabilities::shape(&importance.weights, &self.labels, self.classes, &c.shaping());
+                // `q` sums to 1 and has no negative or non-finite entry, so there is a table.
+                let plan = match (c.draw, AliasTable::new(q.values())) {
+                    (Draw::Multinomial, Ok(table)) => EpochPlan::multinomial(&table, seed, stream_epoch),
+                    (Draw::Systematic, _) | (_, Err(_)) => EpochPlan::systematic(&q, seed, stream_epoch),
+                };
+                (plan, q)
+            }
+            _ => (EpochPlan::shuffle(n, seed, stream_epoch), Probabilities::uniform(n)),
+        }
+    }
+
+    /// Computes the weights from what was recorded; false when that is impossible and the session waits instead.
+    fn weigh(&mut self) -> bool {
+        let c = &self.config.importance;
+        let (metric, window) = (c.metric, c.window);
+        match Weights::from_scores(&self.recorder.scores(metric, window)) {
+            Ok(weights) => {
+                let p = self.recorder.p_true(window);
+                let hard = p.iter().map(|p| p.is_some_and(|p| p < HARD)).collect();
+                self.adopt(weights, hard);
+                true
+            }
+            Err(e) => {
+                self.config.importance.sampler = Sampler::Uniform;
+                // Equal weights: should somebody turn the bias on, it is uniform.
+                if let Ok(equal) = Weights::from_scores(&vec![Some(1.0); self.train.len()]) {
+                    self.importance =
+                        Some(Importance { weights: equal, hard: vec![false; self.train.len()], drawn_since: vec![false; self.train.len()] });
+                }
+                self.pause(Some(format!(
+                    "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
+                )));
+                false
+            }
+        }
+    }
+
+    fn adopt(&mut self, weights: Weights, hard: Vec<bool>) {
+        let n = weights.values().len();
+        let q = Probabilities::shape(&weights, &self.labels, self.classes, &self.config.importance.shaping());
+        let histogram = weights.histogram(BINS);
+        self.outbox.push(Event::Weights(WeightsSummary {
+            epoch: self.completed,
+            n,
+            unseen: weights.unseen(),
+            spread: weights.quartiles(),
+            mean: weights.mean(),
+            ess: q.effective_sample_size(),
+            edges: histogram.edges,
+            counts: histogram.counts,
+            class_mean: weights.class_means(&self.labels, self.classes),
+        }));
+        if q.fell_back() {
+            let why = if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };
+            self.warn("uniform-weights", format!("{why}, so biased draws are uniform draws with replacement"));
+        } else if weights.unseen() > 0 {
+            self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
+        }
+        self.importance = Some(Importance { weights, hard, drawn_since: vec![false; n] });
+        self.weighed_at = self.completed;
+    }
+
+    fn score(&mut self, at: usize, mut observations: Vec<Tensor<2>>) -> Progress {
+        let n = self.train.len();
+        let end = (at + self.config.train.eval_batch_size).min(n);
+        let drawn: Vec<u32> = (at as u32..end as u32).collect();
+        let (images, labels) = self.train.batch(&drawn, None);
+        let logits = self.model.valid().forward(images, Mode::Evaluate);
+        observations.push(forward_loss(logits, labels, 0.0, None).observations);
+        if end < n {
+            self.stage = Stage::Scoring { at: end, observations };
+            return Progress::Evaluated;
+        }
+        let all: Vec<u32> = (0..n as u32).collect();
+        self.recorder.record_epoch(&all, &read_observations(observations));
+        self.weigh();
+        Progress::Evaluated
+    }
+
+    fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
+        let began = Instant::now();
+        let batch_size = self.config.train.batch_size;
+        let from = epoch.step * batch_size;
+        let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
+        let number = self.completed + 1;
+        let drawn = &epoch.plan.draws()[from..to];
+        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.config.seed, number as u64, from..to));
+        let (images, labels) = self.train.batch(drawn, crops.as_deref());
+        let factors = self.factors(&epoch, drawn);
+
+        let logits = self.model.forward(images, Mode::Train);
+        let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
+        let gradients = GradientsParams::from_grads(out.loss.backward(), &self.model);
+        let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
+        self.model = self.optimizer.0.step(lr, self.model.clone(), gradients);
+
+        let b = to - from;
+        let loss = out.loss.without_autodiff() * b as f64;
+        self.meter.loss = Some(match self.meter.loss.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+        self.meter.images += b;
+        self.meter.lr = lr;
+        self.meter.seconds += began.elapsed().as_secs_f64();
+        epoch.observations.push(out.observations);
+        epoch.step += 1;
+        self.steps_done += 1;
+        self.samples_drawn += b as u64;
+        if epoch.step < epoch.steps {
+            self.stage = Stage::Training(epoch);
+            return Progress::Step;
+        }
+        self.stage = Stage::Training(epoch);
+        if let Some(event) = self.step_event() {
+            self.outbox.push(event);
+        }
+        if let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
+            let evaluation = Evaluation {
+                model: Box::new(self.model.valid()),
+                at: 0,
+                loss: Tensor::zeros([1], &self.device),
+                predictions: Vec::new(),
+                began: Instant::now(),
+            };
+            self.stage = Stage::Evaluating(epoch, evaluation);
+        }
+        Progress::Step
+    }
+
+    fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
+        let k = self.config.importance.reweight;
+        (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
+            let factors = epoch.q.loss_factors(drawn, k);
+            let b = factors.len();
+            Tensor::from_data(TensorData::new(factors, [b]), &self.device)
+        })
+    }
+
+    fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Evaluation) -> Progress {
+        let n = self.test.len();
+        let end = (evaluation.at + self.config.train.eval_batch_size).min(n);
+        let drawn: Vec<u32> = (evaluation.at as u32..end as u32).collect();
+        let (images, labels) = self.test.batch(&drawn, None);
+        let logits = evaluation.model.forward(images, Mode::Evaluate);
+        evaluation.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
+        evaluation.loss = evaluation.loss + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
+        evaluation.at = end;
+        if end < n {
+            self.stage = Stage::Evaluating(epoch, evaluation);
+            return Progress::Evaluated;
+        }
+        self.end_epoch(*epoch, evaluation);
+        Progress::EpochEnd
+    }
+
+    fn end_epoch(&mut self, epoch: Epoch, evaluation: Evaluation) {
+        self.completed += 1;
+        let n = self.train.len() as f64;
+        let predictions: Vec<u32> = Tensor::cat(evaluation.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
+        let (recall, accuracy) = recall(&predictions, &self.test_labels, self.classes);
+        let test_loss = f64::from(evaluation.loss.into_scalar::<f32>()) / self.test_labels.len() as f64;
+        self.best.last = accuracy;
+        if self.best.epoch == 0 || accuracy > self.best.accuracy {
+            (self.best.accuracy, self.best.epoch) = (accuracy, self.completed);
+        }
+
+        let observations = read_observations(epoch.observations);
+        let broken = observations.iter().position(|o| !o.is_finite());
+        if epoch.phase == Phase::Pretrain {
+            self.recorder.record_epoch(epoch.plan.draws(), &observations);
+        }
+        let times = epoch.plan.multiplicities();
+        let drawn = epoch.plan.class_counts(&self.labels, self.classes);
+        let (mut never_drawn, mut hard_share) = (0, None);
+        if let Some(importance) = &mut self.importance {
+            for (seen, times) in importance.drawn_since.iter_mut().zip(&times) {
+                *seen |= *times > 0;
+            }
+            never_drawn = importance.drawn_since.iter().filter(|s| !**s).count();
+            let to_hard: u32 = times.iter().zip(&importance.hard).filter(|(_, h)| **h).map(|(t, _)| t).sum();
+            hard_share = Some(f64::from(to_hard) / n);
+        }
+        let shuffled = times.iter().all(|t| *t == 1);
+        let summary = EpochSummary {
+            epoch: self.completed,
+            phase: epoch.phase,
+            train_loss: epoch.loss / n,
+            test_loss,
+            test_accuracy: accuracy,
+            recall,
+            expected: epoch.q.class_shares(&self.labels, self.classes).iter().map(|s| s * n).collect(),
+            coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
+            expected_coverage: if shuffled { 1.0 } else { balance::expected_coverage(epoch.q.values(), times.len()) },
+            max_multiplicity: times.iter().copied().max().unwrap_or(0),
+            never_drawn,
+            hard_share,
+            balance: balance::balance_index(&drawn.iter().map(|d| *d as f64).collect::<Vec<_>>()),
+            ess: epoch.q.effective_sample_size(),
+            drawn,
+            seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
+            eval_seconds: evaluation.began.elapsed().as_secs_f64(),
+            samples: self.samples_drawn,
+        };
+        self.outbox.push(Event::EpochEnd(summary));
+        if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
+            self.not_finite_accepted = true;
+            let sample = epoch.plan.draws()[k];
+            self.pause(Some(format!(
+                "the model's output for training sample {sample} in epoch {} is not a finite number. \
+                 Resuming goes on; a smaller train.lr usually prevents this.",
+                self.completed
+            )));
+        }
+    }
+
+    fn finish(&mut self, stopped: bool) {
+        self.stage = Stage::Done;
+        self.paused = false;
+        self.outbox.push(Event::Finished {
+            epochs: self.completed,
+            best_accuracy: self.best.accuracy,
+            best_epoch: self.best.epoch,
+            final_accuracy: self.best.last,
+            seconds: self.started.elapsed().as_secs_f64(),
+            parameters_sha256: sha256(&self.state()),
+            stopped,
+        });
+    }
+
+    /// Mean loss and throughput since the last reading; `None` when no step was made since.
+    fn read_meter(&mut self) -> Option<(f64, f64)> {
+        let sum = f64::from(self.meter.loss.take()?.into_scalar::<f32>());
+        let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
+        (self.meter.images, self.meter.seconds) = (0, 0.0);
+        if let Stage::Training(epoch) = &mut self.stage {
+            epoch.loss += sum;
+        }
+        let mean = sum / images;
+        if !mean.is_finite() && !self.not_finite_accepted {
+            self.not_finite_accepted = true;
+            self.pause(Some(
+                "the training loss is not a finite number. Resuming goes on; stop and start again with a smaller train.lr.".into(),
+            ));
+        }
+        Some((mean, images / seconds))
+    }
+
+    // ---------------------------------------------------------------- commands
+
+    /// Carries out a command, or says why not; either way an event answers.
+    pub fn apply(&mut self, command: Command) {
+        if self.is_finished() && !matches!(command, Command::Note { .. }) {
+            return self.refuse("run", Value::Null, "the run is over");
+        }
+        match command {
+            Command::Pause if self.paused => self.refuse("pause", Value::Null, "it is paused already"),
+            Command::Pause => self.pause(None),
+            Command::Resume if !self.paused => self.refuse("resume", Value::Null, "it is not paused"),
+            Command::Resume => {
+                self.paused = false;
+                let (epoch, step) = self.position();
+                self.outbox.push(Event::Resumed { epoch, step });
+            }
+            Command::Set { key, value } => self.set(&key, value),
+            Command::Bias { bias } => self.bias(bias),
+            Command::Rescore if self.importance.is_none() => {
+                self.refuse("rescore", Value::Null, "there are no weights yet: they come at E")
+            }
+            Command::Rescore => {
+                self.rescore = true;
+                self.changed("rescore", json!(false), json!(true), "with the next epoch");
+            }
+            Command::Note { text } => self.outbox.push(Event::Note { text }),
+            Command::Stop { stop } => {
+                self.stop = Some(stop);
+                let when = match stop {
+                    Stop::Now => "now",
+                    Stop::AfterEpoch => "when this epoch has been evaluated",
+                };
+                self.changed("stop", Value::Null, json!(stop), when);
+            }
+        }
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        if key == "importance.pretrain_epochs" {
+            return match value.as_i64() {
+                Some(e) => self.set_pretrain_epochs(e, value),
+                None => self.refuse(key, value, "expected a whole number"),
+            };
+        }
+        let Some(live) = KEYS.iter().find(|k| k.path == key).map(|k| k.live) else {
+            let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
+            return self.refuse(key, value, &format!("unknown key{near}"));
+        };
+        let effective = match live {
+            Live::No => return self.refuse(key, value, "it is fixed for the run: start a new one to change it"),
+            Live::NextStep => "with the next step",
+            Live::NextEpoch => "with the next epoch",
+            Live::AtScoring => "when the weights are computed",
+        };
+        let Ok(wanted) = toml::Value::try_from(&value) else {
+            return self.refuse(key, value, "not a value of a config");
+        };
+        let changed = match config::from_value(&self.config, key, &wanted) {
+            Ok(changed) => changed,
+            Err(problem) => return self.refuse(key, value, &problem.what),
+        };
+        let current = self.completed + usize::from(self.in_epoch());
+        if changed.train.epochs < current {
+            return self.refuse(key, value, &format!("epoch {current} is in progress or done: N must be at least {current}"));
+        }
+        if changed.importance.sampler != Sampler::Uniform {
+            self.preferred = changed.importance.sampler;
+        }
+        let (old, new) = (value_of(&self.config, key), value_of(&changed, key));
+        self.config = changed;
+        self.changed(key, old, new, effective);
+    }
+
+    /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once biased, a later E goes back to
+    /// vanilla at that boundary.
+    fn set_pretrain_epochs(&mut self, wanted: i64, value: Value) {
+        const KEY: &str = "importance.pretrain_epochs";
+        let (c, n, old) = (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
+        let boundary = c + usize::from(self.in_epoch());
+        let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
+            return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
+        };
+        let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
+        if biased && wanted <= boundary {
+            let why = format!("the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining", boundary + 1);
+            return self.refuse(KEY, value, &why);
+        }
+        let new = wanted.max(boundary);
+        if new == old {
+            return self.refuse(KEY, value, &format!("E is {old} already"));
+        }
+        if biased {
+            self.importance = None;
+            self.recorder.clear();
+        }
+        if matches!(self.stage, Stage::Scoring { .. }) {
+            self.stage = Stage::Boundary; // the pass would be for weights that come later now
+        }
+        self.config.importance.pretrain_epochs = new;
+        let effective = if biased {
+            format!("back to pretraining after epoch {boundary}, weights anew after epoch {new}")
+        } else {
+            format!("weights after epoch {new}")
+        };
+        self.changed(KEY, json!(old), json!(new), &effective);
+    }
+
+    fn bias(&mut self, bias: Bias) {
+        const KEY: &str = "importance.sampler";
+        let sampler = self.config.importance.sampler;
+        let pretraining = self.completed < self.config.importance.pretrain_epochs;
+        match bias {
+            Bias::Now if pretraining => {
+                let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
+                self.set_pretrain_epochs(epoch, json!(epoch));
+            }
+            Bias::Now => self.refuse("bias", json!(bias), "pretraining is over: `bias on` and `bias off` switch the bias"),
+            Bias::Off if sampler == Sampler::Uniform => self.refuse("bias", json!(bias), "draws are uniform already"),
+            Bias::On if sampler != Sampler::Uniform => self.refuse("bias", json!(bias), "the bias is on already"),
+            Bias::Off => self.set(KEY, json!("uniform")),
+            Bias::On => self.set(KEY, json!(self.preferred)),
+        }
+    }
+
+    fn in_epoch(&self) -> bool {
+        matches!(self.stage, Stage::Training(_) | Stage::Evaluating(..))
+    }
+
+    fn position(&self) -> (usize, usize) {
+        match &self.stage {
+            Stage::Training(e) | Stage::Evaluating(e, _) => (self.completed + 1, e.step),
+            _ => (self.completed, 0),
+        }
+    }
+
+    fn pause(&mut self, reason: Option<String>) {
+        self.paused = true;
+        let (epoch, step) = self.position();
+        self.outbox.push(Event::Paused { epoch, step, reason });
+    }
+
+    /// Tells the epoch in progress how long nothing was done.
+    pub fn waited(&mut self, seconds: f64) {
+        if let Stage::Training(e) | Stage::Evaluating(e, _) = &mut self.stage {
+            e.waited += seconds;
+        }
+    }
+
+    fn changed(&mut self, key: &str, old: Value, new: Value, effective: &str) {
+        let (epoch, step) = self.position();
+        self.outbox.push(Event::Changed { epoch, step, key: key.into(), old, new, effective: effective.into() });
+    }
+
+    fn refuse(&mut self, key: &str, value: Value, reason: &str) {
+        self.outbox.push(Event::Refused { key: key.into(), value, reason: reason.into() });
+    }
+
+    fn warn(&mut self, code: &str, text: String) {
+        self.outbox.push(Event::Warning { code: code.into(), text });
+    }
+}
+
+fn sgd(config: &RunConfig) -> ModuleOptimizer {
+    let t = &config.train;
+    let momentum = MomentumConfig { momentum: t.momentum, dampening: 0.0, nesterov: t.nesterov };
+    let mut sgd = SgdConfig::new();
+    if t.momentum > 0.0 {
+        sgd = sgd.with_momentum(Some(momentum));
+    }
+    if t.weight_decay > 0.0 {
+        sgd = sgd.with_weight_decay(Some(WeightDecayConfig::new(t.weight_decay as f32)));
+    }
+    sgd.init()
+}
+
+/// Recall per class (0 for a class without test samples) and accuracy.
+fn recall(predictions: &[u32], labels: &[u32], classes: usize) -> (Vec<f64>, f64) {
+    let (mut right, mut of) = (vec![0_usize; classes], vec![0_usize; classes]);
+    for (p, &l) in predictions.iter().zip(labels) {
+        of[l as usize] += 1;
+        right[l as usize] += usize::from(*p == l);
+    }
+    let accuracy = right.iter().sum::<usize>() as f64 / labels.len().max(1) as f64;
+    (right.iter().zip(of).map(|(r, n)| *r as f64 / n.max(1) as f64).collect(), accuracy)
+}
+
+fn value_of(config: &RunConfig, key: &str) -> Value {
+    let whole = serde_json::to_value(config).unwrap_or(Value::Null);
+    key.split('.').try_fold(&whole, |v, part| v.get(part)).cloned().unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recall_is_per_class_and_accuracy_over_all() {
+        let (r, a) = recall(&[0, 0, 1, 2], &[0, 1, 1, 2], 4);
+        assert_eq!(r, [1.0, 0.5, 1.0, 0.0]);
+        assert_eq!(a, 0.75);
+    }
+}
