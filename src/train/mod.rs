@@ -11,4 +11,4 @@ pub use batches::DeviceSplit;
 pub use schedule::Schedule;
 pub use session::{Progress, Session, TrainError};
 pub use step::{Forward, forward_loss};
-pub use thread::{Trainer, TrainerReport, spawn};
+pub use thread::{THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, spawn};

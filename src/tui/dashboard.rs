@@ -1,0 +1,301 @@
+//! What the screen shows, as a fold over records: the same from a live run, a journal or a test.
+//! Holds figures; never draws, never decides.
+
+use super::series::Series;
+use crate::config::RunConfig;
+use crate::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use std::collections::BTreeMap;
+
+/// Weight of the past in the smoothed loss, per step figure.
+const SMOOTHING: f64 = 0.9;
+/// Messages kept.
+const MESSAGES: usize = 500;
+
+/// Whether training goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// The model and the data are being loaded.
+    Starting,
+    /// Steps are made.
+    Training,
+    /// An evaluation is under way.
+    Evaluating,
+    /// It waits for a person.
+    Paused,
+    /// It is over; whether somebody stopped it before N.
+    Finished {
+        /// Before N.
+        stopped: bool,
+    },
+    /// It broke off.
+    Failed,
+}
+
+/// How a message is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// For information.
+    Note,
+    /// Something was done.
+    Good,
+    /// Something to look at.
+    Warning,
+    /// Something went wrong.
+    Bad,
+}
+
+/// Something that happened, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Seconds since the run began.
+    pub t: f64,
+    /// How it is meant.
+    pub tone: Tone,
+    /// The words.
+    pub text: String,
+}
+
+/// All figures of a run so far.
+#[derive(Clone, Debug)]
+pub struct Dashboard {
+    /// Name of the run.
+    pub run: String,
+    /// The config as it is now.
+    pub config: RunConfig,
+    /// Its data.
+    pub data: Option<DataSummary>,
+    /// Its model.
+    pub model: Option<ModelSummary>,
+    /// Its device.
+    pub device: String,
+    /// Whether it goes on.
+    pub state: RunState,
+    /// Phase of the epoch in progress.
+    pub phase: Phase,
+    /// Phase of each epoch that began.
+    pub phases: BTreeMap<usize, Phase>,
+    /// Epoch in progress, from 1; 0 before the first.
+    pub epoch: usize,
+    /// Steps done and in all, of the epoch in progress.
+    pub step: (usize, usize),
+    /// Images evaluated and in all, while evaluating.
+    pub evaluated: Option<(usize, usize)>,
+    /// Loss of the last figures.
+    pub loss: Option<f64>,
+    /// Learning rate.
+    pub lr: Option<f64>,
+    /// Throughput.
+    pub images_per_s: Option<f64>,
+    /// Loss over epochs.
+    pub loss_raw: Series,
+    /// Its moving mean.
+    pub loss_smooth: Series,
+    /// Test accuracy, percent, over epochs.
+    pub accuracy: Series,
+    /// Finished epochs.
+    pub epochs: Vec<EpochSummary>,
+    /// Best accuracy (0 to 1) and its epoch.
+    pub best: Option<(f64, usize)>,
+    /// The weights, once there are some.
+    pub weights: Option<WeightsSummary>,
+    /// Seconds since the run began, as of the last record.
+    pub t: f64,
+    /// What happened, oldest first.
+    pub messages: Vec<Message>,
+    /// The final words.
+    pub summary: Option<String>,
+    smooth: Option<f64>,
+}
+
+impl Default for Dashboard {
+    fn default() -> Self {
+        Self {
+            run: String::new(),
+            config: RunConfig::default(),
+            data: None,
+            model: None,
+            device: String::new(),
+            state: RunState::Starting,
+            phase: Phase::Pretrain,
+            phases: BTreeMap::new(),
+            epoch: 0,
+            step: (0, 0),
+            evaluated: None,
+            loss: None,
+            lr: None,
+            images_per_s: None,
+            loss_raw: Series::default(),
+            loss_smooth: Series::default(),
+            accuracy: Series::default(),
+            epochs: Vec::new(),
+            best: None,
+            weights: None,
+            t: 0.0,
+            messages: Vec::new(),
+            summary: None,
+            smooth: None,
+        }
+    }
+}
+
+impl Dashboard {
+    /// Takes one record.
+    pub fn fold(&mut self, record: Record) {
+        self.t = self.t.max(record.t);
+        match record.event {
+            Event::RunStarted { run, config, data, model, device, .. } => {
+                (self.run, self.config, self.device) = (run, *config, device);
+                (self.data, self.model) = (Some(data), Some(model));
+                self.state = RunState::Training;
+            }
+            Event::Phase { epoch, phase } => {
+                if self.phase != phase || self.epoch == 0 {
+                    self.say(Tone::Note, format!("epoch {epoch}: {}", phase_words(phase)));
+                }
+                (self.epoch, self.phase, self.step, self.evaluated) = (epoch, phase, (0, 0), None);
+                self.phases.insert(epoch, phase);
+                self.work(RunState::Training);
+            }
+            Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
+                (self.epoch, self.step, self.evaluated) = (epoch, (step, steps), None);
+                (self.loss, self.lr, self.images_per_s) = (Some(loss), Some(lr), Some(images_per_s));
+                let x = (epoch - 1) as f64 + step as f64 / steps.max(1) as f64;
+                self.loss_raw.push(x, loss);
+                if loss.is_finite() {
+                    let smooth = self.smooth.map_or(loss, |s| SMOOTHING * s + (1.0 - SMOOTHING) * loss);
+                    self.smooth = Some(smooth);
+                    self.loss_smooth.push(x, smooth);
+                }
+                self.work(RunState::Training);
+            }
+            Event::Evaluating { epoch, done, of } => {
+                (self.epoch, self.evaluated) = (epoch, Some((done, of)));
+                self.work(RunState::Evaluating);
+            }
+            Event::Weights(w) => {
+                self.say(Tone::Good, format!("weights of {} samples computed after epoch {}", w.n, w.epoch));
+                self.weights = Some(w);
+            }
+            Event::EpochEnd(e) => {
+                self.accuracy.push(e.epoch as f64, 100.0 * e.test_accuracy);
+                if self.best.is_none_or(|(best, _)| e.test_accuracy > best) {
+                    self.best = Some((e.test_accuracy, e.epoch));
+                }
+                self.evaluated = None;
+                self.step = (self.step.1, self.step.1);
+                self.epochs.push(e);
+            }
+            Event::Changed { key, old, new, effective, .. } => {
+                if let (Some(_), Ok(value)) = (crate::config::find(&key), toml::Value::try_from(&new))
+                    && let Ok(config) = crate::config::from_value(&self.config, &key, &value)
+                {
+                    self.config = config;
+                }
+                if key == "importance.pretrain_epochs" && self.phase != Phase::Pretrain {
+                    self.weights = None;
+                }
+                self.say(Tone::Good, format!("{}: {} -> {}, {effective}", short(&key), plain(&old), plain(&new)));
+            }
+            Event::Refused { key, value, reason } => {
+                let asked = if value.is_null() { String::new() } else { format!(" = {}", plain(&value)) };
+                self.say(Tone::Warning, format!("{}{asked} refused: {reason}", short(&key)));
+            }
+            Event::Paused { reason, .. } => {
+                self.state = RunState::Paused;
+                match reason {
+                    Some(reason) => self.say(Tone::Bad, format!("paused: {reason}")),
+                    None => self.say(Tone::Note, "paused".into()),
+                }
+            }
+            Event::Resumed { .. } => {
+                self.state = RunState::Training;
+                self.say(Tone::Note, "resumed".into());
+            }
+            Event::Note { text } => self.say(Tone::Note, text),
+            Event::Checkpoint { file, .. } => self.say(Tone::Note, format!("written {file}")),
+            Event::Warning { text, .. } => self.say(Tone::Warning, text),
+            Event::Failed { reason } => {
+                self.state = RunState::Failed;
+                self.summary = Some(format!("Run {} failed: {reason}", self.run));
+                self.say(Tone::Bad, format!("failed: {reason}"));
+            }
+            Event::Finished { epochs, best_accuracy, best_epoch, final_accuracy, seconds, stopped, .. } => {
+                self.state = RunState::Finished { stopped };
+                let verb = if stopped { "stopped" } else { "finished" };
+                let (last, best) = (100.0 * final_accuracy, 100.0 * best_accuracy);
+                let text = match epochs {
+                    0 => format!("{verb} before the end of an epoch"),
+                    _ => format!("{verb} after {epochs} epochs in {seconds:.0} s: test accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch})"),
+                };
+                self.summary = Some(format!("Run {} {text}", self.run));
+                self.say(Tone::Good, text);
+            }
+        }
+    }
+
+    /// Position on the epoch axis: completed epochs and the share of the one in progress.
+    pub fn position(&self) -> f64 {
+        if matches!(self.state, RunState::Finished { .. }) {
+            return self.epochs.len() as f64;
+        }
+        self.epoch.saturating_sub(1) as f64 + self.step.0 as f64 / self.step.1.max(1) as f64
+    }
+
+    /// Seconds that are probably left, from the epochs of the last phase; `None` before there is one.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let recent: Vec<f64> = self.epochs.iter().rev().take(3).map(|e| e.seconds).collect();
+        let mean = recent.iter().sum::<f64>() / recent.len() as f64;
+        let left = self.config.train.epochs as f64 - self.position();
+        (!recent.is_empty() && !self.is_over()).then(|| (left * mean).max(0.0))
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, RunState::Finished { .. } | RunState::Failed)
+    }
+
+    /// Pretraining epochs, E.
+    pub fn pretrain_epochs(&self) -> usize {
+        self.config.importance.pretrain_epochs
+    }
+
+    /// Adds a message of the cockpit's own.
+    pub fn say(&mut self, tone: Tone, text: String) {
+        self.messages.push(Message { t: self.t, tone, text });
+        if self.messages.len() > MESSAGES {
+            self.messages.remove(0);
+        }
+    }
+
+    /// A figure that was on its way when the run was paused or ended does not undo that.
+    fn work(&mut self, state: RunState) {
+        if !self.is_over() && self.state != RunState::Paused {
+            self.state = state;
+        }
+    }
+}
+
+fn phase_words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pretrain => "pretraining, each sample once an epoch",
+        Phase::Biased => "biased: hard samples are drawn more often",
+        Phase::Uniform => "uniform draws",
+    }
+}
+
+/// A key as people call it.
+fn short(key: &str) -> &str {
+    match key {
+        "importance.pretrain_epochs" => "E",
+        "train.epochs" => "N",
+        "train.lr_scale" => "learning-rate scale",
+        other => other.rsplit('.').next().unwrap_or(other),
+    }
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}

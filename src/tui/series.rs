@@ -1,0 +1,101 @@
+//! A curve that never loses a spike: points merge in pairs when they become too many, keeping the smallest and the largest.
+//! Knows nothing of what is drawn.
+
+/// Points kept at most; more than any screen has columns.
+const MOST: usize = 4096;
+
+/// One or more merged points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bucket {
+    x: f64,
+    min: f64,
+    max: f64,
+    mean: f64,
+    count: u32,
+}
+
+/// A curve over ascending x.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    buckets: Vec<Bucket>,
+    /// Points per whole bucket.
+    merged: u32,
+}
+
+impl Series {
+    /// Appends a point; one that is not finite is left out, so that it never enters an axis.
+    pub fn push(&mut self, x: f64, y: f64) {
+        if !x.is_finite() || !y.is_finite() {
+            return;
+        }
+        let capacity = self.merged.max(1);
+        match self.buckets.last_mut().filter(|b| b.count < capacity) {
+            Some(b) => {
+                b.mean += (y - b.mean) / f64::from(b.count + 1);
+                b.count += 1;
+                (b.x, b.min, b.max) = (x, b.min.min(y), b.max.max(y));
+            }
+            None => self.buckets.push(Bucket { x, min: y, max: y, mean: y, count: 1 }),
+        }
+        if self.buckets.len() > MOST {
+            self.merged = capacity * 2;
+            self.buckets = self.buckets.chunks(2).map(merge).collect();
+        }
+    }
+
+    /// Whether there is nothing to draw.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
+    /// Smallest and largest value.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        let first = self.buckets.first()?;
+        Some(self.buckets.iter().fold((first.min, first.max), |(a, b), p| (a.min(p.min), b.max(p.max))))
+    }
+
+    /// The last point's y (a mean where points are merged).
+    pub fn last(&self) -> Option<f64> {
+        self.buckets.last().map(|b| b.mean)
+    }
+
+    /// Mean curve.
+    pub fn means(&self) -> Vec<(f64, f64)> {
+        self.buckets.iter().map(|b| (b.x, b.mean)).collect()
+    }
+
+    /// Both extremes of every bucket.
+    pub fn extremes(&self) -> Vec<(f64, f64)> {
+        self.buckets.iter().flat_map(|b| [(b.x, b.min), (b.x, b.max)]).collect()
+    }
+}
+
+fn merge(pair: &[Bucket]) -> Bucket {
+    let mut out = pair[0];
+    for b in &pair[1..] {
+        let count = out.count + b.count;
+        out.mean = (out.mean * f64::from(out.count) + b.mean * f64::from(b.count)) / f64::from(count);
+        (out.x, out.min, out.max, out.count) = (b.x, out.min.min(b.min), out.max.max(b.max), count);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_points_stay_few_and_keep_their_spike() {
+        let mut s = Series::default();
+        for i in 0..1_000_000 {
+            s.push(f64::from(i), if i == 123_456 { 99.0 } else { 1.0 });
+        }
+        s.push(1e6, f64::NAN);
+        assert!(s.means().len() <= MOST, "{}", s.means().len());
+        assert_eq!(s.range(), Some((1.0, 99.0)));
+        assert!(s.extremes().iter().any(|(x, y)| *y == 99.0 && (x - 123_456.0).abs() < 1_000.0));
+        assert!(s.means().windows(2).all(|w| w[0].0 < w[1].0));
+        let total: f64 = s.buckets.iter().map(|b| b.mean * f64::from(b.count)).sum();
+        assert!((total - 1_000_098.0).abs() < 1e-3, "{total}");
+    }
+}

@@ -1,0 +1,47 @@
+//! The short form for small terminals: one fact a line, the most important first.
+
+use super::super::app::App;
+use super::super::theme::Role;
+use super::overview::{footer_line, message_line, state_word};
+use super::{clock, thousands};
+use ratatui::Frame;
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
+    let d = &app.dashboard;
+    let area = frame.area();
+    let (word, role) = state_word(d);
+    let percent = |v: f64| format!("{:.2}%", 100.0 * v);
+    let fact = |name: &str, value: String| Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)]);
+    let mut lines = vec![Line::from(vec![app.span(format!("{word} "), role), app.span(d.run.clone(), Role::Title)])];
+    lines.push(fact("epoch", format!("{}/{} {} {}/{}", d.epoch, d.config.train.epochs, d.phase.word(), d.step.0, d.step.1)));
+    if let Some(last) = d.epochs.last() {
+        lines.push(fact("accuracy", percent(last.test_accuracy)));
+    }
+    if let Some((best, epoch)) = d.best {
+        lines.push(fact("best", format!("{} epoch {epoch}", percent(best))));
+    }
+    if let Some(loss) = d.loss_smooth.last() {
+        lines.push(fact("loss", format!("{loss:.4}")));
+    }
+    lines.push(fact("E", d.pretrain_epochs().to_string()));
+    if let Some(left) = d.seconds_left() {
+        lines.push(fact("left", clock(left)));
+    }
+    if let Some(rate) = d.images_per_s {
+        lines.push(fact("images/s", thousands(rate as usize)));
+    }
+    if let Some(w) = &d.weights {
+        let [q1, median, q3] = w.spread.quartiles;
+        lines.push(fact("weights", format!("{q1:.2} {median:.2} {q3:.2}")));
+    }
+    let rows = usize::from(area.height);
+    if rows > 3 {
+        lines.truncate(rows - 2);
+        lines.resize(rows - 2, Line::default());
+        lines.push(message_line(app, area.width));
+        lines.push(footer_line(app, area.width));
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
