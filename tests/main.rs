@@ -1,1 +1,11 @@
+//! All promises in one binary (linking LibTorch takes its time); one file a promise.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
 
+mod cli;
+mod cockpit;
+mod configs;
+mod data;
+mod fetch;
+mod method;
+mod pty;
+mod support;

@@ -69,7 +69,12 @@ pub(super) fn check(path: &Path) -> Outcome {
     let [c, h, w] = data.shape;
     let classes = data.classes.len();
     let (mean, std) = data.mean_std();
-    say(format!("{}: {} training and {} test images, {h}x{w}, {c} channel(s), {classes} classes", data.name, data.train.len(), data.test.len()));
+    say(format!(
+        "{}: {} training and {} test images, {h}x{w}, {c} channel(s), {classes} classes",
+        data.name,
+        data.train.len(),
+        data.test.len()
+    ));
     say(format!("mean {mean:.4?}, standard deviation {std:.4?} (of 0..1)"));
     let counts = data.train.class_counts(classes).into_iter().zip(data.test.class_counts(classes));
     for (name, (train, test)) in data.classes.iter().zip(counts) {
@@ -109,7 +114,8 @@ impl ProgressLine {
 
     fn print(p: &Progress, terminal: bool) {
         let mb = |bytes: u64| bytes as f64 / 1e6;
-        let of = p.of.map_or_else(String::new, |of| format!(" of {:.1} MB, {:.0}%", mb(of), 100.0 * p.done as f64 / of.max(1) as f64));
+        let of =
+            p.of.map_or_else(String::new, |of| format!(" of {:.1} MB, {:.0}%", mb(of), 100.0 * p.done as f64 / of.max(1) as f64));
         let line = format!("{}: {:.1} MB{of}", p.file, mb(p.done));
         let mut err = std::io::stderr();
         let _ = if terminal { write!(err, "\r{line}\x1b[K") } else { writeln!(err, "{line}") };

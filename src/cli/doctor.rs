@@ -48,7 +48,11 @@ fn libtorch() -> Finding {
     if device::libtorch_version().starts_with("2.9") {
         ok("libtorch", text)
     } else {
-        warning("libtorch", text, "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf .libtorch && make build` fetches the right one.")
+        warning(
+            "libtorch",
+            text,
+            "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf .libtorch && make build` fetches the right one.",
+        )
     }
 }
 
@@ -76,7 +80,11 @@ fn threads() -> Finding {
     let (used, cores) = (device::threads(), std::thread::available_parallelism().map_or(1, usize::from));
     let text = format!("{used} LibTorch threads, {cores} processors for this process");
     if used > cores {
-        warning("threads", text, format!("More threads than processors slow training down: --threads {cores}, or unset OMP_NUM_THREADS."))
+        warning(
+            "threads",
+            text,
+            format!("More threads than processors slow training down: --threads {cores}, or unset OMP_NUM_THREADS."),
+        )
     } else {
         ok("threads", text)
     }
@@ -101,7 +109,11 @@ fn terminal() -> Vec<Finding> {
         },
         match t.colors.as_str() {
             "truecolor" => ok("colors", "truecolor"),
-            "none" => warning("colors", "none (NO_COLOR or TERM=dumb)", "unset NO_COLOR, and set TERM to your terminal's name, for colours."),
+            "none" => warning(
+                "colors",
+                "none (NO_COLOR or TERM=dumb)",
+                "unset NO_COLOR, and set TERM to your terminal's name, for colours.",
+            ),
             level => warning("colors", level.to_owned(), "If your terminal can do truecolor: export COLORTERM=truecolor"),
         },
     ]
@@ -110,7 +122,8 @@ fn terminal() -> Vec<Finding> {
 fn caches() -> Vec<Finding> {
     let cache = data::cache_dir();
     let mut found = vec![ok("data", format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()))];
-    for (name, source) in [("fashion-mnist", Source::FashionMnist), ("cifar10", Source::Cifar10), ("cifar100", Source::Cifar100)] {
+    for (name, source) in [("fashion-mnist", Source::FashionMnist), ("cifar10", Source::Cifar10), ("cifar100", Source::Cifar100)]
+    {
         found.push(match data::locate(source) {
             Some(path) => ok("data", format!("{name} in {}", path.display())),
             None => ok("data", format!("{name} is not here; `earlybird data fetch {name}` gets it")),

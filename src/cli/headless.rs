@@ -94,13 +94,26 @@ fn line_of(record: &Record) -> Option<String> {
             let (e, n) = (config.importance.pretrain_epochs, config.train.epochs);
             format!(
                 "run {run}: {} ({} train, {} test, {} classes), {} ({} parameters), {device}, E = {e} of N = {n}, seed {}",
-                data.name, data.train, data.test, data.classes.len(), model.name, model.parameters, config.seed
+                data.name,
+                data.train,
+                data.test,
+                data.classes.len(),
+                model.name,
+                model.parameters,
+                config.seed
             )
         }
         Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } => return None,
         Event::Weights(w) => format!(
             "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective sample size {:.1}% of {}",
-            w.epoch, w.spread.min, w.spread.quartiles[0], w.spread.quartiles[1], w.spread.quartiles[2], w.spread.max, 100.0 * w.ess, w.n
+            w.epoch,
+            w.spread.min,
+            w.spread.quartiles[0],
+            w.spread.quartiles[1],
+            w.spread.quartiles[2],
+            w.spread.max,
+            100.0 * w.ess,
+            w.n
         ),
         Event::EpochEnd(e) => {
             let biased = match e.phase {
@@ -109,7 +122,13 @@ fn line_of(record: &Record) -> Option<String> {
             };
             format!(
                 "epoch {:>3} {:<8} train loss {:.4}, test loss {:.4}, test accuracy {:.2}%, balance {:.3}{biased}, {:.1} s",
-                e.epoch, e.phase.word(), e.train_loss, e.test_loss, 100.0 * e.test_accuracy, e.balance, e.seconds
+                e.epoch,
+                e.phase.word(),
+                e.train_loss,
+                e.test_loss,
+                100.0 * e.test_accuracy,
+                e.balance,
+                e.seconds
             )
         }
         Event::Changed { key, old, new, effective, .. } => format!("changed {key}: {old} -> {new}, {effective}"),

@@ -36,7 +36,9 @@ impl From<Outcome> for ExitCode {
 /// Train image classifiers with SGD biased towards early important samples, live in the terminal.
 #[derive(Debug, Parser)]
 #[command(name = "earlybird", version, max_term_width = 110)]
-#[command(after_help = "Without a command, earlybird trains the demo on its embedded data.\nExit codes: 0 finished, 1 failed, 2 bad usage or config, 130 interrupted.")]
+#[command(
+    after_help = "Without a command, earlybird trains the demo on its embedded data.\nExit codes: 0 finished, 1 failed, 2 bad usage or config, 130 interrupted."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -67,11 +67,7 @@ pub(super) fn run(args: TrainArgs) -> Outcome {
         Ok(started) => started,
         Err(e) => return failed(e),
     };
-    if plain {
-        headless::run(cockpit, trainer, args.json, &directory)
-    } else {
-        in_cockpit(cockpit, trainer, screen, &directory)
-    }
+    if plain { headless::run(cockpit, trainer, args.json, &directory) } else { in_cockpit(cockpit, trainer, screen, &directory) }
 }
 
 fn in_cockpit(cockpit: CockpitEnd, trainer: Trainer, screen: tui::Appearance, directory: &RunDirectory) -> Outcome {
@@ -130,13 +126,25 @@ fn start(
     config.name = directory.id();
     let model_file = directory.file("model.safetensors");
     let build = move || Session::new(config, dataset, &device, &device_name.to_string()).map_err(|e| e.to_string());
-    let trainer = crate::train::spawn(build, commands, move |event| hub.emit(event), move |session| {
-        let state = session.state();
-        match write_safetensors(&state, &model_file) {
-            Ok(_) => Event::Checkpoint { epoch: session.completed(), step: 0, file: model_file.display().to_string(), kind: "final".into() },
-            Err(e) => Event::Warning { code: "final".into(), text: format!("{} cannot be written: {e}", model_file.display()) },
-        }
-    })?;
+    let trainer = crate::train::spawn(
+        build,
+        commands,
+        move |event| hub.emit(event),
+        move |session| {
+            let state = session.state();
+            match write_safetensors(&state, &model_file) {
+                Ok(_) => Event::Checkpoint {
+                    epoch: session.completed(),
+                    step: 0,
+                    file: model_file.display().to_string(),
+                    kind: "final".into(),
+                },
+                Err(e) => {
+                    Event::Warning { code: "final".into(), text: format!("{} cannot be written: {e}", model_file.display()) }
+                }
+            }
+        },
+    )?;
     Ok((trainer, cockpit_end))
 }
 

@@ -139,9 +139,7 @@ impl Rule {
             (Number(low, high), Value::Float(v)) => v.is_finite() && *low <= *v && *v <= *high,
             (Number(low, high), Value::Integer(v)) => *low <= *v as f64 && *v as f64 <= *high,
             (OneOf(words), Value::String(s)) => words.contains(&s.as_str()),
-            (Integers(low, high), Value::Array(a)) => {
-                a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v)))
-            }
+            (Integers(low, high), Value::Array(a)) => a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v))),
             _ => false,
         };
         (!ok).then(|| format!("expected {}", self.describe()))

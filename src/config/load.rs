@@ -101,7 +101,8 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
         ConfigError::Syntax(Problem {
             origin: Origin::File(file.to_owned(), line),
             what: format!("not valid TOML: {}", e.message().trim()),
-            help: "A config is lines of key = value under [table] headings; `earlybird train --print-config` shows a whole one.".into(),
+            help: "A config is lines of key = value under [table] headings; `earlybird train --print-config` shows a whole one."
+                .into(),
         })
     };
     let spans = DeTable::parse(text).map_err(|e| syntax(&e))?;

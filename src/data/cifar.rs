@@ -83,7 +83,9 @@ pub(super) fn kind_here(path: &Path) -> Option<Kind> {
         } else {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let hundred = name.contains("100");
-            path.is_file() && name.contains("cifar") && (name.ends_with(".gz") || name.ends_with(".tgz") || name.ends_with(".tar"))
+            path.is_file()
+                && name.contains("cifar")
+                && (name.ends_with(".gz") || name.ends_with(".tgz") || name.ends_with(".tar"))
                 && hundred == (*kind == Kind::Hundred)
         }
     })
@@ -181,7 +183,10 @@ fn from_archive(kind: Kind, path: &Path) -> Result<Parts, DataError> {
 fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split, DataError> {
     let head = kind.label_bytes();
     let record = head + 3 * PLANE;
-    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+    if bytes.is_empty() {
+        return Err(stream.corrupt(0, "the file is empty"));
+    }
+    if !bytes.len().is_multiple_of(record) {
         let whole = bytes.len() / record * record;
         return Err(stream.corrupt(
             whole as u64,
@@ -193,7 +198,9 @@ fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split
         let label = r[head - 1];
         if usize::from(label) >= kind.classes() {
             let byte = (k * record + head - 1) as u64;
-            return Err(stream.corrupt(byte, format!("label {label} where {} has classes 0 to {}", kind.name(), kind.classes() - 1)));
+            return Err(
+                stream.corrupt(byte, format!("label {label} where {} has classes 0 to {}", kind.name(), kind.classes() - 1))
+            );
         }
         split.labels.push(u32::from(label));
         let planes = &r[head..];

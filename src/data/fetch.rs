@@ -59,7 +59,11 @@ pub fn remotes(source: Source) -> Vec<Remote> {
     match source {
         Source::Embedded | Source::Folder => Vec::new(),
         Source::FashionMnist => FASHION
-            .map(|(file, md5)| Remote { url: format!("{FASHION_URL}/{file}"), file: format!("fashion-mnist/{file}"), md5: md5.into() })
+            .map(|(file, md5)| Remote {
+                url: format!("{FASHION_URL}/{file}"),
+                file: format!("fashion-mnist/{file}"),
+                md5: md5.into(),
+            })
             .to_vec(),
         Source::Cifar10 => cifar("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
         Source::Cifar100 => cifar("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),

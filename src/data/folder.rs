@@ -20,7 +20,7 @@ pub(super) fn load(root: &Path, size: usize) -> Result<Dataset, DataError> {
     let test_dir = test_dir.ok_or_else(|| missing(format!("{} has neither test/ nor val/", root.display())))?;
     let classes: Vec<PathBuf> = entries(&train_dir)?.into_iter().filter(|p| p.is_dir()).collect();
     let names: Vec<String> = classes.iter().map(|p| name(p)).collect();
-    for extra in entries(&test_dir)?.into_iter().filter(|p| p.is_dir() && !names.contains(&name(p))) {
+    if let Some(extra) = entries(&test_dir)?.into_iter().find(|p| p.is_dir() && !names.contains(&name(p))) {
         return Err(missing(format!("{} is a class that {} does not have", extra.display(), train_dir.display())));
     }
     let mut splits = [Split::default(), Split::default()];

@@ -18,7 +18,8 @@ pub(super) fn is_here(directory: &Path) -> bool {
     STEMS.iter().all(|stem| find(directory, stem).is_some())
 }
 
-const STEMS: [&str; 4] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+const STEMS: [&str; 4] =
+    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 fn find(directory: &Path, stem: &str) -> Option<PathBuf> {
     let dotted = stem.replacen("-idx", ".idx", 1); // as some mirrors name them
@@ -55,11 +56,8 @@ pub(super) fn assemble(name: &str, train: (Split, [usize; 2]), test: (Split, [us
         });
     }
     let top = train.labels.iter().chain(&test.labels).max().map_or(0, |m| *m as usize + 1);
-    let classes = if top <= FASHION.len() {
-        FASHION.map(String::from).to_vec()
-    } else {
-        (0..top).map(|c| format!("class {c}")).collect()
-    };
+    let classes =
+        if top <= FASHION.len() { FASHION.map(String::from).to_vec() } else { (0..top).map(|c| format!("class {c}")).collect() };
     Ok(Dataset { name: name.into(), shape: [1, h, w], classes, train, test })
 }
 

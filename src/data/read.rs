@@ -18,7 +18,9 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A file is not what it should be.
-    #[error("{file}, byte {byte}: {what}\n  The file is damaged or of another kind: fetch it again (earlybird data fetch), or set data.source to its kind.")]
+    #[error(
+        "{file}, byte {byte}: {what}\n  The file is damaged or of another kind: fetch it again (earlybird data fetch), or set data.source to its kind."
+    )]
     Corrupt {
         /// The file (or its place in an archive).
         file: String,
@@ -111,6 +113,7 @@ impl<R: Read> Stream<R> {
         self.at += got;
         match read {
             Err(e) => Err(self.corrupt(self.at, format!("cannot be read on: {e}"))),
+            Ok(_) if got < count && self.at == 0 => Err(self.corrupt(0, "the file is empty")),
             Ok(_) if got < count => {
                 Err(self.corrupt(self.at, format!("the file ends here, {} bytes from byte {from} on were expected", count)))
             }
@@ -125,7 +128,9 @@ impl<R: Read> Stream<R> {
         self.at += bytes.len() as u64;
         match read {
             Err(e) => Err(self.corrupt(self.at, format!("cannot be read on: {e}"))),
-            Ok(_) if bytes.len() as u64 > limit => Err(self.corrupt(limit, format!("more than the {limit} bytes that such a file can have"))),
+            Ok(_) if bytes.len() as u64 > limit => {
+                Err(self.corrupt(limit, format!("more than the {limit} bytes that such a file can have")))
+            }
             Ok(_) => Ok(bytes),
         }
     }

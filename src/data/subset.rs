@@ -9,7 +9,12 @@ use rand::seq::SliceRandom;
 /// Sizes per class of a long tail, shape `[C]`; `None` when the split stays as it is.
 ///
 /// `imbalance` r keeps `n_c = n_max r^(-c/(C-1))` samples of class c, at least 1 (Cui et al. 2019); `class_counts` says the sizes itself.
-pub(super) fn long_tail(split: &Split, classes: usize, imbalance: f64, class_counts: &[usize]) -> Result<Option<Vec<usize>>, DataError> {
+pub(super) fn long_tail(
+    split: &Split,
+    classes: usize,
+    imbalance: f64,
+    class_counts: &[usize],
+) -> Result<Option<Vec<usize>>, DataError> {
     let have = split.class_counts(classes);
     if !class_counts.is_empty() {
         let fail = |what: String| Err(DataError::Missing { what, help: format!("The classes have {have:?} training samples.") });

@@ -20,7 +20,9 @@ pub enum DeviceName {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// No such name.
-    #[error("unknown device \"{0}\"\n  Known are cpu, cuda:0 (any index), flex; with their backend, libtorch:cpu and libtorch:cuda:0.")]
+    #[error(
+        "unknown device \"{0}\"\n  Known are cpu, cuda:0 (any index), flex; with their backend, libtorch:cpu and libtorch:cuda:0."
+    )]
     Unknown(String),
     /// LibTorch sees no such CUDA device.
     #[error("{name}: {why}\n  `earlybird doctor` shows the devices there are.")]
@@ -129,9 +131,5 @@ pub fn libtorch_version() -> String {
 /// What computes, by name and version.
 pub fn versions() -> Vec<(String, String)> {
     let pair = |a: &str, b: String| (a.to_owned(), b);
-    vec![
-        pair("earlybird", env!("CARGO_PKG_VERSION").into()),
-        pair("burn", "0.22.1".into()),
-        pair("libtorch", libtorch_version()),
-    ]
+    vec![pair("earlybird", env!("CARGO_PKG_VERSION").into()), pair("burn", "0.22.1".into()), pair("libtorch", libtorch_version())]
 }

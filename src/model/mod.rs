@@ -20,6 +20,7 @@ use burn::tensor::{Device, Tensor};
 
 /// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8, output logits `[batch, classes]`.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one model a run")]
 pub enum Model {
     /// See [`Convnet`].
     Convnet(Convnet),

@@ -31,7 +31,8 @@ impl<F: FnMut(Record)> Hub<F> {
             && let Err(e) = journal.append(&record)
         {
             self.journal = None;
-            let text = format!("the journal cannot be written ({e}): training goes on, but this run cannot be replayed from here on");
+            let text =
+                format!("the journal cannot be written ({e}): training goes on, but this run cannot be replayed from here on");
             let warning = self.record(Event::Warning { code: "journal".into(), text });
             (self.forward)(warning);
         }

@@ -76,9 +76,8 @@ impl DeviceSplit {
             + per_draw(&|c| if c.flip { w as i64 - 1 - c.right } else { c.right });
         let inside = |t: &Tensor<3, Int>, n: usize| t.clone().greater_equal_elem(0).bool_and(t.clone().lower_elem(n as i64));
         let visible = inside(&rows, h).expand([b, h, w]).bool_and(inside(&columns, w).expand([b, h, w]));
-        let source = index.reshape([b, 1, 1]) * (h * w) as i64
-            + rows.clamp(0, h as i64 - 1) * w as i64
-            + columns.clamp(0, w as i64 - 1);
+        let source =
+            index.reshape([b, 1, 1]) * (h * w) as i64 + rows.clamp(0, h as i64 - 1) * w as i64 + columns.clamp(0, w as i64 - 1);
         let flat = self.bytes.clone().reshape([self.n * h * w, c]);
         let pixels = kernels::gather_rows(flat, source.reshape([b * h * w])).reshape([b, h, w, c]);
         pixels * visible.float().reshape([b, h, w, 1])

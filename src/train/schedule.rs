@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_live_scale_multiplies_and_the_end_is_never_passed() {
-        let config = TrainConfig { lr: 1.0, lr_scale: 0.5, schedule: ScheduleName::Constant, warmup: 0.0, ..TrainConfig::default() };
+        let config =
+            TrainConfig { lr: 1.0, lr_scale: 0.5, schedule: ScheduleName::Constant, warmup: 0.0, ..TrainConfig::default() };
         assert_eq!(Schedule::new(&config, 5).at(1_000_000), 0.5);
     }
 }

@@ -26,7 +26,9 @@ const HARD: f32 = 0.1;
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The data has fewer samples than a batch needs.
-    #[error("{samples} training samples are too few: batch norm needs at least 2 in every batch\n  Raise data.train_limit or data.class_counts.")]
+    #[error(
+        "{samples} training samples are too few: batch norm needs at least 2 in every batch\n  Raise data.train_limit or data.class_counts."
+    )]
     TooFewSamples {
         /// How many there are.
         samples: usize,
@@ -114,9 +116,12 @@ enum Stage {
     /// Between two epochs.
     Boundary,
     /// A pass over the training set that records what the model says now.
-    Scoring { at: usize, observations: Vec<Tensor<2>> },
+    Scoring {
+        at: usize,
+        observations: Vec<Tensor<2>>,
+    },
     Training(Box<Epoch>),
-    Evaluating(Box<Epoch>, Evaluation),
+    Evaluating(Box<Epoch>, Box<Evaluation>),
     Done,
 }
 
@@ -253,9 +258,7 @@ impl Session {
     /// Where training is: reads the loss from the device, so ask for it at most ten times a second.
     pub fn step_event(&mut self) -> Option<Event> {
         match &self.stage {
-            Stage::Evaluating(_, e) => {
-                Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.test.len() })
-            }
+            Stage::Evaluating(_, e) => Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.test.len() }),
             Stage::Training(epoch) => {
                 let (step, steps) = (epoch.step, epoch.steps);
                 let (loss, images_per_s) = self.read_meter()?;
@@ -304,7 +307,9 @@ impl Session {
         let pretraining = self.completed < c.pretrain_epochs;
         if !pretraining {
             let every = c.rescore_every;
-            let due = every > 0 && self.importance.is_some() && self.completed > self.weighed_at
+            let due = every > 0
+                && self.importance.is_some()
+                && self.completed > self.weighed_at
                 && (self.completed - self.weighed_at).is_multiple_of(every);
             let rescore = self.rescore || due;
             if rescore || (self.importance.is_none() && c.window == Window::Fresh && c.pretrain_epochs > 0) {
@@ -392,8 +397,11 @@ impl Session {
                 self.config.importance.sampler = Sampler::Uniform;
                 // Equal weights: should somebody turn the bias on, it is uniform.
                 if let Ok(equal) = Weights::from_scores(&vec![Some(1.0); self.train.len()]) {
-                    self.importance =
-                        Some(Importance { weights: equal, hard: vec![false; self.train.len()], drawn_since: vec![false; self.train.len()] });
+                    self.importance = Some(Importance {
+                        weights: equal,
+                        hard: vec![false; self.train.len()],
+                        drawn_since: vec![false; self.train.len()],
+                    });
                 }
                 self.pause(Some(format!(
                     "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
@@ -419,7 +427,8 @@ impl Session {
             class_mean: weights.class_means(&self.labels, self.classes),
         }));
         if q.fell_back() {
-            let why = if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };
+            let why =
+                if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };
             self.warn("uniform-weights", format!("{why}, so biased draws are uniform draws with replacement"));
         } else if weights.unseen() > 0 {
             self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
@@ -491,7 +500,7 @@ impl Session {
                 predictions: Vec::new(),
                 began: Instant::now(),
             };
-            self.stage = Stage::Evaluating(epoch, evaluation);
+            self.stage = Stage::Evaluating(epoch, Box::new(evaluation));
         }
         Progress::Step
     }
@@ -505,7 +514,7 @@ impl Session {
         })
     }
 
-    fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Evaluation) -> Progress {
+    fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Box<Evaluation>) -> Progress {
         let n = self.test.len();
         let end = (evaluation.at + self.config.train.eval_batch_size).min(n);
         let drawn: Vec<u32> = (evaluation.at as u32..end as u32).collect();
@@ -518,7 +527,7 @@ impl Session {
             self.stage = Stage::Evaluating(epoch, evaluation);
             return Progress::Evaluated;
         }
-        self.end_epoch(*epoch, evaluation);
+        self.end_epoch(*epoch, *evaluation);
         Progress::EpochEnd
     }
 
@@ -608,7 +617,8 @@ impl Session {
         if !mean.is_finite() && !self.not_finite_accepted {
             self.not_finite_accepted = true;
             self.pause(Some(
-                "the training loss is not a finite number. Resuming goes on; stop and start again with a smaller train.lr.".into(),
+                "the training loss is not a finite number. Resuming goes on; stop and start again with a smaller train.lr."
+                    .into(),
             ));
         }
         Some((mean, images / seconds))
@@ -698,7 +708,10 @@ impl Session {
         };
         let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
         if biased && wanted <= boundary {
-            let why = format!("the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining", boundary + 1);
+            let why = format!(
+                "the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining",
+                boundary + 1
+            );
             return self.refuse(KEY, value, &why);
         }
         let new = wanted.max(boundary);

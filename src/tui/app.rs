@@ -168,17 +168,24 @@ impl App {
     pub fn check(&self, prompt: &Prompt) -> Result<toml::Value, String> {
         let text = prompt.input.value().trim();
         if text.is_empty() {
-            return Err(config::find(prompt.key).map_or_else(String::new, |k| k.rule.describe()));
+            return Err(self.range(prompt.key));
         }
         let value = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
         let value = value.unwrap_or_else(|| toml::Value::String(text.to_owned()));
         config::from_value(&self.dashboard.config, prompt.key, &value).map(|_| value).map_err(|problem| {
-            let rule = config::find(prompt.key).map(|k| k.rule.describe());
-            match (problem.help.starts_with(prompt.key), rule) {
-                (true, Some(rule)) => format!("expected {rule}"),
-                _ => problem.what,
-            }
+            // A value outside its range: the range says it; two values that contradict each other: the problem does.
+            if problem.help.starts_with(prompt.key) { format!("expected {}", self.range(prompt.key)) } else { problem.what }
         })
+    }
+
+    /// The allowed values in words, as narrow as the run makes them.
+    fn range(&self, key: &str) -> String {
+        let d = &self.dashboard;
+        match key {
+            "importance.pretrain_epochs" => format!("a whole number in 0..={}", d.config.train.epochs),
+            "train.epochs" => format!("a whole number from {} on", d.epoch.max(d.pretrain_epochs())),
+            _ => config::find(key).map_or_else(String::new, |k| k.rule.describe()),
+        }
     }
 
     fn answer_quit(&mut self, key: &KeyEvent) -> Effect {

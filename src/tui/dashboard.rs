@@ -225,7 +225,9 @@ impl Dashboard {
                 let (last, best) = (100.0 * final_accuracy, 100.0 * best_accuracy);
                 let text = match epochs {
                     0 => format!("{verb} before the end of an epoch"),
-                    _ => format!("{verb} after {epochs} epochs in {seconds:.0} s: test accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch})"),
+                    _ => format!(
+                        "{verb} after {epochs} epochs in {seconds:.0} s: test accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch})"
+                    ),
                 };
                 self.summary = Some(format!("Run {} {text}", self.run));
                 self.say(Tone::Good, text);

@@ -17,6 +17,10 @@ pub struct Glyphs {
     pub curve: Marker,
     /// Single points of charts.
     pub point: Marker,
+    /// Many points of charts.
+    pub cloud: Marker,
+    /// Straight lines that mark a place in charts.
+    pub mark: Marker,
     /// Timeline behind us, pretraining.
     pub pretrain: &'static str,
     /// Timeline behind us, biased.
@@ -51,6 +55,8 @@ pub const UNICODE: Glyphs = Glyphs {
     rows: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
     curve: Marker::Braille,
     point: Marker::Dot,
+    cloud: Marker::Braille,
+    mark: Marker::Braille,
     pretrain: "━",
     biased: "═",
     uniform: "─",
@@ -82,6 +88,8 @@ pub const ASCII: Glyphs = Glyphs {
     rows: [" ", " ", " ", " ", "=", "=", "=", "=", "="],
     curve: Marker::Custom('*'),
     point: Marker::Custom('o'),
+    cloud: Marker::Custom('.'),
+    mark: Marker::Custom(':'),
     pretrain: "-",
     biased: "=",
     uniform: "~",

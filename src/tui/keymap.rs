@@ -49,7 +49,9 @@ impl Key {
     /// Whether this is what was pressed.
     pub fn matches(self, event: &KeyEvent) -> bool {
         match self {
-            Self::Char(c) => event.code == KeyCode::Char(c) && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT),
+            Self::Char(c) => {
+                event.code == KeyCode::Char(c) && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
+            }
             Self::Ctrl(c) => event.code == KeyCode::Char(c) && event.modifiers.contains(KeyModifiers::CONTROL),
         }
     }
@@ -92,7 +94,12 @@ pub const BINDINGS: &[Binding] = &[
         short: "lr",
         description: "scale the learning rate (a factor on the schedule)",
     },
-    Binding { on: &[Char('s')], run: Action::SortClasses, short: "sort", description: "order of the classes: as given, by share, by draws, by recall" },
+    Binding {
+        on: &[Char('s')],
+        run: Action::SortClasses,
+        short: "sort",
+        description: "order of the classes: as given, by share, by draws, by recall",
+    },
     Binding { on: &[Char('t')], run: Action::NextTheme, short: "theme", description: "next theme" },
     Binding {
         on: &[Char('x')],

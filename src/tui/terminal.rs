@@ -34,9 +34,8 @@ impl Guard {
         install_panic_hook();
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
         execute!(out, EnterAlternateScreen, cursor::Hide)?;
-        let mut screen = Terminal::new(CrosstermBackend::new(out))?;
-        screen.clear()?;
-        Ok((guard, screen))
+        // The alternate screen begins empty; `clear` would ask the terminal where its cursor is, and some never answer.
+        Ok((guard, Terminal::new(CrosstermBackend::new(out))?))
     }
 }
 

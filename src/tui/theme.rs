@@ -153,7 +153,9 @@ fn parse(theme: &str, text: &str) -> Result<BTreeMap<Role, Style>, ThemeError> {
                 "underlined" => style.add_modifier(Modifier::UNDERLINED),
                 "reversed" => style.add_modifier(Modifier::REVERSED),
                 "reset" => style,
-                color => style.fg(Color::from_str(color).map_err(|_| invalid(format!("{name}: no such colour or modifier: {color}")))?),
+                color => {
+                    style.fg(Color::from_str(color).map_err(|_| invalid(format!("{name}: no such colour or modifier: {color}")))?)
+                }
             };
         }
         styles.insert(role, style);

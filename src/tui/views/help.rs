@@ -22,12 +22,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     lines.push(Line::from(app.span(format!(" {method}"), Role::Dim)));
     lines.push(Line::from(app.span(" Changes are applied between two steps; the line above the keys answers.", Role::Dim)));
     let (width, height) = (80.min(screen.width), (lines.len() as u16 + 2).min(screen.height));
-    let area = Rect {
-        x: (screen.width - width) / 2,
-        y: (screen.height - height) / 2,
-        width,
-        height,
-    };
+    let area = Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
     let block = Block::bordered()
         .border_set(app.appearance.glyphs.border)
         .border_style(app.appearance.theme.style(Role::Key))

@@ -4,7 +4,7 @@ use super::super::app::{App, ClassOrder};
 use super::super::dashboard::{Dashboard, RunState, Tone};
 use super::super::keymap::{Action, BINDINGS};
 use super::super::theme::Role;
-use super::super::widgets::{ClassBars, ClassRow, Columns, Curve, CurveChart, Timeline, clip};
+use super::super::widgets::{ClassBars, ClassRow, Columns, Curve, CurveChart, CurveKind, Timeline, clip};
 use super::{clock, thousands};
 use crate::importance::balance;
 use crate::protocol::Phase;
@@ -129,7 +129,8 @@ fn facts_line(app: &App, width: u16) -> Line<'static> {
 
 fn panel(app: &App, title: Line<'static>, bottom: Option<Line<'static>>) -> Block<'static> {
     let theme = &app.appearance.theme;
-    let block = Block::bordered().border_set(app.appearance.glyphs.border).border_style(theme.style(Role::Border)).title_top(title);
+    let block =
+        Block::bordered().border_set(app.appearance.glyphs.border).border_style(theme.style(Role::Border)).title_top(title);
     match bottom {
         Some(line) => block.title_bottom(line),
         None => block,
@@ -152,7 +153,7 @@ fn epoch_axis(d: &Dashboard) -> (f64, f64) {
 /// A vertical line where E lies.
 fn switch_mark(d: &Dashboard, y: (f64, f64)) -> Curve {
     let e = d.pretrain_epochs() as f64;
-    Curve { points: vec![(e, y.0), (e, y.1)], role: Role::Mark, connected: true }
+    Curve { points: vec![(e, y.0), (e, y.1)], role: Role::Mark, kind: CurveKind::Mark }
 }
 
 fn loss_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
@@ -176,9 +177,9 @@ fn loss_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let y = (0.0_f64.min(low), if high > low { high * 1.02 } else { high + 1.0 });
     let chart = CurveChart {
         curves: vec![
-            Curve { points: d.loss_raw.extremes(), role: Role::LossRaw, connected: false },
+            Curve { points: d.loss_raw.extremes(), role: Role::LossRaw, kind: CurveKind::Points },
             switch_mark(d, y),
-            Curve { points: d.loss_smooth.means(), role: Role::Loss, connected: true },
+            Curve { points: d.loss_smooth.means(), role: Role::Loss, kind: CurveKind::Line },
         ],
         x: epoch_axis(d),
         y,
@@ -208,8 +209,8 @@ fn accuracy_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let chart = CurveChart {
         curves: vec![
             switch_mark(d, y),
-            Curve { points: vec![(x.0, best), (x.1, best)], role: Role::Best, connected: true },
-            Curve { points: d.accuracy.means(), role: Role::Accuracy, connected: true },
+            Curve { points: vec![(x.0, best), (x.1, best)], role: Role::Best, kind: CurveKind::Mark },
+            Curve { points: d.accuracy.means(), role: Role::Accuracy, kind: CurveKind::Line },
         ],
         x,
         y,
@@ -249,13 +250,16 @@ fn recording_words(app: &App) -> Vec<Line<'static>> {
     let d = &app.dashboard;
     let (e, n) = (d.pretrain_epochs(), d.config.train.epochs);
     let per_epoch = d.epochs.last().map(|e| e.seconds);
-    let eta = per_epoch.map(|s| (e as f64 - d.position()).max(0.0) * s).map_or_else(String::new, |s| format!(", in about {}", clock(s)));
+    let eta = per_epoch
+        .map(|s| (e as f64 - d.position()).max(0.0) * s)
+        .map_or_else(String::new, |s| format!(", in about {}", clock(s)));
     let when = match e {
         _ if e == n => "E = N: uniform to the end, no weights are needed (the baseline).".to_owned(),
         0 => "E = 0: biased from the start, with uniform weights.".to_owned(),
         _ => format!("The weights come after epoch {e}{eta}."),
     };
-    let recording = format!("Recording p, the probability of the true class, of every sample as it trains: epoch {} of {e}.", d.epoch.min(e));
+    let recording =
+        format!("Recording p, the probability of the true class, of every sample as it trains: epoch {} of {e}.", d.epoch.min(e));
     let mut lines = Vec::new();
     if d.epoch > 0 && e > 0 && d.epoch <= e {
         lines.push(Line::from(app.span(recording, Role::Text)));

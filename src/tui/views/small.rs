@@ -13,7 +13,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     let (word, role) = state_word(d);
     let percent = |v: f64| format!("{:.2}%", 100.0 * v);
-    let fact = |name: &str, value: String| Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)]);
+    let fact =
+        |name: &str, value: String| Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)]);
     let mut lines = vec![Line::from(vec![app.span(format!("{word} "), role), app.span(d.run.clone(), Role::Title)])];
     lines.push(fact("epoch", format!("{}/{} {} {}/{}", d.epoch, d.config.train.epochs, d.phase.word(), d.step.0, d.step.1)));
     if let Some(last) = d.epochs.last() {

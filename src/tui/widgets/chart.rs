@@ -4,7 +4,6 @@ use super::super::glyphs::Glyphs;
 use super::super::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 /// Points that belong together.
@@ -14,8 +13,19 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
     /// How it looks.
     pub role: Role,
-    /// Connected, or single points.
-    pub connected: bool,
+    /// What joins the points.
+    pub kind: CurveKind,
+}
+
+/// What joins the points of a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CurveKind {
+    /// A line through them.
+    Line,
+    /// Nothing.
+    Points,
+    /// A straight line that marks a place, set apart from curves where colours cannot.
+    Mark,
 }
 
 /// Curves with axes.
@@ -39,10 +49,11 @@ impl Widget for CurveChart<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
         let dim = self.theme.style(Role::Dim);
         let datasets = self.curves.iter().map(|curve| {
-            let (marker, graph) = match (curve.connected, curve.points.len()) {
-                (true, 2..) => (self.glyphs.curve, GraphType::Line),
-                (true, _) => (self.glyphs.point, GraphType::Scatter),
-                (false, _) => (point_marker(self.glyphs), GraphType::Scatter),
+            let (marker, graph) = match (curve.kind, curve.points.len()) {
+                (CurveKind::Line, 2..) => (self.glyphs.curve, GraphType::Line),
+                (CurveKind::Line, _) => (self.glyphs.point, GraphType::Scatter),
+                (CurveKind::Mark, _) => (self.glyphs.mark, GraphType::Line),
+                (CurveKind::Points, _) => (self.glyphs.cloud, GraphType::Scatter),
             };
             Dataset::default().marker(marker).graph_type(graph).style(self.theme.style(curve.role)).data(&curve.points)
         });
@@ -71,10 +82,6 @@ impl Widget for CurveChart<'_> {
             }
         }
     }
-}
-
-fn point_marker(glyphs: &Glyphs) -> Marker {
-    if glyphs.ascii { Marker::Custom('.') } else { Marker::Braille }
 }
 
 /// Whole epochs at even distances, so that every label is exact.

@@ -54,7 +54,8 @@ impl Widget for ClassBars<'_> {
             (y, lines) = (y + 1, lines - 1);
         }
         let shown = if self.rows.len() > lines { lines.saturating_sub(1) } else { self.rows.len() };
-        let top = self.rows.iter().flat_map(|r| [r.share, r.expected.unwrap_or(0.0), r.drawn.unwrap_or(0.0)]).fold(1e-9, f64::max);
+        let top =
+            self.rows.iter().flat_map(|r| [r.share, r.expected.unwrap_or(0.0), r.drawn.unwrap_or(0.0)]).fold(1e-9, f64::max);
         for row in &self.rows[..shown] {
             self.line(row, (area.x, y), names, room, top, wide, buf);
             y += 1;
@@ -97,7 +98,7 @@ impl ClassBars<'_> {
             put(format!("{:>7}%", percent(row.recall)), Role::Text);
         } else {
             put(format!("{:>4}", percent(Some(row.share))), Role::Share);
-            put(self.glyphs.arrow.chars().take(1).collect(), Role::Dim);
+            put(self.glyphs.arrow.chars().last().map(String::from).unwrap_or_default(), Role::Dim);
             put(format!("{:>4}%", percent(row.drawn)), Role::Drawn);
         }
     }

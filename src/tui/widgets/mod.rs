@@ -5,7 +5,7 @@ mod class_bars;
 mod histogram;
 mod timeline;
 
-pub use chart::{Curve, CurveChart};
+pub use chart::{Curve, CurveChart, CurveKind};
 pub use class_bars::{ClassBars, ClassRow};
 pub use histogram::Columns;
 pub use timeline::Timeline;

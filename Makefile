@@ -1,0 +1,40 @@
+# Two words for newcomers: `make run`, `make test`. Everything that cargo needs is provided first.
+#
+# LIBTORCH is the same in every call, since a changed one rebuilds torch-sys' C++: yours, if set, else .libtorch/libtorch,
+# which scripts/libtorch.sh fills or links. (.cargo/config.toml says the same to a bare `cargo build`.)
+
+export LIBTORCH ?= $(CURDIR)/.libtorch/libtorch
+# torch-sys would ask Python again; the script has done so.
+CARGO = env -u LIBTORCH_USE_PYTORCH cargo
+
+ARGS ?=
+
+.PHONY: run build test check lint doc libtorch help clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  ARGS=\"train configs/long-tail.toml\" make run    with arguments"
+
+run: build ## build, and open the cockpit on the demo
+	@./target/debug/earlybird $(ARGS)
+
+build: libtorch ## provide LibTorch and build target/debug/earlybird (optimised)
+	$(CARGO) build --locked
+
+test: libtorch ## run every test
+	$(CARGO) test --locked
+
+check: libtorch ## formatting, lints, every test: what CI runs
+	cargo fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked
+
+doc: libtorch ## build the documentation, free of warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+libtorch: ## provide LibTorch only
+	@./scripts/libtorch.sh
+
+clean: ## remove what was built (LibTorch stays)
+	cargo clean

@@ -1,0 +1,328 @@
+//! The method, driven step by step without threads: phases, weights, E moved, streams, degenerate cases.
+
+use crate::support::{advance_to, advance_until, apply, epochs, finish, hash, session, session_on, set, small_config, weights};
+use earlybird::model::device::DeviceName;
+use earlybird::protocol::{Bias, Command, Event, Phase, Stop};
+use earlybird::train::Progress;
+
+fn phases(events: &[Event]) -> Vec<Phase> {
+    epochs(events).iter().map(|e| e.phase).collect()
+}
+
+fn is_refused(events: &[Event], part: &str) -> bool {
+    matches!(events, [Event::Refused { reason, .. }] if reason.contains(part))
+}
+
+#[test]
+fn pretraining_then_weights_once_then_biased_draws_as_expected() {
+    let events = finish(&mut session(&["data.train_limit=1000", "train.epochs=5"]));
+    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Biased]);
+    let w = weights(&events);
+    assert_eq!(w.len(), 1);
+    assert_eq!((w[0].epoch, w[0].n, w[0].unseen, w[0].counts.iter().sum::<u64>()), (2, 1000, 0, 1000));
+    assert!(w[0].ess > 0.1 && w[0].ess < 1.0);
+    let position = |f: &dyn Fn(&Event) -> bool| events.iter().position(f).unwrap();
+    assert!(
+        position(&|e| matches!(e, Event::EpochEnd(e) if e.epoch == 2)) < position(&|e| matches!(e, Event::Weights(_)))
+            && position(&|e| matches!(e, Event::Weights(_))) < position(&|e| matches!(e, Event::Phase { epoch: 3, .. }))
+    );
+    let counts =
+        events.iter().find_map(|e| if let Event::RunStarted { data, .. } = e { Some(data.counts.clone()) } else { None });
+    for e in epochs(&events) {
+        assert_eq!(e.drawn.iter().sum::<u64>(), 1000);
+        assert!((e.expected.iter().sum::<f64>() - 1000.0).abs() < 1e-6);
+        if e.phase == Phase::Pretrain {
+            assert_eq!(Some(&e.drawn), counts.as_ref());
+            assert_eq!((e.coverage, e.max_multiplicity), (1.0, 1));
+            continue;
+        }
+        for (drawn, expected) in e.drawn.iter().zip(&e.expected) {
+            let sd = (expected * (1.0 - expected / 1000.0)).sqrt();
+            assert!((*drawn as f64 - expected).abs() < 4.0 * sd, "epoch {}: {drawn} drawn, {expected} expected", e.epoch);
+        }
+        // Standard deviation of the coverage of 1000 draws is about 0.01.
+        assert!((e.coverage - e.expected_coverage).abs() < 0.05, "{} {}", e.coverage, e.expected_coverage);
+        assert!(e.max_multiplicity >= 2 && e.never_drawn < 1000);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_parameters_and_another_seed_others() {
+    let run = |set: &[&str]| hash(&finish(&mut session(set)));
+    let first = run(&[]);
+    assert_eq!(first, run(&[]));
+    assert_ne!(first, run(&["seed=2"]));
+    assert_eq!(first, run(&["train.eval_batch_size=7"]), "evaluation must not disturb training");
+}
+
+#[test]
+fn asking_for_figures_changes_nothing() {
+    let quiet = hash(&finish(&mut session(&[])));
+    let mut watched = session(&[]);
+    let events = advance_until(&mut watched, |_, _, _| false);
+    let mut asked = session(&[]);
+    let mut all = Vec::new();
+    while asked.advance() != Progress::Finished {
+        asked.step_event();
+        all.extend(asked.take_events());
+    }
+    all.extend(asked.take_events());
+    assert_eq!(hash(&events), quiet);
+    assert_eq!(hash(&all), quiet);
+}
+
+#[test]
+fn e_moved_in_the_first_epoch_is_the_same_as_e_configured() {
+    let configured = hash(&finish(&mut session(&["train.epochs=6", "importance.pretrain_epochs=4"])));
+    let mut moved = session(&["train.epochs=6", "importance.pretrain_epochs=2"]);
+    advance_to(&mut moved, 1, 3);
+    let answer = set(&mut moved, "importance.pretrain_epochs", 4);
+    assert!(
+        matches!(&answer[..], [Event::Changed { epoch: 1, step: 3, effective, .. }] if effective == "weights after epoch 4"),
+        "{answer:?}"
+    );
+    let events = finish(&mut moved);
+    assert_eq!(hash(&events), configured);
+    assert_eq!(weights(&events)[0].epoch, 4);
+}
+
+#[test]
+fn an_e_that_lies_behind_means_the_next_boundary() {
+    let mut s = session(&["train.epochs=5", "importance.pretrain_epochs=4"]);
+    advance_to(&mut s, 3, 2);
+    let answer = set(&mut s, "importance.pretrain_epochs", 1);
+    assert!(matches!(&answer[..], [Event::Changed { new, .. }] if new == 3), "{answer:?}");
+    let events = finish(&mut s);
+    assert_eq!(weights(&events).iter().map(|w| w.epoch).collect::<Vec<_>>(), [3]);
+    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Biased, Phase::Biased]);
+}
+
+#[test]
+fn bias_now_is_the_epoch_in_progress() {
+    let mut s = session(&["train.epochs=4", "importance.pretrain_epochs=4"]);
+    advance_to(&mut s, 2, 1);
+    let answer = apply(&mut s, Command::Bias { bias: Bias::Now });
+    assert!(matches!(&answer[..], [Event::Changed { new, .. }] if new == 2), "{answer:?}");
+    assert_eq!(phases(&finish(&mut s)), [Phase::Pretrain, Phase::Biased, Phase::Biased]);
+}
+
+#[test]
+fn a_later_e_goes_back_to_pretraining_and_weighs_anew() {
+    let mut s = session(&["train.epochs=6", "importance.pretrain_epochs=1"]);
+    let mut events = advance_to(&mut s, 3, 1);
+    assert_eq!(weights(&events).len(), 1);
+    assert!(is_refused(&set(&mut s, "importance.pretrain_epochs", 1), "the switch was made after epoch 1"));
+    assert!(is_refused(&set(&mut s, "importance.pretrain_epochs", 3), "only an E of 4 to 6"));
+    set(&mut s, "importance.pretrain_epochs", 5);
+    events.extend(finish(&mut s));
+    let order = [Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Pretrain, Phase::Pretrain, Phase::Biased];
+    assert_eq!(phases(&events), order);
+    assert_eq!(weights(&events).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 5]);
+}
+
+#[test]
+fn bad_values_are_refused_with_the_reason_and_change_nothing() {
+    let mut s = session(&[]);
+    advance_to(&mut s, 2, 1);
+    let before = s.config().clone();
+    for (key, value, reason) in [
+        ("importance.pretrain_epochs", serde_json::json!(5), "0..=4"),
+        ("importance.pretrain_epochs", serde_json::json!(-1), "0..=4"),
+        ("importance.pretrain_epochs", serde_json::json!("x"), "whole number"),
+        ("importance.pretrain_epochs", serde_json::json!(2), "already"),
+        ("train.epochs", serde_json::json!(1), "beyond train.epochs"),
+        ("train.lr_scale", serde_json::json!(-1), "expected a number"),
+        ("train.batch_size", serde_json::json!(8), "fixed for the run"),
+        ("model.name", serde_json::json!("resnet18"), "fixed for the run"),
+        ("importance.exponnt", serde_json::json!(2), "importance.exponent"),
+        ("train.lr_scale", serde_json::Value::Null, ""),
+    ] {
+        let answer = set(&mut s, key, value.clone());
+        assert!(is_refused(&answer, reason), "{key} = {value}: {answer:?}");
+    }
+    assert_eq!(*s.config(), before);
+}
+
+#[test]
+fn n_moves_but_never_behind_the_epoch_in_progress() {
+    let mut s = session(&["train.epochs=5", "importance.pretrain_epochs=1"]);
+    advance_to(&mut s, 3, 1);
+    assert!(is_refused(&set(&mut s, "train.epochs", 2), "N must be at least 3"));
+    set(&mut s, "train.epochs", 3);
+    let events = finish(&mut s);
+    assert!(matches!(events.last(), Some(Event::Finished { epochs: 3, stopped: false, .. })));
+}
+
+#[test]
+fn pause_answers_at_once_and_nothing_happens_until_resume() {
+    let mut s = session(&[]);
+    advance_to(&mut s, 1, 2);
+    assert!(matches!(apply(&mut s, Command::Pause)[..], [Event::Paused { epoch: 1, step: 2, reason: None }]));
+    assert!((0..50).all(|_| s.advance() == Progress::Paused));
+    assert!(s.take_events().is_empty());
+    assert!(is_refused(&apply(&mut s, Command::Pause), "already"));
+    assert!(matches!(apply(&mut s, Command::Resume)[..], [Event::Resumed { epoch: 1, step: 2 }]));
+    let paused = hash(&finish(&mut s));
+    assert_eq!(paused, hash(&finish(&mut session(&[]))));
+}
+
+#[test]
+fn stop_now_and_stop_after_the_epoch() {
+    let mut s = session(&[]);
+    advance_to(&mut s, 2, 1);
+    apply(&mut s, Command::Stop { stop: Stop::Now });
+    assert!(matches!(finish(&mut s).last(), Some(Event::Finished { epochs: 1, stopped: true, .. })));
+    let mut s = session(&[]);
+    advance_to(&mut s, 2, 1);
+    apply(&mut s, Command::Stop { stop: Stop::AfterEpoch });
+    assert!(matches!(finish(&mut s).last(), Some(Event::Finished { epochs: 2, stopped: true, .. })));
+    assert!(is_refused(&apply(&mut s, Command::Pause), "over"));
+}
+
+#[test]
+fn bias_off_and_on_keep_the_weights() {
+    let mut s = session(&["train.epochs=5", "importance.pretrain_epochs=1"]);
+    let mut events = advance_to(&mut s, 2, 1);
+    apply(&mut s, Command::Bias { bias: Bias::Off });
+    assert!(is_refused(&apply(&mut s, Command::Bias { bias: Bias::Off }), "uniform already"));
+    events.extend(advance_to(&mut s, 3, 1));
+    apply(&mut s, Command::Bias { bias: Bias::On });
+    events.extend(finish(&mut s));
+    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Biased, Phase::Uniform, Phase::Biased, Phase::Biased]);
+    assert_eq!(weights(&events).len(), 1);
+}
+
+#[test]
+fn e_zero_is_biased_from_the_start_with_uniform_weights_and_e_n_is_the_baseline() {
+    let events = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=0"]));
+    assert_eq!(phases(&events), [Phase::Biased, Phase::Biased]);
+    assert!(events.iter().any(|e| matches!(e, Event::Warning { code, .. } if code == "uniform-weights")));
+    assert!((epochs(&events)[0].ess - 1.0).abs() < 1e-9);
+    assert!((epochs(&events)[0].coverage - 0.632).abs() < 0.08);
+
+    let baseline = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=2"]));
+    assert!(weights(&baseline).is_empty());
+    let uniform = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=1", "importance.sampler=uniform"]));
+    assert_eq!(hash(&baseline), hash(&uniform), "uniform sampling after E is the baseline");
+}
+
+#[test]
+fn every_option_of_the_method_trains() {
+    for options in [
+        &["importance.sampler=class-balanced"][..],
+        &["importance.sampler=uniform-replacement"],
+        &["importance.draw=systematic", "importance.exponent=2.0", "importance.uniform_mix=0.3"],
+        &["importance.level=class", "importance.drop_hardest=0.1"],
+        &["importance.reweight=1.0", "importance.metric=el2n"],
+        &["importance.metric=loss", "importance.window=last"],
+        &["importance.metric=margin", "importance.window=fresh"],
+        &["importance.metric=entropy", "importance.rescore_every=1"],
+        &["importance.uniform_tail=0.5"],
+        &["data.crop_padding=2", "data.flip=true"],
+        &["train.schedule=cosine", "train.nesterov=true", "train.label_smoothing=0.1"],
+        &["train.schedule=step", "train.momentum=0.0", "train.weight_decay=0.0"],
+        &["train.batch_size=299"], // leaves a last batch of one image, which batch norm cannot train on
+        &["train.batch_size=5000"],
+    ] {
+        let events = finish(&mut session(options));
+        let ends = epochs(&events);
+        assert_eq!(ends.len(), 4, "{options:?}");
+        for e in ends {
+            assert!(e.train_loss.is_finite() && e.test_loss.is_finite(), "{options:?}: {e:?}");
+            assert_eq!(e.drawn.iter().sum::<u64>(), 300, "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn class_balanced_draws_and_the_uniform_tail_show_in_the_figures() {
+    let events = finish(&mut session(&["importance.sampler=class-balanced"]));
+    let last = epochs(&events)[3];
+    assert!(last.expected.iter().all(|e| (e - 30.0).abs() < 1e-6), "{:?}", last.expected);
+    let events = finish(&mut session(&["train.epochs=5", "importance.pretrain_epochs=1", "importance.uniform_tail=0.5"]));
+    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Uniform, Phase::Uniform]);
+}
+
+#[test]
+fn rescoring_weighs_again_by_an_evaluation_pass() {
+    let events = finish(&mut session(&["train.epochs=5", "importance.pretrain_epochs=1", "importance.rescore_every=2"]));
+    assert_eq!(weights(&events).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn a_run_that_diverges_pauses_with_the_reason_and_can_be_resumed() {
+    let mut s = session(&["train.lr=100.0", "train.schedule=constant", "train.warmup=0.0", "train.weight_decay=1.0"]);
+    let mut paused = None;
+    for _ in 0..2_000 {
+        let progress = s.advance();
+        s.step_event();
+        for event in s.take_events() {
+            if let Event::Paused { reason: Some(reason), .. } = event {
+                paused = Some(reason);
+            }
+        }
+        if paused.is_some() || progress == Progress::Finished {
+            break;
+        }
+    }
+    let reason = paused.expect("lr = 100 diverges");
+    assert!(reason.contains("not a finite number") && reason.contains("train.lr"), "{reason}");
+    assert!(s.is_paused());
+    apply(&mut s, Command::Resume);
+    // Nothing is ever drawn from broken weights: the run ends, pausing once more at E at the most.
+    for _ in 0..2_000 {
+        match s.advance() {
+            Progress::Paused => drop(apply(&mut s, Command::Resume)),
+            Progress::Finished => return,
+            _ => {}
+        }
+    }
+    panic!("the run did not end");
+}
+
+#[test]
+fn both_backends_start_from_the_same_parameters_and_learn_alike() {
+    let on = |device| {
+        let config =
+            small_config(&["train.epochs=2", "importance.pretrain_epochs=1", "data.train_limit=100", "data.test_limit=50"]);
+        let mut s = session_on(config, device);
+        let start = s.state();
+        let events = finish(&mut s);
+        (start, epochs(&events).iter().map(|e| e.train_loss).collect::<Vec<_>>())
+    };
+    let (libtorch, flex) = (on(DeviceName::LibtorchCpu), on(DeviceName::Flex));
+    assert_eq!(libtorch.0, flex.0);
+    for (a, b) in libtorch.1.iter().zip(&flex.1) {
+        assert!((a - b).abs() < 0.02 * a, "{:?} {:?}", libtorch.1, flex.1);
+    }
+}
+
+#[test]
+fn resnet18_has_torchvision_s_names_and_count() {
+    let config = small_config(&[
+        "model.name=resnet18",
+        "train.epochs=1",
+        "importance.pretrain_epochs=1",
+        "data.train_limit=10",
+        "data.test_limit=10",
+    ]);
+    let mut s = session_on(config, DeviceName::LibtorchCpu);
+    let started = s.take_events();
+    // torchvision's resnet18 for ten classes with a 3x3 stem of one channel: 11,172,810.
+    assert!(matches!(&started[..], [Event::RunStarted { model, .. }] if model.parameters == 11_172_810), "{started:?}");
+    let names: Vec<String> = s.state().into_iter().map(|t| t.name).collect();
+    for name in [
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer1.0.conv1.weight",
+        "layer2.0.downsample.0.weight",
+        "layer2.0.downsample.1.running_var",
+        "layer4.1.bn2.bias",
+        "fc.weight",
+        "fc.bias",
+    ] {
+        assert!(names.iter().any(|n| n == name), "{name} is missing in {names:?}");
+    }
+    assert_eq!(names.len(), 102); // 62 parameters and 40 running statistics
+    assert_eq!(epochs(&finish(&mut s)).len(), 1);
+}
