@@ -7,17 +7,18 @@ export LIBTORCH ?= $(CURDIR)/.libtorch/libtorch
 # torch-sys would ask Python again; the script has done so.
 CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 
+# What `make run` passes on, e.g. ARGS="train configs/long-tail.toml --seed 7"
 ARGS ?=
 
-.PHONY: run build test check lint doc libtorch help clean
+.PHONY: run build test check doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  ARGS=\"train configs/long-tail.toml\" make run    with arguments"
+	@echo 'With arguments: make run ARGS="train configs/long-tail.toml"'
 
 run: build ## build, and open the cockpit on the demo
-	@./target/debug/earlybird $(ARGS)
+	@$(CARGO) run --quiet --locked -- $(ARGS) || { code=$$?; [ $$code -eq 130 ] || exit $$code; } # 130: stopped by hand
 
 build: libtorch ## provide LibTorch and build target/debug/earlybird (optimised)
 	$(CARGO) build --locked

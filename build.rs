@@ -1,11 +1,34 @@
-//! Writes the folder of LibTorch's libraries into the binary (rpath), so that it starts without `LD_LIBRARY_PATH`.
+//! Writes the folder of LibTorch's libraries into the binary (rpath), so that it starts without `LD_LIBRARY_PATH`, and compiles
+//! the C++ shim of `src/model/kernels`.
+
+use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/model/kernels/shim.cpp");
     // Set by torch-sys (`links = "tch"`) for the crates that depend on it directly.
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-    if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
-        println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_LIB={lib}");
-    }
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
+        println!("cargo:warning=torch-sys names no LibTorch folder: call make, which provides one");
+        return;
+    };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_LIB={lib}");
+    let include = Path::new(&lib).parent().map(|root| root.join("include")).unwrap_or_default();
+    // LibTorch 2.9 is built with the C++11 ABI everywhere; LIBTORCH_CXX11_ABI says otherwise to torch-sys, too.
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .pic(true)
+        .warnings(false) // ATen's headers have many
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
+        .file("src/model/kernels/shim.cpp")
+        .compile("earlybird_shim");
+    println!("cargo:rustc-link-search=native={lib}");
+    println!("cargo:rustc-link-lib=dylib=torch_cpu");
+    println!("cargo:rustc-link-lib=dylib=c10");
 }

@@ -8,7 +8,7 @@ use crate::model::device::{self, DeviceName};
 use crate::model::write_safetensors;
 use crate::protocol::Event;
 use crate::run::{Hub, Journal, RunDirectory};
-use crate::train::{Session, Trainer, TrainerReport};
+use crate::train::{Session, TRAINER_THREAD, Trainer, TrainerReport};
 use crate::tui;
 use std::io::{IsTerminal, Write};
 
@@ -71,7 +71,7 @@ pub(super) fn run(args: TrainArgs) -> Outcome {
 }
 
 fn in_cockpit(cockpit: CockpitEnd, trainer: Trainer, screen: tui::Appearance, directory: &RunDirectory) -> Outcome {
-    let ended = tui::run(cockpit, screen, &directory.file("host.log"));
+    let ended = tui::run(cockpit, screen, &directory.file("host.log"), TRAINER_THREAD);
     // The cockpit has dropped its end: a trainer that is still at work stops, and writes what it has.
     let report = trainer.join();
     match (ended, report) {

@@ -5,7 +5,6 @@ use super::kernels;
 use super::layers::{BatchNorm, Conv, Init, Linear, Mode};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 /// Widths 32, 64, 128.
 #[derive(Module, Debug)]
@@ -42,9 +41,9 @@ impl Convnet {
 
     /// `[b, channels, h, w]` to logits `[b, classes]`.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let x = kernels::max_pool2d(relu(self.bn1.forward(self.conv1.forward(x), mode)));
-        let x = kernels::max_pool2d(relu(self.bn2.forward(self.conv2.forward(x), mode)));
-        let x = relu(self.bn3.forward(self.conv3.forward(x), mode));
+        let x = kernels::max_pool2d(self.bn1.forward_relu(self.conv1.forward(x), mode));
+        let x = kernels::max_pool2d(self.bn2.forward_relu(self.conv2.forward(x), mode));
+        let x = self.bn3.forward_relu(self.conv3.forward(x), mode);
         self.fc.forward(kernels::global_avg_pool(x))
     }
 }

@@ -1,8 +1,9 @@
 //! The layers of both architectures, with PyTorch's parameter names, layouts and conventions.
 
-use super::kernels;
+use super::kernels::{self, Norm, NormParameters};
 use crate::stream::{Purpose, stream};
 use burn::module::{Module, Param, RunningState};
+use burn::tensor::activation::relu as relu_of;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -92,19 +93,35 @@ impl BatchNorm {
 
     /// Shape-preserving on `[b, c, h, w]`.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.apply(x, None, false, mode)
+    }
+
+    /// The same with a ReLU after it, as one operation.
+    pub fn forward_relu(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.apply(x, None, true, mode)
+    }
+
+    /// The same with `+ residual` and a ReLU after it, as one operation: the end of a residual block.
+    pub fn forward_add_relu(&self, x: Tensor<4>, residual: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.apply(x, Some(residual), true, mode)
+    }
+
+    fn apply(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool, mode: Mode) -> Tensor<4> {
+        let op = Norm { momentum: Self::MOMENTUM, epsilon: Self::EPSILON, relu };
         let (gamma, beta) = (self.weight.val(), self.bias.val());
-        if mode == Mode::Evaluate {
-            return kernels::batch_norm(x, gamma, beta, self.running_mean.value(), self.running_var.value(), Self::EPSILON);
+        if mode == Mode::Train {
+            // `value_sync`: `value` would be one update late.
+            let (mean, var) = (self.running_mean.value_sync(), self.running_var.value_sync());
+            let (y, mean, var) = kernels::batch_norm_train(x, residual, NormParameters { gamma, beta, mean, var }, op);
+            self.running_mean.update(mean.detach());
+            self.running_var.update(var.detach());
+            return y;
         }
-        let [b, _, h, w] = x.dims();
-        let out = kernels::batch_norm_train(x, gamma, beta, Self::EPSILON);
-        let count = (b * h * w) as f64;
-        let unbiased = out.variance * (count / (count - 1.0).max(1.0));
-        for (state, batch) in [(&self.running_mean, out.mean), (&self.running_var, unbiased)] {
-            let old = state.value_sync().detach();
-            state.update(old * (1.0 - Self::MOMENTUM) + batch.detach() * Self::MOMENTUM);
+        let p = NormParameters { gamma, beta, mean: self.running_mean.value(), var: self.running_var.value() };
+        match residual {
+            None => kernels::batch_norm(x, p, op),
+            Some(residual) => relu_of(kernels::batch_norm(x, p, Norm { relu: false, ..op }) + residual),
         }
-        out.output
     }
 }
 

@@ -5,7 +5,6 @@ use super::kernels;
 use super::layers::{BatchNorm, Conv, Init, Linear, Mode};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 /// Widths 64, 128, 256, 512, two blocks each.
 #[derive(Module, Debug)]
@@ -67,9 +66,8 @@ impl ResidualBlock {
             Some(d) => d.bn.forward(d.conv.forward(x.clone()), mode),
             None => x.clone(),
         };
-        let y = relu(self.bn1.forward(self.conv1.forward(x), mode));
-        let y = self.bn2.forward(self.conv2.forward(y), mode);
-        relu(y + shortcut)
+        let y = self.bn1.forward_relu(self.conv1.forward(x), mode);
+        self.bn2.forward_add_relu(self.conv2.forward(y), shortcut, mode)
     }
 }
 
@@ -92,7 +90,7 @@ impl Resnet18 {
 
     /// `[b, channels, h, w]` to logits `[b, classes]`.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<2> {
-        let mut x = relu(self.bn1.forward(self.conv1.forward(x), mode));
+        let mut x = self.bn1.forward_relu(self.conv1.forward(x), mode);
         for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
             x = block.forward(x, mode);
         }

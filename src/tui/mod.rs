@@ -49,13 +49,14 @@ pub enum Ended {
 }
 
 /// Shows the run at the other end of `link` until somebody leaves. What is written to fd 2 meanwhile goes to `log`.
+/// `trainer` is the name of the trainer's thread, if it is in this process: its panic is an event, not the screen's end.
 ///
 /// # Errors
 /// Whatever the terminal says. It is given back in any case.
-pub fn run(link: CockpitEnd, appearance: Appearance, log: &Path) -> io::Result<Ended> {
+pub fn run(link: CockpitEnd, appearance: Appearance, log: &Path, trainer: &'static str) -> io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut app = App::new(appearance);
-    let (guard, mut screen) = Guard::take(log)?;
+    let (guard, mut screen) = Guard::take(log, trainer)?;
     let outcome = runtime.block_on(drive(&mut app, link, &mut screen));
     drop(guard);
     outcome?;

@@ -1,7 +1,6 @@
 //! The terminal while the cockpit has it: raw mode and the alternate screen, given back whatever happens, and fd 2 turned
 //! into a log so that nothing native code says lands on the screen.
 
-use crate::train::TRAINER_THREAD;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
@@ -23,15 +22,15 @@ static TAKEN: Mutex<Option<OwnedFd>> = Mutex::new(None);
 pub(super) struct Guard(());
 
 impl Guard {
-    /// Takes the terminal. From here on fd 2 is `log`.
-    pub(super) fn take(log: &Path) -> io::Result<(Self, Screen)> {
+    /// Takes the terminal. From here on fd 2 is `log`. A panic of the thread called `spared` leaves the screen as it is.
+    pub(super) fn take(log: &Path, spared: &'static str) -> io::Result<(Self, Screen)> {
         let stderr = rustix::io::dup(rustix::stdio::stderr())?;
         let log: File = OpenOptions::new().create(true).append(true).open(log)?;
         enable_raw_mode()?;
         *lock() = Some(stderr);
         let guard = Self(()); // from here on whatever fails gives everything back
         rustix::stdio::dup2_stderr(&log)?;
-        install_panic_hook();
+        install_panic_hook(spared);
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
         execute!(out, EnterAlternateScreen, cursor::Hide)?;
         // The alternate screen begins empty; `clear` would ask the terminal where its cursor is, and some never answer.
@@ -60,17 +59,19 @@ fn lock() -> std::sync::MutexGuard<'static, Option<OwnedFd>> {
     TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A panic anywhere gives the terminal back before its report is printed. The trainer's is caught and reported by the
-/// cockpit itself: its report goes to the log, and the screen stays.
-fn install_panic_hook() {
+/// A panic anywhere leaves its report in the log, gives the terminal back, and prints the report there too. That of the spared
+/// thread is only logged: whoever watches it tells of it on the screen.
+fn install_panic_hook(spared: &'static str) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if std::thread::current().name() != Some(TRAINER_THREAD) {
-                give_back();
-            }
             report(panic);
+            let taken = lock().is_some();
+            if taken && std::thread::current().name() != Some(spared) {
+                give_back();
+                report(panic);
+            }
         }));
     });
 }

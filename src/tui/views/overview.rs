@@ -71,7 +71,7 @@ fn header(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let dot = format!(" {} ", app.appearance.glyphs.dot);
     let model = d.model.as_ref().map_or_else(String::new, |m| format!("{dot}{} {} params", m.name, thousands(m.parameters)));
     let data = d.data.as_ref().map_or_else(String::new, |s| format!("{dot}{} {}", s.name, thousands(s.train)));
-    let facts = format!("{data}{model}{dot}{}", d.device.trim_start_matches("libtorch:"));
+    let facts = format!("{data}{model}{dot}{}", d.device.split_once(':').map_or(d.device.as_str(), |(_, name)| name));
     let room = usize::from(area.width).saturating_sub(1 + d.run.width() + word.width() + 2);
     let facts = clip(&facts, room, app.appearance.glyphs.cut);
     let gap = room - facts.width() + 1;
