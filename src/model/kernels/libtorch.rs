@@ -1,10 +1,11 @@
 //! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes as nodes of Burn's graph,
 //! channels-last throughout.
 
-use super::{Kernels, NormOutput, shim};
+use super::{Kernels, NormInput, NormOutput, shim};
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, LibTorch};
 use burn_tch::TchTensor;
@@ -21,34 +22,32 @@ fn convolve(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Tenso
     x.convolution(weight, None::<Tensor>, stride, padding, [1, 1], false, [0, 0], 1)
 }
 
-/// Output, saved mean, saved inverse deviation, and the running statistics with this batch in them.
+/// What ATen's batch norm gives: output, saved mean, saved inverse deviation; and the running statistics with this batch in them.
 struct Normalized {
-    output: Tensor,
-    mean: Tensor,
-    invstd: Tensor,
+    output: TchTensor,
+    mean: TchTensor,
+    invstd: TchTensor,
     running: [TchTensor; 2],
 }
 
 /// Batch norm by the batch, then `+ residual`, then ReLU where asked for. ATen updates the running statistics in place, so
 /// they are copied first: the old ones may be shared.
-fn normalize(
-    x: &Tensor,
-    residual: Option<&Tensor>,
-    gamma: &Tensor,
-    beta: &Tensor,
-    running: [&Tensor; 2],
-    op: Norm,
-) -> Normalized {
-    let [running_mean, running_var] = running.map(Tensor::copy);
-    let (mut output, mean, invstd) =
-        x.native_batch_norm(Some(gamma), Some(beta), Some(&running_mean), Some(&running_var), true, op.momentum, op.epsilon);
+fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: Norm) -> Normalized {
+    let running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
+    let (mut output, mean, invstd) = native_batch_norm(input, &running, true, op);
     if let Some(residual) = residual {
         output += residual;
     }
     if op.relu {
         let _ = output.relu_();
     }
-    Normalized { output, mean, invstd, running: [wrap(running_mean), wrap(running_var)] }
+    Normalized { output: wrap(output), mean: wrap(mean), invstd: wrap(invstd), running: running.map(wrap) }
+}
+
+fn native_batch_norm(input: &NormInput<LibTorch>, running: &[Tensor; 2], training: bool, op: Norm) -> (Tensor, Tensor, Tensor) {
+    let (gamma, beta) = (Some(&input.gamma.tensor), Some(&input.beta.tensor));
+    let (mean, var) = (Some(&running[0]), Some(&running[1]));
+    input.x.tensor.native_batch_norm(gamma, beta, mean, var, training, op.momentum, op.epsilon)
 }
 
 /// Constants of a batch norm in training.
@@ -66,6 +65,13 @@ fn average(x: &Tensor) -> Tensor {
     x.mean_dim([2_i64, 3].as_slice(), false, Kind::Float)
 }
 
+impl From<Normalized> for NormOutput<LibTorch> {
+    fn from(n: Normalized) -> Self {
+        let [running_mean, running_var] = n.running;
+        Self { output: n.output, running_mean, running_var }
+    }
+}
+
 impl Kernels for LibTorch {
     // Burn's own select would not take bytes, and widening the whole set would cost eight times the memory.
     fn gather_rows(data: IntTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self> {
@@ -76,44 +82,17 @@ impl Kernels for LibTorch {
         wrap(convolve(&x.tensor, &weight.tensor, stride, padding))
     }
 
-    fn normalize_train(
-        x: TchTensor,
-        gamma: TchTensor,
-        beta: TchTensor,
-        mean: TchTensor,
-        var: TchTensor,
-        op: Norm,
-    ) -> NormOutput<Self> {
-        let n = normalize(&x.tensor, None, &gamma.tensor, &beta.tensor, [&mean.tensor, &var.tensor], op);
-        let [running_mean, running_var] = n.running;
-        NormOutput { output: wrap(n.output), running_mean, running_var }
+    fn normalize_train(input: NormInput<Self>, op: Norm) -> NormOutput<Self> {
+        normalize_train(&input, None, op).into()
     }
 
-    fn normalize_add_train(
-        x: TchTensor,
-        residual: TchTensor,
-        gamma: TchTensor,
-        beta: TchTensor,
-        mean: TchTensor,
-        var: TchTensor,
-        op: Norm,
-    ) -> NormOutput<Self> {
-        let n = normalize(&x.tensor, Some(&residual.tensor), &gamma.tensor, &beta.tensor, [&mean.tensor, &var.tensor], op);
-        let [running_mean, running_var] = n.running;
-        NormOutput { output: wrap(n.output), running_mean, running_var }
+    fn normalize_add_train(input: NormInput<Self>, residual: TchTensor, op: Norm) -> NormOutput<Self> {
+        normalize_train(&input, Some(&residual.tensor), op).into()
     }
 
-    fn normalize(x: TchTensor, gamma: TchTensor, beta: TchTensor, mean: TchTensor, var: TchTensor, op: Norm) -> TchTensor {
-        let statistics = (Some(&mean.tensor), Some(&var.tensor));
-        let (mut y, _, _) = x.tensor.native_batch_norm(
-            Some(&gamma.tensor),
-            Some(&beta.tensor),
-            statistics.0,
-            statistics.1,
-            false,
-            op.momentum,
-            op.epsilon,
-        );
+    fn normalize(input: NormInput<Self>, op: Norm) -> TchTensor {
+        let running = [&input.running_mean, &input.running_var].map(|t| t.tensor.shallow_clone());
+        let (mut y, _, _) = native_batch_norm(&input, &running, false, op);
         if op.relu {
             let _ = y.relu_();
         }
@@ -139,11 +118,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let wanted = input_node.is_some();
                 let [dx, dw] = shim::convolution_backward(&grad.tensor, &x.tensor, &weight.tensor, stride, padding, wanted);
-                for (node, gradient) in [(input_node, dx), (weight_node, dw)] {
-                    if let (Some(node), Some(gradient)) = (node, gradient) {
-                        grads.register::<LibTorch>(node.id, wrap(gradient));
-                    }
-                }
+                register(grads, [input_node, weight_node].map(|n| n.map(|n| n.id)), [dx, dw]);
             }
         }
         let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
@@ -154,14 +129,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         }
     }
 
-    fn normalize_train(
-        x: Tracked<C>,
-        gamma: Tracked<C>,
-        beta: Tracked<C>,
-        mean: Tracked<C>,
-        var: Tracked<C>,
-        op: Norm,
-    ) -> NormOutput<Self> {
+    fn normalize_train(input: NormInput<Self>, op: Norm) -> NormOutput<Self> {
         #[derive(Debug)]
         struct BatchNorm;
         impl Backward<LibTorch, 3> for BatchNorm {
@@ -170,34 +138,20 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let (_, gradients) = ops.state.backward(&grad.tensor);
-                for (node, gradient) in ops.parents.into_iter().zip(gradients) {
-                    if let (Some(node), Some(gradient)) = (node, gradient) {
-                        grads.register::<LibTorch>(node.id, wrap(gradient));
-                    }
-                }
+                register(grads, ops.parents.map(|n| n.map(|n| n.id)), gradients);
             }
         }
-        let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) = (x.into_parts(), gamma.into_parts(), beta.into_parts());
-        let running = [mean.into_primitive(), var.into_primitive()];
-        let n = normalize(&x.tensor, None, &gamma.tensor, &beta.tensor, [&running[0].tensor, &running[1].tensor], op);
-        let (out, statistics, state) = NormState::of(n, x, gamma, op);
-        let output = match BatchNorm.prepare::<C>([x_node, gamma_node, beta_node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(state, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        let (input, [x, gamma, beta]) = untrack(input);
+        let (n, state) = NormState::of(normalize_train(&input, None, op), input, op);
+        let output = match BatchNorm.prepare::<C>([x, gamma, beta]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(state, n.output),
+            OpsKind::UnTracked(prepared) => prepared.finish(n.output),
         };
-        let [running_mean, running_var] = statistics.map(Self::from_inner);
+        let [running_mean, running_var] = n.running.map(Self::from_inner);
         NormOutput { output, running_mean, running_var }
     }
 
-    fn normalize_add_train(
-        x: Tracked<C>,
-        residual: Tracked<C>,
-        gamma: Tracked<C>,
-        beta: Tracked<C>,
-        mean: Tracked<C>,
-        var: Tracked<C>,
-        op: Norm,
-    ) -> NormOutput<Self> {
+    fn normalize_add_train(input: NormInput<Self>, residual: Tracked<C>, op: Norm) -> NormOutput<Self> {
         #[derive(Debug)]
         struct BatchNormAdd;
         impl Backward<LibTorch, 4> for BatchNormAdd {
@@ -206,25 +160,17 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
             fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let (through, [dx, dgamma, dbeta]) = ops.state.backward(&grad.tensor);
-                for (node, gradient) in ops.parents.into_iter().zip([dx, Some(through), dgamma, dbeta]) {
-                    if let (Some(node), Some(gradient)) = (node, gradient) {
-                        grads.register::<LibTorch>(node.id, wrap(gradient));
-                    }
-                }
+                register(grads, ops.parents.map(|n| n.map(|n| n.id)), [dx, dgamma, dbeta, Some(through)]);
             }
         }
-        let ((x, x_node), (residual, residual_node)) = (x.into_parts(), residual.into_parts());
-        let ((gamma, gamma_node), (beta, beta_node)) = (gamma.into_parts(), beta.into_parts());
-        let running = [mean.into_primitive(), var.into_primitive()];
-        let statistics = [&running[0].tensor, &running[1].tensor];
-        let n = normalize(&x.tensor, Some(&residual.tensor), &gamma.tensor, &beta.tensor, statistics, op);
-        let (out, statistics, state) = NormState::of(n, x, gamma, op);
-        let nodes = [x_node, residual_node, gamma_node, beta_node];
-        let output = match BatchNormAdd.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(state, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        let (input, [x, gamma, beta]) = untrack(input);
+        let (residual, residual_node) = residual.into_parts();
+        let (n, state) = NormState::of(normalize_train(&input, Some(&residual.tensor), op), input, op);
+        let output = match BatchNormAdd.prepare::<C>([x, gamma, beta, residual_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(state, n.output),
+            OpsKind::UnTracked(prepared) => prepared.finish(n.output),
         };
-        let [running_mean, running_var] = statistics.map(Self::from_inner);
+        let [running_mean, running_var] = n.running.map(Self::from_inner);
         NormOutput { output, running_mean, running_var }
     }
 
@@ -268,12 +214,11 @@ struct NormState {
 }
 
 impl NormState {
-    /// Splits a forward pass into its output, the running statistics, and what the backward pass needs.
-    fn of(n: Normalized, x: TchTensor, gamma: TchTensor, op: Norm) -> (TchTensor, [TchTensor; 2], Self) {
-        let out = wrap(n.output);
-        let y = op.relu.then(|| out.clone());
-        let state = Self { x, y, gamma, mean: wrap(n.mean), invstd: wrap(n.invstd), epsilon: op.epsilon };
-        (out, n.running, state)
+    /// What the backward pass needs of a forward pass, which is given back.
+    fn of(n: Normalized, input: NormInput<LibTorch>, op: Norm) -> (Normalized, Self) {
+        let y = op.relu.then(|| n.output.clone());
+        let (mean, invstd) = (n.mean.clone(), n.invstd.clone());
+        (n, Self { x: input.x, y, gamma: input.gamma, mean, invstd, epsilon: op.epsilon })
     }
 
     /// The gradient before the ReLU (that of a residual), and those of input, scale and shift.
@@ -285,5 +230,22 @@ impl NormState {
         let (x, gamma) = (&self.x.tensor, &self.gamma.tensor);
         let gradients = shim::batch_norm_backward(&grad, x, gamma, &self.mean.tensor, &self.invstd.tensor, self.epsilon);
         (grad, gradients)
+    }
+}
+
+/// The tensors without their graph, and the nodes of those that may want gradients: images, scale, shift.
+fn untrack<C: CheckpointStrategy>(input: NormInput<Autodiff<LibTorch, C>>) -> (NormInput<LibTorch>, [NodeGuard; 3]) {
+    let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) =
+        (input.x.into_parts(), input.gamma.into_parts(), input.beta.into_parts());
+    let (running_mean, running_var) = (input.running_mean.into_primitive(), input.running_var.into_primitive());
+    (NormInput { x, gamma, beta, running_mean, running_var }, [x_node, gamma_node, beta_node])
+}
+
+/// Hands gradients to those parents that want them.
+fn register<const N: usize>(grads: &mut Gradients, parents: [Option<NodeId>; N], gradients: [Option<Tensor>; N]) {
+    for (node, gradient) in parents.into_iter().zip(gradients) {
+        if let (Some(node), Some(gradient)) = (node, gradient) {
+            grads.register::<LibTorch>(node, wrap(gradient));
+        }
     }
 }

@@ -17,6 +17,21 @@ use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_tch::TchTensor;
 
+/// What a batch norm takes: images `[b, c, h, w]`, everything else `[c]`.
+#[derive(ExtensionType)]
+pub struct NormInput<B: Backend> {
+    /// Images.
+    pub x: FloatTensor<B>,
+    /// Scale.
+    pub gamma: FloatTensor<B>,
+    /// Shift.
+    pub beta: FloatTensor<B>,
+    /// Running mean.
+    pub running_mean: FloatTensor<B>,
+    /// Running variance.
+    pub running_var: FloatTensor<B>,
+}
+
 /// Output of a batch norm in training, and the running statistics with this batch in them.
 #[derive(ExtensionType)]
 pub struct NormOutput<B: Backend> {
@@ -42,15 +57,8 @@ pub trait Kernels: Backend {
     }
 
     /// Batch norm by the batch, then ReLU if `op` says so.
-    fn normalize_train(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        op: Norm,
-    ) -> NormOutput<Self> {
-        let mut n = by_the_batch::<Self>(x, gamma, beta, mean, var, op);
+    fn normalize_train(#[extension_type] input: NormInput<Self>, op: Norm) -> NormOutput<Self> {
+        let mut n = by_the_batch(input, op);
         if op.relu {
             n.output = Self::relu(n.output);
         }
@@ -58,16 +66,8 @@ pub trait Kernels: Backend {
     }
 
     /// Batch norm by the batch, then `+ residual`, then ReLU if `op` says so.
-    fn normalize_add_train(
-        x: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        op: Norm,
-    ) -> NormOutput<Self> {
-        let mut n = by_the_batch::<Self>(x, gamma, beta, mean, var, op);
+    fn normalize_add_train(#[extension_type] input: NormInput<Self>, residual: FloatTensor<Self>, op: Norm) -> NormOutput<Self> {
+        let mut n = by_the_batch(input, op);
         n.output = Self::float_add(n.output, residual);
         if op.relu {
             n.output = Self::relu(n.output);
@@ -75,16 +75,9 @@ pub trait Kernels: Backend {
         n
     }
 
-    /// Batch norm by given statistics, then ReLU if `op` says so.
-    fn normalize(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        op: Norm,
-    ) -> FloatTensor<Self> {
-        let y = Self::batch_norm(x, gamma, beta, mean, var, op.epsilon);
+    /// Batch norm by the running statistics, then ReLU if `op` says so.
+    fn normalize(#[extension_type] input: NormInput<Self>, op: Norm) -> FloatTensor<Self> {
+        let y = Self::batch_norm(input.x, input.gamma, input.beta, input.running_mean, input.running_var, op.epsilon);
         if op.relu { Self::relu(y) } else { y }
     }
 
@@ -99,23 +92,16 @@ impl Kernels for Flex {}
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {}
 
 /// The reference for a batch norm in training, of ordinary ops.
-fn by_the_batch<B: Backend>(
-    x: FloatTensor<B>,
-    gamma: FloatTensor<B>,
-    beta: FloatTensor<B>,
-    mean: FloatTensor<B>,
-    var: FloatTensor<B>,
-    op: Norm,
-) -> NormOutput<B> {
-    let shape = x.shape();
+fn by_the_batch<B: Backend>(input: NormInput<B>, op: Norm) -> NormOutput<B> {
+    let shape = input.x.shape();
     let count = (shape[0] * shape[2] * shape[3]) as f64;
-    let n = B::batch_norm_train(x, gamma, beta, op.epsilon);
+    let n = B::batch_norm_train(input.x, input.gamma, input.beta, op.epsilon);
     let mix = |old, batch| {
         let old = B::float_mul_scalar(old, (1.0 - op.momentum).into());
         B::float_add(old, B::float_mul_scalar(batch, op.momentum.into()))
     };
     let unbiased = B::float_mul_scalar(n.variance, (count / (count - 1.0).max(1.0)).into());
-    NormOutput { output: n.output, running_mean: mix(mean, n.mean), running_var: mix(var, unbiased) }
+    NormOutput { output: n.output, running_mean: mix(input.running_mean, n.mean), running_var: mix(input.running_var, unbiased) }
 }
 
 /// Bytes `[n, k]`, resident on `device` at one byte each.
@@ -150,27 +136,37 @@ pub struct NormParameters {
     pub var: Tensor<1>,
 }
 
+impl NormParameters {
+    fn with(self, x: Tensor<4>) -> NormInput<Dispatch> {
+        NormInput {
+            x: x.into_dispatch(),
+            gamma: self.gamma.into_dispatch(),
+            beta: self.beta.into_dispatch(),
+            running_mean: self.mean.into_dispatch(),
+            running_var: self.var.into_dispatch(),
+        }
+    }
+}
+
 /// Batch norm by the batch, `+ residual` where there is one, then ReLU if `op` says so. Gives the output and the running mean
 /// and variance with this batch in them.
 pub fn batch_norm_train(
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
-    p: NormParameters,
+    parameters: NormParameters,
     op: Norm,
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
-    let (x, gamma, beta) = (x.into_dispatch(), p.gamma.into_dispatch(), p.beta.into_dispatch());
-    let (mean, var) = (p.mean.into_dispatch(), p.var.into_dispatch());
+    let input = parameters.with(x);
     let n = match residual {
-        Some(residual) => <Dispatch as Kernels>::normalize_add_train(x, residual.into_dispatch(), gamma, beta, mean, var, op),
-        None => <Dispatch as Kernels>::normalize_train(x, gamma, beta, mean, var, op),
+        Some(residual) => <Dispatch as Kernels>::normalize_add_train(input, residual.into_dispatch(), op),
+        None => <Dispatch as Kernels>::normalize_train(input, op),
     };
     (Tensor::from_dispatch(n.output), Tensor::from_dispatch(n.running_mean), Tensor::from_dispatch(n.running_var))
 }
 
-/// See [`Kernels::normalize`].
-pub fn batch_norm(x: Tensor<4>, p: NormParameters, op: Norm) -> Tensor<4> {
-    let (x, gamma, beta) = (x.into_dispatch(), p.gamma.into_dispatch(), p.beta.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Kernels>::normalize(x, gamma, beta, p.mean.into_dispatch(), p.var.into_dispatch(), op))
+/// Batch norm by the running statistics, then ReLU if `op` says so.
+pub fn batch_norm(x: Tensor<4>, parameters: NormParameters, op: Norm) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::normalize(parameters.with(x), op))
 }
 
 /// 2x2 max pool with stride 2.
