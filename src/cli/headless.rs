@@ -38,8 +38,8 @@ pub(super) fn run(mut link: CockpitEnd, trainer: Trainer, json: bool, directory:
                         _ => {}
                     }
                 }
-                _ = interrupt.recv() => if stop(&link, &mut asked) { std::process::exit(130) },
-                _ = terminate.recv() => if stop(&link, &mut asked) { std::process::exit(143) },
+                _ = interrupt.recv() => if stop(&link, &mut asked) { signal_hook::low_level::exit(130) },
+                _ = terminate.recv() => if stop(&link, &mut asked) { signal_hook::low_level::exit(143) },
             }
         }
     });

@@ -11,6 +11,7 @@ use crate::run::{Hub, Journal, RunDirectory};
 use crate::train::{Session, TRAINER_THREAD, Trainer, TrainerReport};
 use crate::tui;
 use std::io::{IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs it.
 pub(super) fn run(args: TrainArgs) -> Outcome {
@@ -71,14 +72,18 @@ pub(super) fn run(args: TrainArgs) -> Outcome {
 }
 
 fn in_cockpit(cockpit: CockpitEnd, trainer: Trainer, screen: tui::Appearance, directory: &RunDirectory) -> Outcome {
-    let ended = tui::run(cockpit, screen, &directory.file("host.log"), TRAINER_THREAD);
-    // The cockpit has dropped its end: a trainer that is still at work stops, and writes what it has.
+    let log = directory.file("host.log");
+    let ended = catch_unwind(AssertUnwindSafe(|| tui::run(cockpit, screen, &log, TRAINER_THREAD)));
+    // The cockpit has dropped its end, whatever ended it: a trainer that is still at work stops, and writes what it has.
     let report = trainer.join();
+    let Ok(ended) = ended else {
+        return failed(format!("the cockpit panicked (the report is above, and in {})", log.display()));
+    };
     match (ended, report) {
         (Err(e), _) => failed(format!("the terminal: {e}")),
         (_, TrainerReport::Panicked(reason)) => {
             complain(reason);
-            say(format!("What native code said is in {}", directory.file("host.log").display()));
+            say(format!("What native code said is in {}", log.display()));
             Outcome::Failed
         }
         (Ok(tui::Ended::Finished { summary }), TrainerReport::Finished) => {

@@ -123,6 +123,10 @@ impl App {
     fn act(&mut self, action: Action) -> Effect {
         let over = self.dashboard.is_over();
         let d = &mut self.dashboard;
+        if over && !action.outlives_the_run() {
+            d.say(Tone::Warning, "the run is over: q leaves".into());
+            return Effect::None;
+        }
         match action {
             Action::Help => self.overlay = Overlay::Help,
             Action::Quit if over => return Effect::Leave,
@@ -135,7 +139,6 @@ impl App {
                 self.appearance.theme = self.appearance.theme.next(self.appearance.level);
                 d.say(Tone::Note, format!("theme {}", self.appearance.theme.name()));
             }
-            _ if over => d.say(Tone::Warning, "the run is over: q leaves".into()),
             Action::PauseResume => {
                 let paused = d.state == super::dashboard::RunState::Paused;
                 return Effect::Send(if paused { Command::Resume } else { Command::Pause });

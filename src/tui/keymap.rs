@@ -23,6 +23,13 @@ pub enum Action {
     Quit,
 }
 
+impl Action {
+    /// Whether it still means something when the run is over.
+    pub fn outlives_the_run(self) -> bool {
+        matches!(self, Self::SortClasses | Self::NextTheme | Self::Help | Self::Quit)
+    }
+}
+
 /// One row: what is pressed, what happens, and what people are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {

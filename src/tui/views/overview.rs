@@ -341,7 +341,7 @@ pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
     let d = &app.dashboard;
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
-    for binding in BINDINGS {
+    for binding in BINDINGS.iter().filter(|b| !d.is_over() || b.run.outlives_the_run()) {
         let key = binding.on.first().map(|k| k.label()).unwrap_or_default();
         let short = match binding.run {
             Action::PauseResume if d.state == RunState::Paused => "go on",
