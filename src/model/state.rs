@@ -1,7 +1,7 @@
 //! A model's parameters and running statistics by name: read, hashed, written.
 
 use super::Model;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
@@ -30,9 +30,20 @@ pub struct Placement {
     pub bytes: u64,
 }
 
+/// Walks a model: names and identities always, values where asked for.
 struct Collector {
     path: Vec<String>,
+    with_values: bool,
+    names: Vec<(String, ParamId)>,
     tensors: Vec<NamedTensor>,
+}
+
+impl Collector {
+    fn walk(model: &Model, with_values: bool) -> Self {
+        let mut collector = Self { path: Vec::new(), with_values, names: Vec::new(), tensors: Vec::new() };
+        model.visit(&mut collector);
+        collector
+    }
 }
 
 impl ModuleVisitor for Collector {
@@ -46,12 +57,26 @@ impl ModuleVisitor for Collector {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let name = pytorch_name(&self.path);
-        let tensor = param.val();
-        let trainable = !name.contains("running_");
-        let shape = tensor.dims().to_vec();
-        let values = tensor.into_data().iter::<f32>().collect();
-        self.tensors.push(NamedTensor { name, shape, values, trainable });
+        self.names.push((name.clone(), param.id));
+        if self.with_values {
+            let tensor = param.val();
+            let trainable = !name.contains("running_");
+            let shape = tensor.dims().to_vec();
+            let values = tensor.into_data().iter::<f32>().collect();
+            self.tensors.push(NamedTensor { name, shape, values, trainable });
+        }
     }
+}
+
+/// Names and identities of all parameters and running statistics, in the order of the forward pass.
+pub fn named_parameters(model: &Model) -> Vec<(String, ParamId)> {
+    Collector::walk(model, false).names
+}
+
+/// All parameters and running statistics on the host.
+pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
+    // The validation form has the running statistics up to the last step.
+    Collector::walk(&model.valid(), true).tensors
 }
 
 fn pytorch_name(path: &[String]) -> String {
@@ -66,13 +91,6 @@ fn pytorch_name(path: &[String]) -> String {
         })
         .collect();
     named.join(".")
-}
-
-pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
-    let mut collector = Collector { path: Vec::new(), tensors: Vec::new() };
-    // The validation form has the running statistics up to the last step.
-    model.valid().visit(&mut collector);
-    collector.tensors
 }
 
 /// SHA-256 over names, shapes and values (little-endian), hexadecimal.

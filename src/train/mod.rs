@@ -2,12 +2,14 @@
 //! Knows nothing of terminals, sockets or files.
 
 mod batches;
+mod optimizer;
 mod schedule;
 mod session;
 mod step;
 mod thread;
 
 pub use batches::DeviceSplit;
+pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Progress, Session, TrainError};
 pub use step::{Forward, forward_loss};

@@ -98,6 +98,9 @@ impl ClassBars<'_> {
             put(format!("{:>7}%", percent(row.recall)), Role::Text);
         } else {
             put(format!("{:>4}", percent(Some(row.share))), Role::Share);
+            if row.drawn.is_none() {
+                return put("%".into(), Role::Share);
+            }
             put(self.glyphs.arrow.chars().last().map(String::from).unwrap_or_default(), Role::Dim);
             put(format!("{:>4}%", percent(row.drawn)), Role::Drawn);
         }

@@ -2,19 +2,21 @@
 //! One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary between epochs;
 //! commands are applied in between. Knows no thread, no channel and no file.
 
+mod commands;
+
 use super::batches::DeviceSplit;
+use super::optimizer::Sgd;
 use super::schedule::Schedule;
 use super::step::{forward_loss, read_observations};
-use crate::config::{self, KEYS, Live, RunConfig};
+use crate::config::RunConfig;
 use crate::data::{Augment, Dataset};
 use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window, balance};
 use crate::model::{Mode, Model, NamedTensor, device, sha256};
-use crate::protocol::{Bias, Command, DataSummary, EpochSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
+use crate::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
 use burn::module::Module;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig, decay::WeightDecayConfig};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Instant;
 
 /// Bins of the histogram of weights.
@@ -64,7 +66,7 @@ pub struct Session {
     config: RunConfig,
     device: Device,
     model: Model,
-    optimizer: Optimizer,
+    optimizer: Sgd,
     train: DeviceSplit,
     test: DeviceSplit,
     labels: Vec<u32>,
@@ -91,15 +93,6 @@ pub struct Session {
     best: Best,
     meter: Meter,
     started: Instant,
-}
-
-/// Burn's optimizer has no `Debug`.
-struct Optimizer(ModuleOptimizer);
-
-impl std::fmt::Debug for Optimizer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sgd")
-    }
 }
 
 #[derive(Debug)]
@@ -201,7 +194,7 @@ impl Session {
             other => other,
         };
         Ok(Self {
-            optimizer: Optimizer(sgd(&config)),
+            optimizer: Sgd::new(&config.train),
             recorder: Recorder::new(n, classes),
             device: device.clone(),
             model,
@@ -292,8 +285,6 @@ impl Session {
     pub fn state(&self) -> Vec<NamedTensor> {
         self.model.state()
     }
-
-    // ---------------------------------------------------------------- work
 
     /// Weights where they are due, the end where it is, else the plan of the next epoch.
     fn pass_boundary(&mut self) -> Progress {
@@ -469,7 +460,7 @@ impl Session {
         let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
         let gradients = GradientsParams::from_grads(out.loss.backward(), &self.model);
         let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
-        self.model = self.optimizer.0.step(lr, self.model.clone(), gradients);
+        self.model = self.optimizer.step(lr, self.model.clone(), gradients);
 
         let b = to - from;
         let loss = out.loss.without_autodiff() * b as f64;
@@ -624,133 +615,6 @@ impl Session {
         Some((mean, images / seconds))
     }
 
-    // ---------------------------------------------------------------- commands
-
-    /// Carries out a command, or says why not; either way an event answers.
-    pub fn apply(&mut self, command: Command) {
-        if self.is_finished() && !matches!(command, Command::Note { .. }) {
-            return self.refuse("run", Value::Null, "the run is over");
-        }
-        match command {
-            Command::Pause if self.paused => self.refuse("pause", Value::Null, "it is paused already"),
-            Command::Pause => self.pause(None),
-            Command::Resume if !self.paused => self.refuse("resume", Value::Null, "it is not paused"),
-            Command::Resume => {
-                self.paused = false;
-                let (epoch, step) = self.position();
-                self.outbox.push(Event::Resumed { epoch, step });
-            }
-            Command::Set { key, value } => self.set(&key, value),
-            Command::Bias { bias } => self.bias(bias),
-            Command::Rescore if self.importance.is_none() => {
-                self.refuse("rescore", Value::Null, "there are no weights yet: they come at E")
-            }
-            Command::Rescore => {
-                self.rescore = true;
-                self.changed("rescore", json!(false), json!(true), "with the next epoch");
-            }
-            Command::Note { text } => self.outbox.push(Event::Note { text }),
-            Command::Stop { stop } => {
-                self.stop = Some(stop);
-                let when = match stop {
-                    Stop::Now => "now",
-                    Stop::AfterEpoch => "when this epoch has been evaluated",
-                };
-                self.changed("stop", Value::Null, json!(stop), when);
-            }
-        }
-    }
-
-    fn set(&mut self, key: &str, value: Value) {
-        if key == "importance.pretrain_epochs" {
-            return match value.as_i64() {
-                Some(e) => self.set_pretrain_epochs(e, value),
-                None => self.refuse(key, value, "expected a whole number"),
-            };
-        }
-        let Some(live) = KEYS.iter().find(|k| k.path == key).map(|k| k.live) else {
-            let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
-            return self.refuse(key, value, &format!("unknown key{near}"));
-        };
-        let effective = match live {
-            Live::No => return self.refuse(key, value, "it is fixed for the run: start a new one to change it"),
-            Live::NextStep => "with the next step",
-            Live::NextEpoch => "with the next epoch",
-            Live::AtScoring => "when the weights are computed",
-        };
-        let Ok(wanted) = toml::Value::try_from(&value) else {
-            return self.refuse(key, value, "not a value of a config");
-        };
-        let changed = match config::from_value(&self.config, key, &wanted) {
-            Ok(changed) => changed,
-            Err(problem) => return self.refuse(key, value, &problem.what),
-        };
-        let current = self.completed + usize::from(self.in_epoch());
-        if changed.train.epochs < current {
-            return self.refuse(key, value, &format!("epoch {current} is in progress or done: N must be at least {current}"));
-        }
-        if changed.importance.sampler != Sampler::Uniform {
-            self.preferred = changed.importance.sampler;
-        }
-        let (old, new) = (value_of(&self.config, key), value_of(&changed, key));
-        self.config = changed;
-        self.changed(key, old, new, effective);
-    }
-
-    /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once biased, a later E goes back to
-    /// vanilla at that boundary.
-    fn set_pretrain_epochs(&mut self, wanted: i64, value: Value) {
-        const KEY: &str = "importance.pretrain_epochs";
-        let (c, n, old) = (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
-        let boundary = c + usize::from(self.in_epoch());
-        let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
-            return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
-        };
-        let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
-        if biased && wanted <= boundary {
-            let why = format!(
-                "the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining",
-                boundary + 1
-            );
-            return self.refuse(KEY, value, &why);
-        }
-        let new = wanted.max(boundary);
-        if new == old {
-            return self.refuse(KEY, value, &format!("E is {old} already"));
-        }
-        if biased {
-            self.importance = None;
-            self.recorder.clear();
-        }
-        if matches!(self.stage, Stage::Scoring { .. }) {
-            self.stage = Stage::Boundary; // the pass would be for weights that come later now
-        }
-        self.config.importance.pretrain_epochs = new;
-        let effective = if biased {
-            format!("back to pretraining after epoch {boundary}, weights anew after epoch {new}")
-        } else {
-            format!("weights after epoch {new}")
-        };
-        self.changed(KEY, json!(old), json!(new), &effective);
-    }
-
-    fn bias(&mut self, bias: Bias) {
-        const KEY: &str = "importance.sampler";
-        let sampler = self.config.importance.sampler;
-        let pretraining = self.completed < self.config.importance.pretrain_epochs;
-        match bias {
-            Bias::Now if pretraining => {
-                let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
-                self.set_pretrain_epochs(epoch, json!(epoch));
-            }
-            Bias::Now => self.refuse("bias", json!(bias), "pretraining is over: `bias on` and `bias off` switch the bias"),
-            Bias::Off if sampler == Sampler::Uniform => self.refuse("bias", json!(bias), "draws are uniform already"),
-            Bias::On if sampler != Sampler::Uniform => self.refuse("bias", json!(bias), "the bias is on already"),
-            Bias::Off => self.set(KEY, json!("uniform")),
-            Bias::On => self.set(KEY, json!(self.preferred)),
-        }
-    }
-
     fn in_epoch(&self) -> bool {
         matches!(self.stage, Stage::Training(_) | Stage::Evaluating(..))
     }
@@ -789,19 +653,6 @@ impl Session {
     }
 }
 
-fn sgd(config: &RunConfig) -> ModuleOptimizer {
-    let t = &config.train;
-    let momentum = MomentumConfig { momentum: t.momentum, dampening: 0.0, nesterov: t.nesterov };
-    let mut sgd = SgdConfig::new();
-    if t.momentum > 0.0 {
-        sgd = sgd.with_momentum(Some(momentum));
-    }
-    if t.weight_decay > 0.0 {
-        sgd = sgd.with_weight_decay(Some(WeightDecayConfig::new(t.weight_decay as f32)));
-    }
-    sgd.init()
-}
-
 /// Recall per class (0 for a class without test samples) and accuracy.
 fn recall(predictions: &[u32], labels: &[u32], classes: usize) -> (Vec<f64>, f64) {
     let (mut right, mut of) = (vec![0_usize; classes], vec![0_usize; classes]);
@@ -811,11 +662,6 @@ fn recall(predictions: &[u32], labels: &[u32], classes: usize) -> (Vec<f64>, f64
     }
     let accuracy = right.iter().sum::<usize>() as f64 / labels.len().max(1) as f64;
     (right.iter().zip(of).map(|(r, n)| *r as f64 / n.max(1) as f64).collect(), accuracy)
-}
-
-fn value_of(config: &RunConfig, key: &str) -> Value {
-    let whole = serde_json::to_value(config).unwrap_or(Value::Null);
-    key.split('.').try_fold(&whole, |v, part| v.get(part)).cloned().unwrap_or(Value::Null)
 }
 
 #[cfg(test)]

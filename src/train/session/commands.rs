@@ -1,0 +1,140 @@
+//! What a person asks of a session: each command is carried out between two steps, or refused with the reason, and answered
+//! by an event.
+
+use super::{Session, Stage};
+use crate::config::{self, KEYS, Live, RunConfig};
+use crate::importance::Sampler;
+use crate::protocol::{Bias, Command, Event, Stop};
+use serde_json::{Value, json};
+
+impl Session {
+    /// Carries out a command, or says why not; either way an event answers.
+    pub fn apply(&mut self, command: Command) {
+        if self.is_finished() && !matches!(command, Command::Note { .. }) {
+            return self.refuse("run", Value::Null, "the run is over");
+        }
+        match command {
+            Command::Pause if self.paused => self.refuse("pause", Value::Null, "it is paused already"),
+            Command::Pause => self.pause(None),
+            Command::Resume if !self.paused => self.refuse("resume", Value::Null, "it is not paused"),
+            Command::Resume => {
+                self.paused = false;
+                let (epoch, step) = self.position();
+                self.outbox.push(Event::Resumed { epoch, step });
+            }
+            Command::Set { key, value } => self.set(&key, value),
+            Command::Bias { bias } => self.bias(bias),
+            Command::Rescore if self.importance.is_none() => {
+                self.refuse("rescore", Value::Null, "there are no weights yet: they come at E")
+            }
+            Command::Rescore => {
+                self.rescore = true;
+                self.changed("rescore", json!(false), json!(true), "with the next epoch");
+            }
+            Command::Note { text } => self.outbox.push(Event::Note { text }),
+            Command::Stop { stop } => {
+                self.stop = Some(stop);
+                let when = match stop {
+                    Stop::Now => "now",
+                    Stop::AfterEpoch => "when this epoch has been evaluated",
+                };
+                self.changed("stop", Value::Null, json!(stop), when);
+            }
+        }
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        if key == "importance.pretrain_epochs" {
+            return match value.as_i64() {
+                Some(e) => self.set_pretrain_epochs(e, value),
+                None => self.refuse(key, value, "expected a whole number"),
+            };
+        }
+        let Some(live) = KEYS.iter().find(|k| k.path == key).map(|k| k.live) else {
+            let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
+            return self.refuse(key, value, &format!("unknown key{near}"));
+        };
+        let effective = match live {
+            Live::No => return self.refuse(key, value, "it is fixed for the run: start a new one to change it"),
+            Live::NextStep => "with the next step",
+            Live::NextEpoch => "with the next epoch",
+            Live::AtScoring => "when the weights are computed",
+        };
+        let Ok(wanted) = toml::Value::try_from(&value) else {
+            return self.refuse(key, value, "not a value of a config");
+        };
+        let changed = match config::from_value(&self.config, key, &wanted) {
+            Ok(changed) => changed,
+            Err(problem) => return self.refuse(key, value, &problem.what),
+        };
+        let current = self.completed + usize::from(self.in_epoch());
+        if changed.train.epochs < current {
+            return self.refuse(key, value, &format!("epoch {current} is in progress or done: N must be at least {current}"));
+        }
+        if changed.importance.sampler != Sampler::Uniform {
+            self.preferred = changed.importance.sampler;
+        }
+        let (old, new) = (value_of(&self.config, key), value_of(&changed, key));
+        self.config = changed;
+        self.changed(key, old, new, effective);
+    }
+
+    /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once biased, a later E goes back to
+    /// vanilla at that boundary.
+    fn set_pretrain_epochs(&mut self, wanted: i64, value: Value) {
+        const KEY: &str = "importance.pretrain_epochs";
+        let (c, n, old) = (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
+        let boundary = c + usize::from(self.in_epoch());
+        let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
+            return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
+        };
+        let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
+        if biased && wanted <= boundary {
+            let why = format!(
+                "the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining",
+                boundary + 1
+            );
+            return self.refuse(KEY, value, &why);
+        }
+        let new = wanted.max(boundary);
+        if new == old {
+            return self.refuse(KEY, value, &format!("E is {old} already"));
+        }
+        if biased {
+            self.importance = None;
+            self.recorder.clear();
+        }
+        if matches!(self.stage, Stage::Scoring { .. }) {
+            self.stage = Stage::Boundary; // the pass would be for weights that come later now
+        }
+        self.config.importance.pretrain_epochs = new;
+        let effective = if biased {
+            format!("back to pretraining after epoch {boundary}, weights anew after epoch {new}")
+        } else {
+            format!("weights after epoch {new}")
+        };
+        self.changed(KEY, json!(old), json!(new), &effective);
+    }
+
+    fn bias(&mut self, bias: Bias) {
+        const KEY: &str = "importance.sampler";
+        let sampler = self.config.importance.sampler;
+        let pretraining = self.completed < self.config.importance.pretrain_epochs;
+        match bias {
+            Bias::Now if pretraining => {
+                let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
+                self.set_pretrain_epochs(epoch, json!(epoch));
+            }
+            Bias::Now => self.refuse("bias", json!(bias), "pretraining is over: `bias on` and `bias off` switch the bias"),
+            Bias::Off if sampler == Sampler::Uniform => self.refuse("bias", json!(bias), "draws are uniform already"),
+            Bias::On if sampler != Sampler::Uniform => self.refuse("bias", json!(bias), "the bias is on already"),
+            Bias::Off => self.set(KEY, json!("uniform")),
+            Bias::On => self.set(KEY, json!(self.preferred)),
+        }
+    }
+}
+
+fn value_of(config: &RunConfig, key: &str) -> Value {
+    let whole = serde_json::to_value(config).unwrap_or(Value::Null);
+    key.split('.').try_fold(&whole, |v, part| v.get(part)).cloned().unwrap_or(Value::Null)
+}
