@@ -8,4 +8,5 @@ mod data;
 mod fetch;
 mod method;
 mod pty;
+mod resume;
 mod support;

@@ -95,6 +95,11 @@ impl EpochPlan {
         Self { draws: labels.iter().map(|_| draw()).collect() }
     }
 
+    /// A plan as it was; `None` unless it has `n` draws, all of them below `n`.
+    pub fn restored(draws: Vec<u32>, n: usize) -> Option<Self> {
+        (draws.len() == n && draws.iter().all(|i| (*i as usize) < n)).then_some(Self { draws })
+    }
+
     /// The indices in drawing order.
     pub fn draws(&self) -> &[u32] {
         &self.draws

@@ -83,6 +83,12 @@ impl Probabilities {
         Self { q, fell_back: equal }
     }
 
+    /// Probabilities as they were; `None` unless they are non-negative and sum to 1 within 1e-6.
+    pub fn restored(q: Vec<f64>) -> Option<Self> {
+        let sum: f64 = q.iter().sum();
+        (q.iter().all(|q| *q >= 0.0) && (sum - 1.0).abs() < 1e-6).then_some(Self { q, fell_back: false })
+    }
+
     /// The probabilities, shape `[n]`.
     pub fn values(&self) -> &[f64] {
         &self.q

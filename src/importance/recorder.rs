@@ -38,6 +38,23 @@ impl Recorder {
         }
     }
 
+    /// Counts `[n]`, sums and last values `[n, 5]`, as [`from_parts`](Self::from_parts) takes them.
+    pub fn parts(&self) -> (&[u32], &[[f32; METRICS.len()]], &[[f32; METRICS.len()]]) {
+        (&self.count, &self.sum, &self.last)
+    }
+
+    /// A recorder as it was; the three have the same length.
+    pub fn from_parts(
+        classes: usize,
+        count: Vec<u32>,
+        sum: Vec<[f32; METRICS.len()]>,
+        last: Vec<[f32; METRICS.len()]>,
+        epochs: usize,
+    ) -> Self {
+        assert!(count.len() == sum.len() && sum.len() == last.len(), "one entry per sample");
+        Self { classes, count, sum, last, epochs }
+    }
+
     /// Forgets everything: recording begins anew.
     pub fn clear(&mut self) {
         *self = Self::new(self.count.len(), self.classes);

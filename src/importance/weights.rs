@@ -58,6 +58,15 @@ impl Weights {
         Ok(Self { values, unseen: scores.iter().filter(|s| s.is_none()).count() })
     }
 
+    /// Weights as they were, `unseen` of them without an observation.
+    ///
+    /// # Errors
+    /// As [`from_scores`](Self::from_scores).
+    pub fn restored(values: Vec<f32>, unseen: usize) -> Result<Self, WeightsError> {
+        let scores: Vec<Option<f32>> = values.into_iter().map(Some).collect();
+        Ok(Self { unseen, ..Self::from_scores(&scores)? })
+    }
+
     /// The weights, shape `[n]`.
     pub fn values(&self) -> &[f32] {
         &self.values

@@ -61,6 +61,14 @@ impl Model {
         state.iter().filter(|t| t.trainable).map(|t| t.values.len()).sum()
     }
 
+    /// The same model with these values, which [`state`](Self::state) gave.
+    ///
+    /// # Errors
+    /// The name of a parameter that is missing or has another shape.
+    pub fn with_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, String> {
+        state::replace(self, state, device)
+    }
+
     /// All parameters and running statistics by name, on the host, in the order of the forward pass.
     pub fn state(&self) -> Vec<NamedTensor> {
         state::collect(self)

@@ -1,8 +1,8 @@
 //! A model's parameters and running statistics by name: read, hashed, written.
 
 use super::Model;
-use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -77,6 +77,46 @@ pub fn named_parameters(model: &Model) -> Vec<(String, ParamId)> {
 pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
     // The validation form has the running statistics up to the last step.
     Collector::walk(&model.valid(), true).tensors
+}
+
+/// Puts values into the parameters and running statistics of these names.
+struct Replacer<'a> {
+    path: Vec<String>,
+    state: &'a [NamedTensor],
+    device: &'a Device,
+    missing: Option<String>,
+}
+
+impl ModuleMapper for Replacer<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = pytorch_name(&self.path);
+        let found = self.state.iter().find(|t| t.name == name && t.shape == param.dims());
+        let Some(found) = found else {
+            self.missing.get_or_insert(name);
+            return param;
+        };
+        let data = TensorData::new(found.values.clone(), found.shape.clone());
+        // As at the beginning: on the autodiff form of the device; running statistics drop the gradient again.
+        param.map(|_| Tensor::from_data(data, &self.device.clone().autodiff()).require_grad())
+    }
+}
+
+/// The model with the values of `state`, or the name of what it lacks.
+pub(super) fn replace(model: Model, state: &[NamedTensor], device: &Device) -> Result<Model, String> {
+    let mut replacer = Replacer { path: Vec::new(), state, device, missing: None };
+    let model = model.map(&mut replacer);
+    match replacer.missing {
+        None => Ok(model),
+        Some(name) => Err(format!("model.{name}")),
+    }
 }
 
 fn pytorch_name(path: &[String]) -> String {

@@ -2,6 +2,7 @@
 //! Knows nothing of terminals, sockets or files.
 
 mod batches;
+mod checkpoint;
 mod optimizer;
 mod schedule;
 mod session;
@@ -9,6 +10,7 @@ mod step;
 mod thread;
 
 pub use batches::DeviceSplit;
+pub use checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState, Values};
 pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Progress, Session, TrainError};

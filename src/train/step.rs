@@ -2,7 +2,7 @@
 
 use crate::importance::Observation;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// What a forward pass gives.
 #[derive(Debug)]
@@ -54,11 +54,16 @@ pub(super) fn read_observations(rows: Vec<Tensor<2>>) -> Vec<Observation> {
     values.as_chunks::<{ Observation::WIDTH }>().0.iter().map(Observation::from_row).collect()
 }
 
+/// Rows `[n, 4]` on the device again, from their values.
+pub(super) fn observation_rows(flat: &[f32], device: &Device) -> Vec<Tensor<2>> {
+    let n = flat.len() / Observation::WIDTH;
+    if n == 0 { Vec::new() } else { vec![Tensor::from_data(TensorData::new(flat.to_vec(), [n, Observation::WIDTH]), device)] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::device::DeviceName;
-    use burn::tensor::TensorData;
 
     #[test]
     fn the_observation_is_that_of_the_softmax() {

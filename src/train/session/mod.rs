@@ -3,8 +3,10 @@
 //! commands are applied in between. Knows no thread, no channel and no file.
 
 mod commands;
+mod restore;
 
 use super::batches::DeviceSplit;
+use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
 use super::schedule::Schedule;
 use super::step::{forward_loss, read_observations};
@@ -17,7 +19,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::Value;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bins of the histogram of weights.
 const BINS: usize = 40;
@@ -41,6 +43,9 @@ pub enum TrainError {
         /// How many there are.
         samples: usize,
     },
+    /// A checkpoint does not fit.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
 }
 
 /// What one [`Session::advance`] did.
@@ -83,7 +88,6 @@ pub struct Session {
     stage: Stage,
     /// Completed epochs, c.
     completed: usize,
-    steps_done: usize,
     samples_drawn: u64,
     paused: bool,
     /// A person was told of a loss that is not finite and resumed all the same.
@@ -93,6 +97,8 @@ pub struct Session {
     best: Best,
     meter: Meter,
     started: Instant,
+    /// Time of the run before this session, when it goes on from a checkpoint.
+    earlier: Duration,
 }
 
 #[derive(Debug)]
@@ -148,7 +154,7 @@ struct Best {
 }
 
 /// Losses on the device and the time since they were read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Meter {
     loss: Option<Tensor<1>>,
     images: usize,
@@ -209,15 +215,15 @@ impl Session {
             rescore: false,
             stage: Stage::Boundary,
             completed: 0,
-            steps_done: 0,
             samples_drawn: 0,
             paused: false,
             not_finite_accepted: false,
             stop: None,
             outbox: vec![started],
             best: Best::default(),
-            meter: Meter { loss: None, images: 0, seconds: 0.0, lr: 0.0 },
+            meter: Meter::default(),
             started: Instant::now(),
+            earlier: Duration::ZERO,
             config,
         })
     }
@@ -279,6 +285,16 @@ impl Session {
     /// Completed epochs.
     pub fn completed(&self) -> usize {
         self.completed
+    }
+
+    /// Seconds that the run has taken, those before a checkpoint included.
+    fn seconds(&self) -> f64 {
+        (self.earlier + self.started.elapsed()).as_secs_f64()
+    }
+
+    /// Whether it ends before the next step because somebody said so.
+    pub fn is_stopping_now(&self) -> bool {
+        self.stop == Some(Stop::Now) && !self.is_finished()
     }
 
     /// Parameters and running statistics by name.
@@ -473,7 +489,6 @@ impl Session {
         self.meter.seconds += began.elapsed().as_secs_f64();
         epoch.observations.push(out.observations);
         epoch.step += 1;
-        self.steps_done += 1;
         self.samples_drawn += b as u64;
         if epoch.step < epoch.steps {
             self.stage = Stage::Training(epoch);
@@ -484,16 +499,20 @@ impl Session {
             self.outbox.push(event);
         }
         if let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
-            let evaluation = Evaluation {
-                model: Box::new(self.model.valid()),
-                at: 0,
-                loss: Tensor::zeros([1], &self.device),
-                predictions: Vec::new(),
-                began: Instant::now(),
-            };
-            self.stage = Stage::Evaluating(epoch, Box::new(evaluation));
+            self.stage = self.evaluation_of(epoch);
         }
         Progress::Step
+    }
+
+    fn evaluation_of(&self, epoch: Box<Epoch>) -> Stage {
+        let evaluation = Evaluation {
+            model: Box::new(self.model.valid()),
+            at: 0,
+            loss: Tensor::zeros([1], &self.device),
+            predictions: Vec::new(),
+            began: Instant::now(),
+        };
+        Stage::Evaluating(epoch, Box::new(evaluation))
     }
 
     fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
@@ -590,7 +609,7 @@ impl Session {
             best_accuracy: self.best.accuracy,
             best_epoch: self.best.epoch,
             final_accuracy: self.best.last,
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds: self.seconds(),
             parameters_sha256: sha256(&self.state()),
             stopped,
         });

@@ -1,0 +1,172 @@
+//! Everything that decides the future of a session, as plain values: a session stopped at any step and begun again from
+//! these ends with the same parameters, bit for bit on the CPU, as one that was never stopped.
+//! Knows no files.
+
+use crate::config::RunConfig;
+use crate::importance::{METRICS, Observation, Sampler};
+use crate::model::NamedTensor;
+use crate::protocol::Phase;
+use serde::{Deserialize, Serialize};
+
+/// A session as values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Everything that is small.
+    pub state: SessionState,
+    /// Everything that is large, by name.
+    pub arrays: Vec<Array>,
+}
+
+/// A named array on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Its name, as `model.conv1.weight`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Values,
+}
+
+/// Values of an array.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Values {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    U32(Vec<u32>),
+}
+
+/// The small part of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionState {
+    /// The config with every live change.
+    pub config: RunConfig,
+    /// SHA-256 of the training labels: the data must be the same.
+    pub labels_sha256: String,
+    /// Completed epochs.
+    pub completed: usize,
+    /// Samples drawn since the run began.
+    pub samples_drawn: u64,
+    /// Epoch after which the weights were computed.
+    pub weighed_at: usize,
+    /// Samples without an observation when that was; `None` before there are weights.
+    pub unseen: Option<usize>,
+    /// Sampler to go back to with `bias on`.
+    pub preferred: Sampler,
+    /// Whether the weights are due anew at the next boundary.
+    pub rescore: bool,
+    /// Whether a loss that is not finite was accepted.
+    pub not_finite_accepted: bool,
+    /// Best test accuracy.
+    pub best_accuracy: f64,
+    /// Epoch that reached it.
+    pub best_epoch: usize,
+    /// Last test accuracy.
+    pub last_accuracy: f64,
+    /// Epochs that the recorder holds.
+    pub recorded_epochs: usize,
+    /// The epoch in progress.
+    pub epoch: Option<EpochState>,
+    /// Seconds that the run has taken.
+    pub seconds: f64,
+}
+
+/// The epoch in progress, whose draws, probabilities and observations are arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochState {
+    /// What it is drawn from.
+    pub phase: Phase,
+    /// Steps done.
+    pub step: usize,
+    /// Steps it has.
+    pub steps: usize,
+    /// Sum of the losses of the images so far.
+    pub loss: f64,
+}
+
+/// Why a checkpoint cannot be continued.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// It lacks an array, or one has another shape.
+    #[error("the checkpoint has no fitting array \"{0}\"")]
+    Array(String),
+    /// The data is not what the run trained on.
+    #[error(
+        "the training data is not what this run trained on (its labels differ)\n  Put the old data back, or start a new run."
+    )]
+    Data,
+}
+
+impl Checkpoint {
+    /// Values of an f32 array of so many elements.
+    pub(super) fn f32s(&self, name: &str, len: usize) -> Result<&[f32], RestoreError> {
+        match self.find(name) {
+            Some(Values::F32(v)) if v.len() == len => Ok(v),
+            _ => Err(RestoreError::Array(name.to_owned())),
+        }
+    }
+
+    /// Values of an f64 array of so many elements.
+    pub(super) fn f64s(&self, name: &str, len: usize) -> Result<&[f64], RestoreError> {
+        match self.find(name) {
+            Some(Values::F64(v)) if v.len() == len => Ok(v),
+            _ => Err(RestoreError::Array(name.to_owned())),
+        }
+    }
+
+    /// Values of a u32 array of so many elements.
+    pub(super) fn u32s(&self, name: &str, len: usize) -> Result<&[u32], RestoreError> {
+        match self.find(name) {
+            Some(Values::U32(v)) if v.len() == len => Ok(v),
+            _ => Err(RestoreError::Array(name.to_owned())),
+        }
+    }
+
+    /// All f32 arrays whose name begins with `prefix`, without it.
+    pub(super) fn tensors(&self, prefix: &str) -> Vec<NamedTensor> {
+        let tensor = |a: &Array| match &a.values {
+            Values::F32(values) => {
+                let name = a.name.strip_prefix(prefix)?.to_owned();
+                Some(NamedTensor { name, shape: a.shape.clone(), values: values.clone(), trainable: true })
+            }
+            _ => None,
+        };
+        self.arrays.iter().filter_map(tensor).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<&Values> {
+        self.arrays.iter().find(|a| a.name == name).map(|a| &a.values)
+    }
+}
+
+impl Array {
+    pub(super) fn f32(name: &str, shape: Vec<usize>, values: Vec<f32>) -> Self {
+        Self { name: name.to_owned(), shape, values: Values::F32(values) }
+    }
+
+    pub(super) fn f64(name: &str, values: &[f64]) -> Self {
+        Self { name: name.to_owned(), shape: vec![values.len()], values: Values::F64(values.to_vec()) }
+    }
+
+    pub(super) fn u32(name: &str, values: Vec<u32>) -> Self {
+        Self { name: name.to_owned(), shape: vec![values.len()], values: Values::U32(values) }
+    }
+
+    pub(super) fn flags(name: &str, values: &[bool]) -> Self {
+        Self::u32(name, values.iter().map(|v| u32::from(*v)).collect())
+    }
+
+    pub(super) fn tensor(prefix: &str, t: NamedTensor) -> Self {
+        Self { name: format!("{prefix}{}", t.name), shape: t.shape, values: Values::F32(t.values) }
+    }
+
+    pub(super) fn observations(name: &str, values: &[Observation]) -> Self {
+        let flat = values.iter().flat_map(|o| [o.p_true, o.p_other, o.sum_squares, o.entropy]).collect();
+        Self::f32(name, vec![values.len(), Observation::WIDTH], flat)
+    }
+
+    pub(super) fn metrics(name: &str, values: &[[f32; METRICS.len()]]) -> Self {
+        Self::f32(name, vec![values.len(), METRICS.len()], values.as_flattened().to_vec())
+    }
+}
