@@ -102,6 +102,11 @@ pub struct WeightsSummary {
     pub class_mean: Vec<f64>,
 }
 
+/// JSON has no NaN: what is not finite is written as null, and read as NaN again.
+pub(crate) fn nan_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// The figures of a finished epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochSummary {
@@ -110,8 +115,10 @@ pub struct EpochSummary {
     /// What it was drawn from.
     pub phase: Phase,
     /// Mean training loss.
+    #[serde(deserialize_with = "nan_if_null")]
     pub train_loss: f64,
     /// Mean test loss.
+    #[serde(deserialize_with = "nan_if_null")]
     pub test_loss: f64,
     /// Test accuracy, in [0, 1].
     pub test_accuracy: f64,
@@ -178,6 +185,7 @@ pub enum Event {
         /// Steps it has.
         steps: usize,
         /// Mean loss since the last such event.
+        #[serde(deserialize_with = "nan_if_null")]
         loss: f64,
         /// Learning rate.
         lr: f64,
@@ -250,7 +258,7 @@ pub enum Event {
         step: usize,
         /// Path of the file.
         file: String,
-        /// What it is: `final`.
+        /// Why it was written: `epoch`, `asked`, `stopped`; or `final`, the model.
         kind: String,
     },
     /// Something to know.
@@ -328,6 +336,8 @@ pub enum Command {
     },
     /// Compute the weights anew at the next epoch boundary.
     Rescore,
+    /// Write the run's state to the disk now.
+    Checkpoint,
     /// Keep a remark with the run.
     Note {
         /// The remark.

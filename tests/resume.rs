@@ -3,8 +3,11 @@
 use crate::support::{advance_to, apply, epochs, finish, hash, session, set, small_config};
 use earlybird::data;
 use earlybird::model::device::DeviceName;
-use earlybird::protocol::{Command, Event};
+use earlybird::protocol::{Command, Event, Record};
 use earlybird::train::{Checkpoint, Session, Values};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command as ProcessCommand, Stdio};
 
 fn restore(checkpoint: &Checkpoint) -> Session {
     try_restore(checkpoint).unwrap()
@@ -41,6 +44,108 @@ fn a_run_continued_from_any_moment_ends_with_the_same_parameters() {
             assert!((a.train_loss - b.train_loss).abs() < 1e-6, "{} {}", a.train_loss, b.train_loss);
         }
     }
+}
+
+/// Starts the program on a small run of its own.
+fn earlybird(runs: &Path, args: &[&str]) -> ProcessCommand {
+    let mut command = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+    command.args(args).args(["--json", "--runs-dir", runs.to_str().unwrap()]);
+    if args[0] == "train" {
+        for set in
+            ["data.train_limit=300", "data.test_limit=100", "train.epochs=4", "importance.pretrain_epochs=2", "train.lr=0.02"]
+        {
+            command.args(["--set", set]);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn events(stdout: &[u8]) -> Vec<Event> {
+    String::from_utf8_lossy(stdout).lines().filter_map(|l| Some(Record::from_line(l)?.event)).collect()
+}
+
+/// Runs until the first checkpoint and a bit, then kills it as nothing can be caught. Gives the runs' directory.
+fn killed() -> tempfile::TempDir {
+    let runs = tempfile::tempdir().unwrap();
+    let mut child = earlybird(runs.path(), &["train"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || Record::from_line(&lines.next().expect("the run goes on").unwrap()).unwrap().event;
+    while !matches!(next(), Event::Phase { epoch: 3, .. }) {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    runs
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_parameters() {
+    let straight = tempfile::tempdir().unwrap();
+    let straight = hash(&events(&earlybird(straight.path(), &["train"]).output().unwrap().stdout));
+    let runs = killed();
+    let output = earlybird(runs.path(), &["resume"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(hash(&events(&output.stdout)), straight);
+    // The journal tells the whole story, in order.
+    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap();
+    assert!(journal.windows(2).all(|w| w[0].seq < w[1].seq && w[0].t <= w[1].t));
+    let told: Vec<usize> =
+        journal.iter().filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e.epoch) } else { None }).collect();
+    assert_eq!(told, [1, 2, 3, 4]);
+    let again = earlybird(runs.path(), &["resume", "demo-001"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&again.stdout).contains("finished (4 of 4 epochs)"), "{again:?}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
+    let runs = killed();
+    let directory = runs.path().join("demo-001/checkpoints");
+    let newest = |extension: &str| {
+        let mut files: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
+        files.retain(|f| f.extension().is_some_and(|e| e == extension));
+        files.sort();
+        (files.pop().unwrap(), files.len())
+    };
+    let (file, older) = newest("safetensors");
+    assert_eq!(older, 1);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let output = earlybird(runs.path(), &["resume"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("do not have their checksum") && said.contains("epoch-00002"), "{said}");
+    let told: Vec<usize> =
+        events(&output.stdout).iter().filter_map(|e| if let Event::EpochEnd(e) = e { Some(e.epoch) } else { None }).collect();
+    assert_eq!(told, [2, 3, 4]);
+    assert_eq!(output.status.code(), Some(0));
+    // Two are kept, and the best one, if it is none of them.
+    assert!(std::fs::read_dir(&directory).unwrap().count() <= 6);
+}
+
+#[test]
+fn resume_changes_what_may_change_and_refuses_what_may_not() {
+    let runs = killed();
+    let refused = earlybird(runs.path(), &["resume", "--set", "train.batch_size=8"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("train.batch_size is fixed for the run"));
+    let output = earlybird(runs.path(), &["resume", "--set", "train.epochs=5"]).output().unwrap();
+    assert!(matches!(events(&output.stdout).last(), Some(Event::Finished { epochs: 5, .. })), "{output:?}");
+    let unknown = earlybird(runs.path(), &["resume", "nobody"]).output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("There are: demo-001"), "{unknown:?}");
+}
+
+#[test]
+fn a_run_has_one_trainer() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut child = earlybird(runs.path(), &["train", "--set", "train.epochs=1000"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !matches!(Record::from_line(&lines.next().unwrap().unwrap()).unwrap().event, Event::EpochEnd(_)) {}
+    let second = earlybird(runs.path(), &["resume"]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("trained by another process"), "{second:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -48,7 +48,9 @@ pub(super) fn run(mut link: CockpitEnd, trainer: Trainer, json: bool, directory:
     }
     trainer.join();
     if !json {
-        out.line(&format!("kept in {}", directory.path().display()));
+        let again =
+            if outcome == Outcome::Done { String::new() } else { format!("; go on: earlybird resume {}", directory.id()) };
+        out.line(&format!("kept in {}{again}", directory.path().display()));
     }
     outcome
 }
@@ -104,6 +106,7 @@ fn line_of(record: &Record) -> Option<String> {
             )
         }
         Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } => return None,
+        Event::Checkpoint { kind, .. } if kind == "epoch" => return None,
         Event::Weights(w) => format!(
             "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective sample size {:.1}% of {}",
             w.epoch,

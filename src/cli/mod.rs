@@ -48,6 +48,8 @@ pub struct Cli {
 enum Command {
     /// Train (in the cockpit, or with plain lines: --headless).
     Train(TrainArgs),
+    /// Go on with a run that was stopped, from its newest checkpoint.
+    Resume(ResumeArgs),
     /// Say what this machine, its LibTorch and its terminal can do.
     Doctor,
     /// Data sets: list them, fetch them, check files.
@@ -63,21 +65,28 @@ pub struct TrainArgs {
     /// Set a config value, e.g. --set train.epochs=10 (may be repeated; comes after the file).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to train: cpu, cuda:0, flex. Default: the first CUDA device, else the CPU.
-    #[arg(long)]
-    device: Option<String>,
     /// Seed of every random stream (the same as --set seed=S).
     #[arg(long)]
     seed: Option<u64>,
+    /// Print the resolved config and exit.
+    #[arg(long)]
+    print_config: bool,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Where a run is computed, kept and shown.
+#[derive(Debug, Default, Args)]
+struct HowArgs {
+    /// Where to train: cpu, cuda:0, flex. Default: the first CUDA device, else the CPU.
+    #[arg(long)]
+    device: Option<String>,
     /// Plain lines instead of the cockpit.
     #[arg(long)]
     headless: bool,
     /// Every event as a line of JSON on stdout (implies --headless).
     #[arg(long)]
     json: bool,
-    /// Print the resolved config and exit.
-    #[arg(long)]
-    print_config: bool,
     /// Directory that holds the runs' directories.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs_dir: PathBuf,
@@ -86,6 +95,18 @@ pub struct TrainArgs {
     threads: Option<u16>,
     #[command(flatten)]
     screen: ScreenArgs,
+}
+
+/// Arguments of `earlybird resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run: its name under the runs' directory, or a path. Default: the newest.
+    run: Option<String>,
+    /// Change a value that may change while a run goes on, e.g. --set train.epochs=30 (may be repeated).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    how: HowArgs,
 }
 
 /// How the cockpit looks.
@@ -121,7 +142,11 @@ enum DataCommand {
 /// Carries out a parsed command line.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
-        None => train::run(TrainArgs { runs_dir: "runs".into(), ..TrainArgs::default() }),
+        None => {
+            let how = HowArgs { runs_dir: "runs".into(), ..HowArgs::default() };
+            train::run(TrainArgs { how, ..TrainArgs::default() })
+        }
+        Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Data(DataCommand::List)) => data::list(),

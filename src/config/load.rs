@@ -156,8 +156,11 @@ pub fn from_value(config: &RunConfig, path: &str, value: &Value) -> Result<RunCo
     }
 }
 
-/// `key=value`, the value as TOML or as a bare word.
-fn parse_set(item: &str) -> Result<(&'static Key, Value), Problem> {
+/// `key=value` as after `--set`, the value as TOML or as a bare word, checked alone.
+///
+/// # Errors
+/// The problem: no such key, or a value out of its range.
+pub fn parse_set(item: &str) -> Result<(&'static Key, Value), Problem> {
     let problem = |what: String, help: &str| Problem { origin: Origin::Set, what, help: help.into() };
     let Some((path, text)) = item.split_once('=') else {
         return Err(problem(item.to_owned(), "Expected key=value, as in --set train.epochs=10."));

@@ -5,7 +5,7 @@ mod keys;
 mod load;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
-pub use load::{ConfigError, Origin, Problem, demo, from_str, from_value, load};
+pub use load::{ConfigError, Origin, Problem, demo, from_str, from_value, load, parse_set};
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
 use serde::{Deserialize, Serialize};

@@ -42,6 +42,13 @@ impl TrainerEnd {
     }
 }
 
+impl TrainerEnd {
+    /// Hands a record of the past over: none of those is coalesced.
+    pub fn replay(&self, record: Record) {
+        let _ = self.records.send(record);
+    }
+}
+
 impl CockpitEnd {
     /// Sends a command; false when the trainer is gone or has too many waiting.
     pub fn send(&self, command: Command) -> bool {

@@ -1,6 +1,7 @@
 //! `runs/<name>-<number>/`: one directory per run, which no two runs ever share.
 
-use std::fs;
+use super::Checkpoints;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,28 @@ pub enum RunError {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no such run.
+    #[error("{name} is not in {}\n  There are: {known}. --runs-dir names another place.", runs.display())]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Where.
+        runs: PathBuf,
+        /// What there is.
+        known: String,
+    },
+    /// Another process trains it.
+    #[error("{run} is being trained by another process\n  Stop that one first; a run has one trainer.")]
+    Busy {
+        /// Which run.
+        run: String,
+    },
+}
+
+/// Held as long as a process trains a run.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
 }
 
 /// The directory of one run.
@@ -48,6 +71,48 @@ impl RunDirectory {
                 Err(e) => return Err(unwritable(&path)(e)),
             }
         }
+    }
+
+    /// The run that `name` names: a path to its directory, or its last part under `runs`; `None`: the newest one there.
+    ///
+    /// # Errors
+    /// [`RunError::Unknown`] says what there is.
+    pub fn find(runs: &Path, name: Option<&str>) -> Result<Self, RunError> {
+        let is_run = |path: &Path| path.join("journal.jsonl").is_file();
+        let begun = |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();
+        let mut known: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        known.retain(|p| is_run(p));
+        known.sort_by_key(|p| (begun(p), p.clone()));
+        let found = match name {
+            None => known.last().cloned(),
+            Some(name) => [PathBuf::from(name), runs.join(name)].into_iter().find(|p| is_run(p)),
+        };
+        let list = || known.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect::<Vec<_>>();
+        found.map(|path| Self { path }).ok_or_else(|| RunError::Unknown {
+            name: name.map_or_else(|| "the newest run".into(), |n| format!("run \"{n}\"")),
+            runs: runs.to_owned(),
+            known: if known.is_empty() { "no runs".into() } else { list().join(", ") },
+        })
+    }
+
+    /// Locks the run for this process. The lock is the kernel's: it goes with the process, however that ends.
+    ///
+    /// # Errors
+    /// [`RunError::Busy`] when another process has it.
+    pub fn lock(&self) -> Result<RunLock, RunError> {
+        let path = self.file("run.lock");
+        let unwritable = |source| RunError::Unwritable { path: path.clone(), source };
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unwritable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(RunLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(RunError::Busy { run: self.id() }),
+            Err(TryLockError::Error(source)) => Err(RunError::Unwritable { path, source }),
+        }
+    }
+
+    /// Its checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.file("checkpoints"))
     }
 
     /// Its path.

@@ -7,6 +7,8 @@ use std::time::Instant;
 /// Numbers, journals and forwards the events of one run.
 pub struct Hub<F> {
     began: Instant,
+    /// Seconds of the run before `began`.
+    earlier: f64,
     seq: u64,
     journal: Option<Journal>,
     forward: F,
@@ -21,7 +23,12 @@ impl<F> std::fmt::Debug for Hub<F> {
 impl<F: FnMut(Record)> Hub<F> {
     /// A hub whose time begins now.
     pub fn new(journal: Option<Journal>, forward: F) -> Self {
-        Self { began: Instant::now(), seq: 0, journal, forward }
+        Self::after(0, 0.0, journal, forward)
+    }
+
+    /// A hub that goes on after the record `seq` at `t` seconds.
+    pub fn after(seq: u64, t: f64, journal: Option<Journal>, forward: F) -> Self {
+        Self { began: Instant::now(), earlier: t, seq, journal, forward }
     }
 
     /// Takes one event. A journal that cannot be written is given up with a warning; training goes on.
@@ -41,6 +48,6 @@ impl<F: FnMut(Record)> Hub<F> {
 
     fn record(&mut self, event: Event) -> Record {
         self.seq += 1;
-        Record { seq: self.seq, t: self.began.elapsed().as_secs_f64(), event }
+        Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event }
     }
 }

@@ -17,12 +17,17 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at `path` for appending, making it if need be.
+    /// Opens the journal at `path` for appending, making it if need be. A torn last line (the process died in it) is cut.
     ///
     /// # Errors
     /// Whatever the file system says.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: OpenOptions::new().create(true).append(true).open(path)?, last_step: f64::NEG_INFINITY })
+        let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        let whole = std::fs::read(path)?.iter().rposition(|b| *b == b'\n').map_or(0, |p| p as u64 + 1);
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
+        }
+        Ok(Self { file, last_step: f64::NEG_INFINITY })
     }
 
     /// Appends a record. Records other than step figures are on the disk when this returns.
@@ -70,6 +75,17 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
         file.write_all(b"{\"seq\":3,\"t\":1.0,\"event\":\"from_the_future\",\"x\":1}\n{\"seq\":4,\"t\":1.0,\"ev").expect("write");
         assert_eq!(read(&path).expect("read"), [note(1, "first"), note(2, "second")]);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_when_the_run_goes_on() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("journal.jsonl");
+        let note = |seq| Record { seq, t: 0.5, event: Event::Note { text: "whole".into() } };
+        Journal::open(&path).expect("open").append(&note(1)).expect("append");
+        OpenOptions::new().append(true).open(&path).expect("open").write_all(b"{\"seq\":2,\"t\":1.0,\"ev").expect("write");
+        Journal::open(&path).expect("open").append(&note(2)).expect("append");
+        assert_eq!(read(&path).expect("read"), [note(1), note(2)]);
     }
 
     #[test]

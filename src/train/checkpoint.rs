@@ -82,6 +82,7 @@ pub struct EpochState {
     /// Steps it has.
     pub steps: usize,
     /// Sum of the losses of the images so far.
+    #[serde(deserialize_with = "crate::protocol::nan_if_null")]
     pub loss: f64,
 }
 

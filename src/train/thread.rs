@@ -11,6 +11,31 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 /// Where training is gets told at most this often.
 const STEP_EVENTS: Duration = Duration::from_millis(100);
 
+/// Why a session's state should be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// An epoch is over.
+    EpochEnd,
+    /// Somebody asked.
+    Asked,
+    /// It is about to be stopped before its end.
+    Stopped,
+    /// It is over: the model.
+    Final,
+}
+
+impl Keep {
+    /// As a word for journals.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::EpochEnd => "epoch",
+            Self::Asked => "asked",
+            Self::Stopped => "stopped",
+            Self::Final => "final",
+        }
+    }
+}
+
 /// How a trainer thread ended.
 #[derive(Debug)]
 pub enum TrainerReport {
@@ -37,7 +62,7 @@ impl Trainer {
 pub const THREAD_NAME: &str = "trainer";
 
 /// Starts the thread. `build` makes the session on it (loading a model to a device takes time); `emit` gets every event in
-/// order; `keep` is called with the session at its end, and its event comes before `finished`.
+/// order; `keep` is called whenever the session's state should go to the disk, and gives the event that tells of it.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -45,7 +70,7 @@ pub fn spawn<B, E, K>(build: B, mut commands: mpsc::Receiver<Command>, mut emit:
 where
     B: FnOnce() -> Result<Session, String> + Send + 'static,
     E: FnMut(Event) + Send + 'static,
-    K: FnOnce(&Session) -> Event + Send + 'static,
+    K: FnMut(&mut Session, Keep) -> Event + Send + 'static,
 {
     let handle = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
         let work = catch_unwind(AssertUnwindSafe(|| match build() {
@@ -78,13 +103,14 @@ fn run(
     mut session: Session,
     commands: &mut mpsc::Receiver<Command>,
     emit: &mut impl FnMut(Event),
-    keep: impl FnOnce(&Session) -> Event,
+    mut keep: impl FnMut(&mut Session, Keep) -> Event,
 ) {
     let mut told = Instant::now();
     let mut listening = true;
     loop {
         loop {
             match commands.try_recv() {
+                Ok(Command::Checkpoint) => emit(keep(&mut session, Keep::Asked)),
                 Ok(command) => session.apply(command),
                 Err(TryRecvError::Disconnected) if listening => {
                     listening = false;
@@ -97,18 +123,26 @@ fn run(
             session.take_events().into_iter().for_each(&mut *emit);
             let since = Instant::now();
             match commands.blocking_recv() {
+                Some(Command::Checkpoint) => emit(keep(&mut session, Keep::Asked)),
                 Some(command) => session.apply(command),
                 // Nobody is left who could resume it.
                 None => session.apply(Command::Stop { stop: Stop::Now }),
             }
             session.waited(since.elapsed().as_secs_f64());
         }
+        if session.is_stopping_now() {
+            session.take_events().into_iter().for_each(&mut *emit);
+            emit(keep(&mut session, Keep::Stopped));
+        }
         let progress = session.advance();
         if progress == Progress::Finished {
-            emit(keep(&session));
+            emit(keep(&mut session, Keep::Final));
             return session.take_events().into_iter().for_each(emit);
         }
         session.take_events().into_iter().for_each(&mut *emit);
+        if progress == Progress::EpochEnd {
+            emit(keep(&mut session, Keep::EpochEnd));
+        }
         if told.elapsed() >= STEP_EVENTS {
             told = Instant::now();
             if let Some(event) = session.step_event() {

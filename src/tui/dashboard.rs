@@ -177,6 +177,7 @@ impl Dashboard {
                 self.weights = Some(w);
             }
             Event::EpochEnd(e) => {
+                self.epochs.retain(|earlier| earlier.epoch < e.epoch); // a continued run tells of an epoch again
                 self.accuracy.push(e.epoch as f64, 100.0 * e.test_accuracy);
                 if self.best.is_none_or(|(best, _)| e.test_accuracy > best) {
                     self.best = Some((e.test_accuracy, e.epoch));
@@ -212,6 +213,8 @@ impl Dashboard {
                 self.say(Tone::Note, "resumed".into());
             }
             Event::Note { text } => self.say(Tone::Note, text),
+            // Every epoch writes one: told only when somebody waits for it.
+            Event::Checkpoint { kind, .. } if kind == "epoch" => {}
             Event::Checkpoint { file, .. } => self.say(Tone::Note, format!("written {file}")),
             Event::Warning { text, .. } => self.say(Tone::Warning, text),
             Event::Failed { reason } => {

@@ -31,6 +31,8 @@ impl Session {
                 self.rescore = true;
                 self.changed("rescore", json!(false), json!(true), "with the next epoch");
             }
+            // Whoever drives the session has the disk.
+            Command::Checkpoint => self.refuse("checkpoint", Value::Null, "nothing here can write one"),
             Command::Note { text } => self.outbox.push(Event::Note { text }),
             Command::Stop { stop } => {
                 self.stop = Some(stop);

@@ -287,6 +287,14 @@ impl Session {
         self.completed
     }
 
+    /// Steps done in the epoch in progress; 0 between epochs.
+    pub fn step_in_epoch(&self) -> usize {
+        match &self.stage {
+            Stage::Training(e) | Stage::Evaluating(e, _) => e.step,
+            _ => 0,
+        }
+    }
+
     /// Seconds that the run has taken, those before a checkpoint included.
     fn seconds(&self) -> f64 {
         (self.earlier + self.started.elapsed()).as_secs_f64()

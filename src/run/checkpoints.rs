@@ -1,0 +1,188 @@
+//! Checkpoints on the disk: arrays in safetensors, the rest in JSON beside it, each with a checksum, each whole or not there.
+//! The newest two and the best are kept.
+
+use crate::train::{Array, Checkpoint, SessionState, Values};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of the files.
+const FORMAT: u32 = 1;
+
+/// The directory `checkpoints/` of a run.
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
+    directory: PathBuf,
+}
+
+/// What stands in the JSON file.
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    /// SHA-256 of the safetensors file.
+    arrays_sha256: String,
+    /// SHA-256 of the text of `state`.
+    state_sha256: String,
+    state: Box<RawValue>,
+}
+
+/// A checkpoint that was found, and those that were damaged.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The newest whole one, and its file.
+    pub checkpoint: Option<(Checkpoint, PathBuf)>,
+    /// What is wrong with the newer ones, a line each.
+    pub damaged: Vec<String>,
+}
+
+impl Checkpoints {
+    /// Those in `directory`, which need not exist yet.
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    /// Writes one; the file has its name only when it is whole and on the disk. Then removes those that are not kept.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing half is left under a final name.
+    pub fn write(&self, checkpoint: &Checkpoint) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.directory)?;
+        let state = &checkpoint.state;
+        let step = state.epoch.map_or(0, |e| e.step);
+        let name = format!("epoch-{:05}-step-{step:07}", state.completed);
+        let arrays = serialize(&checkpoint.arrays)?;
+        let text = serde_json::to_string(state)?;
+        let manifest = Manifest {
+            format: FORMAT,
+            arrays_sha256: sha256(&arrays),
+            state_sha256: sha256(text.as_bytes()),
+            state: RawValue::from_string(text)?,
+        };
+        let file = self.directory.join(format!("{name}.safetensors"));
+        durable(&file, &arrays)?;
+        durable(&file.with_extension("json"), &serde_json::to_vec(&manifest)?)?;
+        File::open(&self.directory)?.sync_all()?; // the names, too
+        self.prune();
+        Ok(file)
+    }
+
+    /// The newest whole checkpoint.
+    ///
+    /// # Errors
+    /// When the directory cannot be read; one that is not there has no checkpoints.
+    pub fn newest(&self) -> io::Result<Found> {
+        let mut found = Found::default();
+        for manifest in self.manifests()? {
+            match load(&manifest) {
+                Ok(checkpoint) => {
+                    found.checkpoint = Some((checkpoint, manifest.with_extension("safetensors")));
+                    return Ok(found);
+                }
+                Err(e) => found.damaged.push(format!("{}: {e}", manifest.display())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// JSON files, the newest first: names sort by epoch and step.
+    fn manifests(&self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+        files.retain(|f| f.extension().is_some_and(|e| e == "json"));
+        files.sort_by(|a, b| b.cmp(a));
+        Ok(files)
+    }
+
+    /// Keeps the newest two and the one at the end of the best epoch. What cannot be read or removed is left.
+    fn prune(&self) {
+        let Ok(manifests) = self.manifests() else { return };
+        let best =
+            manifests.first().and_then(|m| read_state(m).ok()).map(|(s, _)| format!("epoch-{:05}-step-0000000", s.best_epoch));
+        for old in manifests.iter().skip(2) {
+            let stem = old.file_stem().map(|s| s.to_string_lossy().into_owned());
+            if stem != best {
+                let _ = fs::remove_file(old);
+                let _ = fs::remove_file(old.with_extension("safetensors"));
+            }
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes under a temporary name, forces it to the disk, and only then gives it its name.
+fn durable(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    let write = || {
+        let mut f = File::create(&temporary)?;
+        f.write_all(bytes)?;
+        f.sync_all()?;
+        fs::rename(&temporary, file)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+fn serialize(arrays: &[Array]) -> io::Result<Vec<u8>> {
+    let bytes: Vec<(Dtype, Vec<u8>)> = arrays
+        .iter()
+        .map(|a| match &a.values {
+            Values::F32(v) => (Dtype::F32, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Values::F64(v) => (Dtype::F64, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Values::U32(v) => (Dtype::U32, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        })
+        .collect();
+    let mut views = Vec::with_capacity(arrays.len());
+    for (array, (dtype, bytes)) in arrays.iter().zip(&bytes) {
+        views.push((array.name.as_str(), TensorView::new(*dtype, array.shape.clone(), bytes).map_err(io::Error::other)?));
+    }
+    safetensors::serialize(views, None::<HashMap<String, String>>).map_err(io::Error::other)
+}
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// The state, and the checksum that the arrays must have.
+fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
+    let m: Manifest = serde_json::from_slice(&fs::read(manifest)?)?;
+    if m.format != FORMAT {
+        return Err(damaged(&format!("written by another version (format {}, this one reads {FORMAT})", m.format)));
+    }
+    if sha256(m.state.get().as_bytes()) != m.state_sha256 {
+        return Err(damaged("its state does not have its checksum"));
+    }
+    Ok((serde_json::from_str(m.state.get())?, m.arrays_sha256))
+}
+
+fn load(manifest: &Path) -> io::Result<Checkpoint> {
+    let (state, wanted) = read_state(manifest)?;
+    let bytes = fs::read(manifest.with_extension("safetensors"))?;
+    if sha256(&bytes) != wanted {
+        return Err(damaged("its arrays do not have their checksum"));
+    }
+    let tensors = SafeTensors::deserialize(&bytes).map_err(io::Error::other)?;
+    let mut arrays = Vec::new();
+    for (name, view) in tensors.tensors() {
+        let values = match view.dtype() {
+            Dtype::F32 => Values::F32(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
+            Dtype::F64 => Values::F64(view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
+            Dtype::U32 => Values::U32(view.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
+            other => return Err(damaged(&format!("array {name} is of type {other:?}"))),
+        };
+        arrays.push(Array { name, shape: view.shape().to_vec(), values });
+    }
+    Ok(Checkpoint { state, arrays })
+}
