@@ -21,7 +21,7 @@ say() { printf 'libtorch: %s\n' "$*" >&2; }
 fail() {
   printf '\nlibtorch: %s\n' "$1" >&2
   shift
-  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  printf '%s\n' "$@" | sed 's/^/  /' >&2
   exit 1
 }
 other_ways() {
@@ -62,16 +62,18 @@ import torch
 print(torch.__version__.split('+')[0], torch.__path__[0])
 PY
 )
-  if [ "${found%%.[0-9]* *}" = 2.9 ] || [[ "$found" == 2.9.* ]] || { [ -n "$found" ] && [ -n "${LIBTORCH_BYPASS_VERSION_CHECK:-}" ]; }; then
+  have=${found%% *}
+  if [[ "$have" == 2.9.* ]] || { [ -n "$have" ] && [ -n "${LIBTORCH_BYPASS_VERSION_CHECK:-}" ]; }; then
     folder=${found#* }
-    is_whole "$folder" || fail "torch ${found%% *} in $folder has no headers or libraries to build against" "Set LIBTORCH_USE_PYTORCH=0 to have them fetched instead."
-    say "using torch ${found%% *} of $python ($folder)"
+    is_whole "$folder" || fail "torch $have in $folder has no headers or libraries to build against" \
+      "Set LIBTORCH_USE_PYTORCH=0 to have them fetched instead."
+    say "using torch $have of $python ($folder)"
     ln -s "$folder" "$tmp/link"
     mv -T "$tmp/link" "$goal" 2>/dev/null || mv "$tmp/link" "$goal"
     exit 0
   fi
   if [ "${LIBTORCH_USE_PYTORCH:-}" = 1 ]; then
-    fail "LIBTORCH_USE_PYTORCH=1, but $python has ${found:+torch ${found%% *}}${found:-no torch}; $VERSION is needed" \
+    fail "LIBTORCH_USE_PYTORCH=1, but $python has ${have:+torch }${have:-no torch}; $VERSION is needed" \
       "Activate the environment with torch $VERSION, or unset LIBTORCH_USE_PYTORCH to have LibTorch fetched."
   fi
 fi
