@@ -3,8 +3,10 @@
 //! commands are applied in between. Knows no thread, no channel and no file.
 
 mod commands;
+mod evaluation;
 mod restore;
 
+use self::evaluation::Evaluation;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
@@ -12,12 +14,12 @@ use super::schedule::Schedule;
 use super::step::{forward_loss, read_observations};
 use crate::config::RunConfig;
 use crate::data::{Augment, Dataset};
-use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window, balance};
+use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
 use crate::model::{Mode, Model, NamedTensor, device, sha256};
-use crate::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
+use crate::protocol::{DataSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
@@ -135,15 +137,6 @@ struct Epoch {
     loss: f64,
     began: Instant,
     waited: f64,
-}
-
-#[derive(Debug)]
-struct Evaluation {
-    model: Box<Model>,
-    at: usize,
-    loss: Tensor<1>,
-    predictions: Vec<Tensor<1, Int>>,
-    began: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -512,17 +505,6 @@ impl Session {
         Progress::Step
     }
 
-    fn evaluation_of(&self, epoch: Box<Epoch>) -> Stage {
-        let evaluation = Evaluation {
-            model: Box::new(self.model.valid()),
-            at: 0,
-            loss: Tensor::zeros([1], &self.device),
-            predictions: Vec::new(),
-            began: Instant::now(),
-        };
-        Stage::Evaluating(epoch, Box::new(evaluation))
-    }
-
     fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
         let k = self.config.importance.reweight;
         (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
@@ -530,83 +512,6 @@ impl Session {
             let b = factors.len();
             Tensor::from_data(TensorData::new(factors, [b]), &self.device)
         })
-    }
-
-    fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Box<Evaluation>) -> Progress {
-        let n = self.test.len();
-        let end = (evaluation.at + self.config.train.eval_batch_size).min(n);
-        let drawn: Vec<u32> = (evaluation.at as u32..end as u32).collect();
-        let (images, labels) = self.test.batch(&drawn, None);
-        let logits = evaluation.model.forward(images, Mode::Evaluate);
-        evaluation.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
-        evaluation.loss = evaluation.loss + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
-        evaluation.at = end;
-        if end < n {
-            self.stage = Stage::Evaluating(epoch, evaluation);
-            return Progress::Evaluated;
-        }
-        self.end_epoch(*epoch, *evaluation);
-        Progress::EpochEnd
-    }
-
-    fn end_epoch(&mut self, epoch: Epoch, evaluation: Evaluation) {
-        self.completed += 1;
-        let n = self.train.len() as f64;
-        let predictions: Vec<u32> = Tensor::cat(evaluation.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
-        let (recall, accuracy) = recall(&predictions, &self.test_labels, self.classes);
-        let test_loss = f64::from(evaluation.loss.into_scalar::<f32>()) / self.test_labels.len() as f64;
-        self.best.last = accuracy;
-        if self.best.epoch == 0 || accuracy > self.best.accuracy {
-            (self.best.accuracy, self.best.epoch) = (accuracy, self.completed);
-        }
-
-        let observations = read_observations(epoch.observations);
-        let broken = observations.iter().position(|o| !o.is_finite());
-        if epoch.phase == Phase::Pretrain {
-            self.recorder.record_epoch(epoch.plan.draws(), &observations);
-        }
-        let times = epoch.plan.multiplicities();
-        let drawn = epoch.plan.class_counts(&self.labels, self.classes);
-        let (mut never_drawn, mut hard_share) = (0, None);
-        if let Some(importance) = &mut self.importance {
-            for (seen, times) in importance.drawn_since.iter_mut().zip(&times) {
-                *seen |= *times > 0;
-            }
-            never_drawn = importance.drawn_since.iter().filter(|s| !**s).count();
-            let to_hard: u32 = times.iter().zip(&importance.hard).filter(|(_, h)| **h).map(|(t, _)| t).sum();
-            hard_share = Some(f64::from(to_hard) / n);
-        }
-        let shuffled = times.iter().all(|t| *t == 1);
-        let summary = EpochSummary {
-            epoch: self.completed,
-            phase: epoch.phase,
-            train_loss: epoch.loss / n,
-            test_loss,
-            test_accuracy: accuracy,
-            recall,
-            expected: epoch.q.class_shares(&self.labels, self.classes).iter().map(|s| s * n).collect(),
-            coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
-            expected_coverage: if shuffled { 1.0 } else { balance::expected_coverage(epoch.q.values(), times.len()) },
-            max_multiplicity: times.iter().copied().max().unwrap_or(0),
-            never_drawn,
-            hard_share,
-            balance: balance::balance_index(&drawn.iter().map(|d| *d as f64).collect::<Vec<_>>()),
-            ess: epoch.q.effective_sample_size(),
-            drawn,
-            seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
-            eval_seconds: evaluation.began.elapsed().as_secs_f64(),
-            samples: self.samples_drawn,
-        };
-        self.outbox.push(Event::EpochEnd(summary));
-        if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
-            self.not_finite_accepted = true;
-            let sample = epoch.plan.draws()[k];
-            self.pause(Some(format!(
-                "the model's output for training sample {sample} in epoch {} is not a finite number. \
-                 Resuming goes on; a smaller train.lr usually prevents this.",
-                self.completed
-            )));
-        }
     }
 
     fn finish(&mut self, stopped: bool) {
@@ -677,28 +582,5 @@ impl Session {
 
     fn warn(&mut self, code: &str, text: String) {
         self.outbox.push(Event::Warning { code: code.into(), text });
-    }
-}
-
-/// Recall per class (0 for a class without test samples) and accuracy.
-fn recall(predictions: &[u32], labels: &[u32], classes: usize) -> (Vec<f64>, f64) {
-    let (mut right, mut of) = (vec![0_usize; classes], vec![0_usize; classes]);
-    for (p, &l) in predictions.iter().zip(labels) {
-        of[l as usize] += 1;
-        right[l as usize] += usize::from(*p == l);
-    }
-    let accuracy = right.iter().sum::<usize>() as f64 / labels.len().max(1) as f64;
-    (right.iter().zip(of).map(|(r, n)| *r as f64 / n.max(1) as f64).collect(), accuracy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recall_is_per_class_and_accuracy_over_all() {
-        let (r, a) = recall(&[0, 0, 1, 2], &[0, 1, 1, 2], 4);
-        assert_eq!(r, [1.0, 0.5, 1.0, 0.0]);
-        assert_eq!(a, 0.75);
     }
 }
