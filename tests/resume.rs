@@ -52,7 +52,7 @@ fn earlybird(runs: &Path, args: &[&str]) -> ProcessCommand {
     command.args(args).args(["--json", "--runs-dir", runs.to_str().unwrap()]);
     if args[0] == "train" {
         for set in
-            ["data.train_limit=300", "data.test_limit=100", "train.epochs=4", "importance.pretrain_epochs=2", "train.lr=0.02"]
+            ["data.train_limit=300", "data.test_limit=100", "train.epochs=8", "importance.pretrain_epochs=2", "train.lr=0.02"]
         {
             command.args(["--set", set]);
         }
@@ -88,11 +88,12 @@ fn a_killed_run_resumes_to_the_same_parameters() {
     // The journal tells the whole story, in order.
     let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap();
     assert!(journal.windows(2).all(|w| w[0].seq < w[1].seq && w[0].t <= w[1].t));
-    let told: Vec<usize> =
+    let mut told: Vec<usize> =
         journal.iter().filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e.epoch) } else { None }).collect();
-    assert_eq!(told, [1, 2, 3, 4]);
+    told.dedup(); // one that ended just before the kill, without its checkpoint, is told twice
+    assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8]);
     let again = earlybird(runs.path(), &["resume", "demo-001"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&again.stdout).contains("finished (4 of 4 epochs)"), "{again:?}");
+    assert!(String::from_utf8_lossy(&again.stdout).contains("finished (8 of 8 epochs)"), "{again:?}");
 }
 
 #[test]
@@ -106,17 +107,19 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
         (files.pop().unwrap(), files.len())
     };
     let (file, older) = newest("safetensors");
-    assert_eq!(older, 1);
+    assert!(older >= 1);
+    // `epoch-00002-step-...`: the kill may have come an epoch later than it was sent.
+    let reached: usize = file.file_name().unwrap().to_string_lossy()[6..11].parse().unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
     let output = earlybird(runs.path(), &["resume"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("do not have their checksum") && said.contains("epoch-00002"), "{said}");
+    assert!(said.contains("do not have their checksum") && said.contains(&format!("epoch-{reached:05}")), "{said}");
     let told: Vec<usize> =
         events(&output.stdout).iter().filter_map(|e| if let Event::EpochEnd(e) = e { Some(e.epoch) } else { None }).collect();
-    assert_eq!(told, [2, 3, 4]);
+    assert_eq!(told, (reached..=8).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(0));
     // Two are kept, and the best one, if it is none of them.
     assert!(std::fs::read_dir(&directory).unwrap().count() <= 6);
@@ -128,8 +131,8 @@ fn resume_changes_what_may_change_and_refuses_what_may_not() {
     let refused = earlybird(runs.path(), &["resume", "--set", "train.batch_size=8"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("train.batch_size is fixed for the run"));
-    let output = earlybird(runs.path(), &["resume", "--set", "train.epochs=5"]).output().unwrap();
-    assert!(matches!(events(&output.stdout).last(), Some(Event::Finished { epochs: 5, .. })), "{output:?}");
+    let output = earlybird(runs.path(), &["resume", "--set", "train.epochs=9"]).output().unwrap();
+    assert!(matches!(events(&output.stdout).last(), Some(Event::Finished { epochs: 9, .. })), "{output:?}");
     let unknown = earlybird(runs.path(), &["resume", "nobody"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("There are: demo-001"), "{unknown:?}");
