@@ -55,11 +55,6 @@ impl CockpitEnd {
         self.commands.try_send(command).is_ok()
     }
 
-    /// A handle that sends commands only.
-    pub fn commands(&self) -> mpsc::Sender<Command> {
-        self.commands.clone()
-    }
-
     /// The next record; `None` when the trainer is gone and all its records were taken.
     pub async fn next(&mut self) -> Option<Record> {
         loop {

@@ -1,4 +1,4 @@
-//! A model's parameters and running statistics by name: read, hashed, written.
+//! A model's parameters and running statistics by name: read, hashed, put back.
 
 use super::Model;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -6,7 +6,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::path::Path;
 
 /// One tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,15 +18,6 @@ pub struct NamedTensor {
     pub values: Vec<f32>,
     /// Whether it is trained (running statistics are not).
     pub trainable: bool,
-}
-
-/// What is written where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placement {
-    /// Tensors written.
-    pub tensors: usize,
-    /// Bytes of the file.
-    pub bytes: u64,
 }
 
 /// Walks a model: names and identities always, values where asked for.
@@ -148,26 +138,16 @@ pub fn sha256(state: &[NamedTensor]) -> String {
     hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes all tensors as one safetensors file, under a temporary name until it is whole and on the disk.
+/// All tensors as the bytes of one safetensors file.
 ///
 /// # Errors
-/// Whatever the file system says.
-pub fn write_safetensors(state: &[NamedTensor], file: &Path) -> std::io::Result<Placement> {
+/// When safetensors refuses a tensor.
+pub fn to_safetensors(state: &[NamedTensor]) -> std::io::Result<Vec<u8>> {
     let bytes: Vec<Vec<u8>> = state.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let mut views = Vec::with_capacity(state.len());
     for (tensor, bytes) in state.iter().zip(&bytes) {
         let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(std::io::Error::other)?;
         views.push((tensor.name.as_str(), view));
     }
-    let whole = safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)?;
-    let temporary = file.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        use std::io::Write;
-        let mut f = std::fs::File::create(&temporary)?;
-        f.write_all(&whole)?;
-        f.sync_all()?;
-        std::fs::rename(&temporary, file)
-    };
-    write().inspect_err(|_| drop(std::fs::remove_file(&temporary)))?;
-    Ok(Placement { tensors: state.len(), bytes: whole.len() as u64 })
+    safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)
 }

@@ -122,7 +122,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Writes under a temporary name, forces it to the disk, and only then gives it its name.
-fn durable(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn durable(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".tmp");
     let temporary = PathBuf::from(name);

@@ -1,7 +1,8 @@
 //! When a run's state goes to the disk: at the end of each epoch, on command, when it is stopped; and the model at the end.
 
+use super::checkpoints::durable;
 use super::{Checkpoints, RunDirectory};
-use crate::model::write_safetensors;
+use crate::model::to_safetensors;
 use crate::protocol::Event;
 use crate::train::{Keep, Session};
 
@@ -24,7 +25,7 @@ impl Keeper {
         let file = match why {
             Keep::Final => {
                 let file = self.directory.file("model.safetensors");
-                write_safetensors(&session.state(), &file).map(|_| file)
+                to_safetensors(&session.state()).and_then(|bytes| durable(&file, &bytes)).map(|()| file)
             }
             Keep::EpochEnd | Keep::Asked | Keep::Stopped => self.checkpoints.write(&session.checkpoint()),
         };
