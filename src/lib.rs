@@ -4,8 +4,8 @@
 //! Dependencies point one way, and no arrow leads back:
 //!
 //! ```text
-//! cli -> tui -> link -> protocol <- train -> importance, model, data
-//!          \________________________________/      (all) -> config, stream
+//! cli -+-> tui ---> link --> dashboard --> protocol
+//!      `-> host --> link, run --> train --> importance, model, data      (all) --> protocol, config, stream
 //! ```
 //!
 //! - [`importance`]: the method in plain Rust: slices in, slices out
@@ -13,14 +13,18 @@
 //! - [`data`]: where images come from
 //! - [`train`]: the session (a state machine, one step at a time) and the thread around it
 //! - [`protocol`]: the vocabulary of events and commands
-//! - [`link`]: how a cockpit reaches a trainer
-//! - [`run`]: what a run leaves on the disk
+//! - [`dashboard`]: the fold of events into the figures of a screen
+//! - [`link`]: how a cockpit reaches a trainer: in its process, or over a socket
+//! - [`run`]: what a run leaves on the disk, and the hub that writes it
+//! - [`host`]: the process that trains a run, whether or not anybody looks
 //! - [`tui`]: the cockpit
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod data;
+pub mod host;
 pub mod importance;
 pub mod link;
 pub mod model;

@@ -1,8 +1,9 @@
 //! The vocabulary: everything a trainer says ([`Event`]) and everything a person can ask ([`Command`]).
-//! Channels, journals and replays carry these same types. Knows nothing of how either is carried out.
+//! Channels, sockets, journals and replays carry these same types. Knows nothing of how either is carried out.
 
 use crate::importance::Quartiles;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 /// An [`Event`] with its place in the run. One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +170,15 @@ pub enum Event {
         /// Versions of what computes.
         versions: Vec<(String, String)>,
     },
+    /// Training goes on from a checkpoint: what was told of anything later is no part of the run any more.
+    Continued {
+        /// Completed epochs.
+        epoch: usize,
+        /// Steps done in the next one.
+        step: usize,
+        /// Steps it has; 0 when it has not begun.
+        steps: usize,
+    },
     /// An epoch of this phase begins.
     Phase {
         /// The epoch.
@@ -237,6 +247,9 @@ pub enum Event {
         step: usize,
         /// Why, unless a person asked.
         reason: Option<String>,
+        /// What it waits for.
+        #[serde(default)]
+        cause: Cause,
     },
     /// Training goes on.
     Resumed {
@@ -258,7 +271,7 @@ pub enum Event {
         step: usize,
         /// Path of the file.
         file: String,
-        /// Why it was written: `epoch`, `asked`, `stopped`; or `final`, the model.
+        /// Why it was written: `epoch`, `time`, `asked`, `stopped`; or `final`, the model.
         kind: String,
     },
     /// Something to know.
@@ -290,6 +303,19 @@ pub enum Event {
         /// Whether a person stopped it before N.
         stopped: bool,
     },
+}
+
+/// What a paused run waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody who paused it, or who has to decide.
+    #[default]
+    Asked,
+    /// Somebody who says what becomes of a loss that is not finite: go on, go back, stop.
+    NotFinite,
+    /// A disk that takes writes again; then it goes on by itself.
+    Disk,
 }
 
 /// How `bias` changes.
@@ -338,6 +364,11 @@ pub enum Command {
     Rescore,
     /// Write the run's state to the disk now.
     Checkpoint,
+    /// Go back to the newest checkpoint, with the learning rate scaled by this much more.
+    Rewind {
+        /// Factor on `train.lr_scale`, above 0.
+        lr_factor: f64,
+    },
     /// Keep a remark with the run.
     Note {
         /// The remark.
@@ -348,4 +379,23 @@ pub enum Command {
         /// When.
         stop: Stop,
     },
+}
+
+/// Where the record that answers a command goes.
+pub type Answer = oneshot::Sender<Record>;
+
+/// A command on its way to the trainer.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub command: Command,
+    /// Who waits for the answer, if anybody does.
+    pub answer: Option<Answer>,
+}
+
+impl From<Command> for Request {
+    /// A command whose answer is seen by everybody who listens.
+    fn from(command: Command) -> Self {
+        Self { command, answer: None }
+    }
 }

@@ -65,7 +65,7 @@ fn the_demo_config_reaches_its_promises() {
     }
     assert_eq!(records.iter().filter(|r| matches!(r.event, Event::Weights(_))).count(), 1);
     let run = dir.path().join("demo-001");
-    let journal = earlybird::run::read_journal(&run.join("journal.jsonl")).unwrap();
+    let journal = earlybird::run::read_journal(&run.join("journal.jsonl")).unwrap().records;
     let kept = |r: &&Record| !matches!(r.event, Event::Step { .. } | Event::Evaluating { .. });
     let (shown, written): (Vec<_>, Vec<_>) = (records.iter().filter(kept).collect(), journal.iter().filter(kept).collect());
     assert_eq!(shown, written, "the journal has what was shown");

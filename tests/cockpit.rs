@@ -3,15 +3,16 @@
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
 use earlybird::config;
 use earlybird::importance::Quartiles;
+use earlybird::link::Delivery;
 use earlybird::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
-use earlybird::tui::{ASCII, App, Appearance, UNICODE, draw};
+use earlybird::tui::{ASCII, App, Appearance, UNICODE, Watching, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 fn app(ascii: bool) -> App {
     let mut appearance = Appearance::find(Some("dark"), ascii, None).unwrap();
     appearance.glyphs = if ascii { ASCII } else { UNICODE };
-    App::new(appearance)
+    App::new(appearance, Watching::Run)
 }
 
 const NAMES: [&str; 10] =
@@ -90,7 +91,7 @@ fn records(until: usize) -> Vec<Event> {
 fn hear(app: &mut App, events: Vec<Event>) {
     let count = events.len() as f64;
     for (k, event) in events.into_iter().enumerate() {
-        app.hear(Record { seq: k as u64 + 1, t: 23.0 * k as f64 / count, event });
+        app.hear(Delivery::Record(Record { seq: k as u64 + 1, t: 23.0 * k as f64 / count, event }));
     }
 }
 
@@ -197,7 +198,7 @@ fn prompts_and_questions_say_what_to_press() {
 #[test]
 fn every_theme_draws_every_screen() {
     for theme in earlybird::tui::Theme::names() {
-        let mut app = App::new(Appearance::find(Some(theme), false, None).unwrap());
+        let mut app = App::new(Appearance::find(Some(theme), false, None).unwrap(), Watching::Run);
         app.appearance.glyphs = UNICODE;
         hear(&mut app, records(8));
         assert!(screen(&app, 80, 24).contains("class frequencies"), "{theme}");

@@ -1,12 +1,15 @@
 //! All promises in one binary (linking LibTorch takes its time); one file a promise.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
 
+mod attach;
 mod cli;
 mod cockpit;
 mod configs;
 mod data;
+mod faults;
 mod fetch;
 mod method;
 mod pty;
 mod resume;
 mod support;
+mod terminal;

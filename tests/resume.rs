@@ -86,7 +86,7 @@ fn a_killed_run_resumes_to_the_same_parameters() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(hash(&events(&output.stdout)), straight);
     // The journal tells the whole story, in order.
-    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap();
+    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
     assert!(journal.windows(2).all(|w| w[0].seq < w[1].seq && w[0].t <= w[1].t));
     let mut told: Vec<usize> =
         journal.iter().filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e.epoch) } else { None }).collect();
@@ -121,8 +121,11 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
         events(&output.stdout).iter().filter_map(|e| if let Event::EpochEnd(e) = e { Some(e.epoch) } else { None }).collect();
     assert_eq!(told, (reached..=8).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(0));
-    // Two are kept, and the best one, if it is none of them.
-    assert!(std::fs::read_dir(&directory).unwrap().count() <= 6);
+    // Two are kept, and the best one, if it is none of them; the damaged one is set aside.
+    let names: Vec<String> =
+        std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(names.iter().filter(|n| n.ends_with(".damaged")).count(), 2, "{names:?}");
+    assert!(names.len() <= 8, "{names:?}");
 }
 
 #[test]

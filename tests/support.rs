@@ -1,11 +1,19 @@
 //! What several promises need: small sessions, drawn events, data written in true formats.
 
 use earlybird::config::{self, RunConfig};
+use earlybird::dashboard::Dashboard;
 use earlybird::data;
+use earlybird::link::{self, Delivery};
 use earlybird::model::device::DeviceName;
+use earlybird::protocol::Record;
 use earlybird::protocol::{Command, EpochSummary, Event, WeightsSummary};
+use earlybird::run::RunDirectory;
 use earlybird::train::{Progress, Session};
+use rustix::process::{Pid, Signal, kill_process};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, ChildStdout, Command as ProcessCommand, Stdio};
 
 /// The demo's data cut to a few hundred images, so that an epoch takes a fraction of a second.
 pub fn small_config(set: &[&str]) -> RunConfig {
@@ -127,4 +135,132 @@ pub fn cifar_records(n: usize, classes: usize, label_bytes: usize) -> Vec<u8> {
             record
         })
         .collect()
+}
+
+/// A directory for runs; whatever still trains in it is killed at the end.
+pub struct Runs(tempfile::TempDir);
+
+/// What makes a run small: five epochs of ten steps.
+const SMALL: [&str; 5] =
+    ["data.train_limit=300", "data.test_limit=100", "train.epochs=5", "importance.pretrain_epochs=2", "train.lr=0.02"];
+
+/// `args` for a small run; what `args` sets wins.
+pub fn small_args<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    let mut all = vec![args[0]];
+    all.extend(SMALL.iter().flat_map(|set| ["--set", set]));
+    all.extend(&args[1..]);
+    all
+}
+
+impl Runs {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn directory(&self, run: &str) -> RunDirectory {
+        RunDirectory::open(&self.path().join(run))
+    }
+
+    /// The process that trains `run`.
+    pub fn host(&self, run: &str) -> Option<Pid> {
+        let stream = std::os::unix::net::UnixStream::connect(self.directory(run).socket()).ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        let welcome: serde_json::Value = serde_json::from_str(&line).ok()?;
+        Pid::from_raw(welcome["welcome"]["pid"].as_i64()? as i32)
+    }
+
+    /// A small run, headless, its events as JSON.
+    pub fn headless(&self, command: &str, more: &[&str]) -> Headless {
+        let mut args = vec![command, "--json"];
+        args.extend(more);
+        let args = if command == "train" { small_args(&args) } else { args };
+        let mut process = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+        process.args(args).arg("--runs-dir").arg(self.path());
+        Headless::start(process)
+    }
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        for run in RunDirectory::all(self.path()) {
+            if let Some(pid) = self.host(&run.id()).filter(|pid| pid.as_raw_nonzero().get() as u32 != std::process::id()) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// A run without a terminal.
+pub struct Headless {
+    child: RefCell<Child>,
+    lines: RefCell<std::io::Lines<BufReader<ChildStdout>>>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Headless {
+    pub fn start(mut process: ProcessCommand) -> Self {
+        let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child: RefCell::new(child), lines: RefCell::new(lines), events: RefCell::default() }
+    }
+
+    pub fn next(&self) -> Option<Event> {
+        let event = Record::from_line(&self.lines.borrow_mut().next()?.unwrap()).expect("a record").event;
+        self.events.borrow_mut().push(event.clone());
+        Some(event)
+    }
+
+    /// Waits for an event.
+    pub fn until(&self, done: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let event = self.next().unwrap_or_else(|| panic!("it ended: {:?}", self.events.borrow().last()));
+            if done(&event) {
+                return event;
+            }
+        }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.borrow())
+    }
+
+    pub fn kill(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+        if signal == Signal::KILL {
+            self.child.borrow_mut().wait().unwrap();
+        }
+    }
+
+    /// Waits for the end: exit code and all events.
+    pub fn end(self) -> (i32, Vec<Event>) {
+        while self.next().is_some() {}
+        let code = self.child.borrow_mut().wait().unwrap().code().unwrap_or(-1);
+        (code, self.events.take())
+    }
+}
+
+impl Drop for Headless {
+    fn drop(&mut self) {
+        let _ = self.child.borrow_mut().kill();
+        let _ = self.child.borrow_mut().wait();
+    }
+}
+
+/// Attaches to a run and follows it to the end: the snapshot, and what came after it.
+pub fn followed(socket: &Path) -> (Dashboard, Vec<Delivery>) {
+    let mut end = link::connect(socket).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let Some(Delivery::Snapshot(first)) = end.next().await else { panic!("no snapshot") };
+        let mut rest = Vec::new();
+        while let Some(delivery) = end.next().await {
+            rest.push(delivery);
+        }
+        (*first, rest)
+    })
 }

@@ -1,69 +1,60 @@
 //! A run without a cockpit: one readable line per epoch and per event of note, or every event as JSON.
 
-use super::{Outcome, complain};
-use crate::link::CockpitEnd;
-use crate::protocol::{Command, Event, Phase, Record, Stop};
-use crate::run::RunDirectory;
-use crate::train::Trainer;
+use super::{Outcome, complain, failed, program, say};
+use crate::host::{self, Host};
+use crate::link::{CockpitEnd, Delivery};
+use crate::protocol::{Cause, Command, Event, Phase, Record, Stop};
+use crate::train::TrainerReport;
 use std::io::Write;
-use tokio::signal::unix::{SignalKind, signal};
 
-/// Prints until the run is over. INT and TERM stop it (a second one at once).
-pub(super) fn run(mut link: CockpitEnd, trainer: Trainer, json: bool, directory: &RunDirectory) -> Outcome {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            complain(format!("cannot start: {e}"));
-            return Outcome::Failed;
-        }
+/// Prints until the run is over. INT and TERM stop it (a second one at once); a terminal that goes away does not.
+pub(super) fn run(host: Host, mut link: CockpitEnd, json: bool) -> Outcome {
+    let signalled = match host::mind_signals(host.requests().downgrade(), |text| complain(text)) {
+        Ok(signalled) => signalled,
+        Err(e) => return failed(format!("signals cannot be handled: {e}")),
     };
-    let mut outcome = Outcome::Failed;
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failed(format!("cannot start: {e}")),
+    };
+    let directory = host.directory().clone();
+    let ending = std::thread::spawn(move || host.finish());
     let mut out = Lines { json, open: true };
-    let listened = runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut asked = false;
-        loop {
-            tokio::select! {
-                record = link.next() => {
-                    let Some(record) = record else { return Ok::<_, std::io::Error>(()) };
-                    out.print(&record);
-                    if let Event::Paused { reason: Some(_), .. } = &record.event {
-                        // Nobody is here to look: the reason is printed, the run ends with what it has.
-                        link.send(Command::Stop { stop: Stop::Now });
-                    }
-                    match record.event {
-                        Event::Finished { stopped: false, .. } => outcome = Outcome::Done,
-                        Event::Finished { stopped: true, .. } if asked => outcome = Outcome::Interrupted,
-                        _ => {}
-                    }
-                }
-                _ = interrupt.recv() => if stop(&link, &mut asked) { signal_hook::low_level::exit(130) },
-                _ = terminate.recv() => if stop(&link, &mut asked) { signal_hook::low_level::exit(143) },
+    let mut gave_up = false;
+    runtime.block_on(async {
+        while let Some(delivery) = link.next().await {
+            let Delivery::Record(record) = delivery else { continue };
+            out.print(&record);
+            if let Event::Paused { reason: Some(_), cause: Cause::NotFinite, .. } = &record.event {
+                // Nobody is here to decide: the reason is printed, the run ends with what it has.
+                gave_up = true;
+                link.send(Command::Stop { stop: Stop::Now });
             }
         }
     });
-    if let Err(e) = listened {
-        complain(format!("signals cannot be handled: {e}"));
-    }
-    trainer.join();
+    let outcome = match ending.join() {
+        Ok(TrainerReport::Finished) => Outcome::Done,
+        Ok(TrainerReport::Stopped) if !gave_up => Outcome::Interrupted(signalled.exit_code().unwrap_or(130)),
+        _ => Outcome::Failed,
+    };
     if !json {
         let again =
-            if outcome == Outcome::Done { String::new() } else { format!("; go on: earlybird resume {}", directory.id()) };
+            if outcome == Outcome::Done { String::new() } else { format!("; go on: {} resume {}", program(), directory.id()) };
         out.line(&format!("kept in {}{again}", directory.path().display()));
     }
     outcome
 }
 
-/// Asks the trainer to stop; true when that was asked before.
-fn stop(link: &CockpitEnd, asked: &mut bool) -> bool {
-    if *asked {
-        return true;
-    }
-    *asked = true;
-    complain("stopping after this step (once more: at once)");
-    link.send(Command::Stop { stop: Stop::Now });
-    false
+/// Prints the story of a journal.
+pub(super) fn story(records: &[Record], json: bool) {
+    let mut out = Lines { json, open: true };
+    records.iter().for_each(|record| out.print(record));
+}
+
+/// Prints one record as an answer; whether what was asked is done.
+pub(super) fn answer(record: &Record, json: bool) -> bool {
+    say(if json { record.to_line() } else { line_of(record).unwrap_or_else(|| record.to_line()).trim_start().to_owned() });
+    !matches!(record.event, Event::Refused { .. } | Event::Warning { .. } | Event::Failed { .. })
 }
 
 struct Lines {
@@ -84,7 +75,7 @@ impl Lines {
     fn line(&mut self, text: &str) {
         if self.open && writeln!(std::io::stdout(), "{text}").is_err() {
             self.open = false;
-            complain("nobody reads the output any more; training goes on");
+            complain("nobody reads the output any more");
         }
     }
 }
@@ -106,7 +97,9 @@ fn line_of(record: &Record) -> Option<String> {
             )
         }
         Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } => return None,
-        Event::Checkpoint { kind, .. } if kind == "epoch" => return None,
+        Event::Continued { epoch, step: 0, .. } => format!("goes on after epoch {epoch}"),
+        Event::Continued { epoch, step, .. } => format!("goes on in epoch {}, after step {step}", epoch + 1),
+        Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => return None,
         Event::Weights(w) => format!(
             "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective sample size {:.1}% of {}",
             w.epoch,

@@ -3,7 +3,10 @@
 mod data;
 mod doctor;
 mod headless;
+mod runs;
+mod send;
 mod train;
+mod watch;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -18,8 +21,19 @@ pub enum Outcome {
     Failed,
     /// 2: it was asked wrongly (command line or config).
     Usage,
-    /// 130: somebody stopped it.
-    Interrupted,
+    /// 130, or 143 for TERM: somebody stopped it.
+    Interrupted(u8),
+}
+
+impl From<u8> for Outcome {
+    fn from(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            1 => Self::Failed,
+            2 => Self::Usage,
+            code => Self::Interrupted(code),
+        }
+    }
 }
 
 impl From<Outcome> for ExitCode {
@@ -28,7 +42,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Failed => 1,
             Outcome::Usage => 2,
-            Outcome::Interrupted => 130,
+            Outcome::Interrupted(code) => code,
         })
     }
 }
@@ -37,7 +51,7 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug, Parser)]
 #[command(name = "earlybird", version, max_term_width = 110)]
 #[command(
-    after_help = "Without a command, earlybird trains the demo on its embedded data.\nExit codes: 0 finished, 1 failed, 2 bad usage or config, 130 interrupted."
+    after_help = "Without a command, earlybird trains the demo on its embedded data.\nA run is trained by a process of its own: it goes on when the cockpit is left or the line is cut.\nExit codes: 0 finished (or left), 1 failed, 2 bad usage or config, 130 interrupted, 143 terminated."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -50,6 +64,23 @@ enum Command {
     Train(TrainArgs),
     /// Go on with a run that was stopped, from its newest checkpoint.
     Resume(ResumeArgs),
+    /// Open the cockpit on a run that is being trained.
+    Attach(AttachArgs),
+    /// Ask something of a run from a script: prints the answer; exit code 0 applied, 1 refused.
+    Send(SendArgs),
+    /// The runs there are: state, epoch, best accuracy, size.
+    Runs {
+        /// As JSON, one object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Watch a run's journal like a film (or print it: --headless).
+    Replay(ReplayArgs),
+    /// Train a run in a process of its own (what `train` and `resume` start).
+    #[command(hide = true)]
+    Host(crate::host::Arguments),
     /// Say what this machine, its LibTorch and its terminal can do.
     Doctor,
     /// Data sets: list them, fetch them, check files.
@@ -87,9 +118,11 @@ struct HowArgs {
     /// Every event as a line of JSON on stdout (implies --headless).
     #[arg(long)]
     json: bool,
-    /// Directory that holds the runs' directories.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    runs_dir: PathBuf,
+    /// Train in this process: the run ends with the cockpit.
+    #[arg(long, conflicts_with_all = ["headless", "json"])]
+    inline: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
     /// CPU threads of LibTorch. Default: what LibTorch chooses (the physical cores).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -107,6 +140,118 @@ pub struct ResumeArgs {
     set: Vec<String>,
     #[command(flatten)]
     how: HowArgs,
+}
+
+/// Where runs are kept.
+#[derive(Debug, Clone, Args)]
+struct PlaceArgs {
+    /// Directory that holds the runs' directories.
+    #[arg(long, value_name = "DIR", default_value = "runs", global = true)]
+    runs_dir: PathBuf,
+}
+
+impl Default for PlaceArgs {
+    fn default() -> Self {
+        Self { runs_dir: "runs".into() }
+    }
+}
+
+/// Arguments of `earlybird attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// The run: its name under the runs' directory, or a path. Default: the newest that is being trained.
+    run: Option<String>,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    screen: ScreenArgs,
+}
+
+/// Arguments of `earlybird send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// The run: its name under the runs' directory, a path, or `latest`.
+    run: String,
+    #[command(subcommand)]
+    what: SendWhat,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The answer as a line of JSON.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SendWhat {
+    /// Wait after the step in progress.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Write a checkpoint now.
+    Checkpoint,
+    /// End the run, with a checkpoint.
+    Stop {
+        /// When the epoch in progress has been evaluated, instead of now.
+        #[arg(long)]
+        after_epoch: bool,
+    },
+    /// Change a config value, e.g. set train.lr_scale 0.5
+    Set {
+        /// The config key.
+        key: String,
+        /// Its new value.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Change the bias.
+    Bias {
+        /// now, off or on.
+        how: BiasWord,
+    },
+    /// Compute the weights anew at the next epoch boundary.
+    Rescore,
+    /// Go back to the newest checkpoint, with the learning rate scaled.
+    Rewind {
+        /// Factor on the learning rate.
+        #[arg(long, default_value_t = 0.5)]
+        lr_factor: f64,
+    },
+    /// Keep a remark with the run.
+    Note {
+        /// The remark.
+        text: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum BiasWord {
+    Now,
+    Off,
+    On,
+}
+
+/// Arguments of `earlybird replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The run: its name under the runs' directory, or a path. Default: the newest.
+    run: Option<String>,
+    /// As a multiple of the run's own speed. Default: so that it takes a minute.
+    #[arg(long, value_name = "X", value_parser = positive)]
+    speed: Option<f64>,
+    /// Print the story as plain lines instead.
+    #[arg(long)]
+    headless: bool,
+    /// Print every event as a line of JSON instead.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+    #[command(flatten)]
+    screen: ScreenArgs,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| "expected a number above 0".into())
 }
 
 /// How the cockpit looks.
@@ -142,12 +287,14 @@ enum DataCommand {
 /// Carries out a parsed command line.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
-        None => {
-            let how = HowArgs { runs_dir: "runs".into(), ..HowArgs::default() };
-            train::run(TrainArgs { how, ..TrainArgs::default() })
-        }
+        None => train::run(TrainArgs::default()),
         Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
+        Some(Command::Attach(args)) => watch::attach(&args),
+        Some(Command::Replay(args)) => watch::replay(&args),
+        Some(Command::Send(args)) => send::run(args),
+        Some(Command::Runs { json, place }) => runs::run(&place.runs_dir, json),
+        Some(Command::Host(arguments)) => Outcome::from(crate::host::run_process(&arguments)),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Data(DataCommand::List)) => data::list(),
         Some(Command::Data(DataCommand::Fetch { name })) => data::fetch(&name),
@@ -159,6 +306,23 @@ pub fn run(cli: Cli) -> Outcome {
 fn say(text: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// This program as it was called, for commands that a person can copy.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "earlybird".into())
+}
+
+/// Prints an error of something that went wrong.
+fn failed(e: impl std::fmt::Display) -> Outcome {
+    complain(e);
+    Outcome::Failed
+}
+
+/// Prints an error of something that was asked wrongly.
+fn usage(e: impl std::fmt::Display) -> Outcome {
+    complain(e);
+    Outcome::Usage
 }
 
 /// Prints an error as people see it.

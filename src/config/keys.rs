@@ -105,6 +105,8 @@ pub const KEYS: &[Key] = &[
     key("importance.uniform_tail", Number(0.0, 1.0), NextEpoch, "last share of the biased epochs drawn uniformly again"),
     key("importance.draw", OneOf(&["multinomial", "systematic"]), NextEpoch, "independent draws or systematic ones"),
     key("importance.rescore_every", Integer(0, 100_000), NextEpoch, "weights anew every so many biased epochs; 0 = never"),
+    key("checkpoint.every_minutes", Number(0.0, 10_080.0), NextStep, "minutes between checkpoints in mid-epoch; 0 = none"),
+    key("checkpoint.on_disk_error", OneOf(&["pause", "continue"]), NextStep, "when the run's state cannot be written"),
 ];
 
 /// The key with this path.

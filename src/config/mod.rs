@@ -26,6 +26,8 @@ pub struct RunConfig {
     pub train: TrainConfig,
     /// The method.
     pub importance: ImportanceConfig,
+    /// What is kept, and when.
+    pub checkpoint: CheckpointConfig,
 }
 
 /// Table `data`.
@@ -164,6 +166,26 @@ pub struct ImportanceConfig {
     pub rescore_every: usize,
 }
 
+/// Table `checkpoint`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Minutes after which the run's state is kept in mid-epoch, too; 0 = only at the end of each epoch.
+    pub every_minutes: f64,
+    /// What to do when the disk takes no more.
+    pub on_disk_error: OnDiskError,
+}
+
+/// What a run does when its state cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDiskError {
+    /// Pause after the next epoch, and go on by itself when the disk takes writes again.
+    Pause,
+    /// Go on; what is not written by the time of a failure is lost.
+    Continue,
+}
+
 impl ImportanceConfig {
     /// How weights become probabilities under these options.
     pub fn shaping(&self) -> Shaping {
@@ -180,7 +202,14 @@ impl Default for RunConfig {
             model: ModelConfig::default(),
             train: TrainConfig::default(),
             importance: ImportanceConfig::default(),
+            checkpoint: CheckpointConfig::default(),
         }
+    }
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every_minutes: 10.0, on_disk_error: OnDiskError::Pause }
     }
 }
 

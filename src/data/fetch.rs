@@ -22,7 +22,7 @@ pub struct Remote {
 }
 
 /// How far a download is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// Which file.
     pub file: String,

@@ -38,6 +38,8 @@ pub struct Found {
     pub checkpoint: Option<(Checkpoint, PathBuf)>,
     /// What is wrong with the newer ones, a line each.
     pub damaged: Vec<String>,
+    /// Their JSON files.
+    damaged_files: Vec<PathBuf>,
 }
 
 impl Checkpoints {
@@ -71,6 +73,38 @@ impl Checkpoints {
         Ok(file)
     }
 
+    /// Puts a run's directory in order before it goes on: what was half written goes, damaged checkpoints are set aside (as
+    /// `*.damaged`), so that they do not count among the newest two. Gives what [`newest`](Self::newest) finds.
+    ///
+    /// # Errors
+    /// As [`newest`](Self::newest).
+    pub fn tidy(&self) -> io::Result<Found> {
+        let found = self.newest()?;
+        for manifest in &found.damaged_files {
+            let _ = fs::rename(manifest, with_suffix(manifest, ".damaged"));
+            let arrays = manifest.with_extension("safetensors");
+            let _ = fs::rename(&arrays, with_suffix(&arrays, ".damaged"));
+        }
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+            let half = match extension.as_deref() {
+                Some("tmp") => true,
+                Some("safetensors") => !path.with_extension("json").exists(),
+                _ => false,
+            };
+            if half {
+                let _ = fs::remove_file(path);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The state of the newest checkpoint that can be read, without its arrays: for tables of runs.
+    pub fn newest_state(&self) -> Option<SessionState> {
+        self.manifests().ok()?.iter().find_map(|m| read_state(m).ok()).map(|(state, _)| state)
+    }
+
     /// The newest whole checkpoint.
     ///
     /// # Errors
@@ -83,7 +117,10 @@ impl Checkpoints {
                     found.checkpoint = Some((checkpoint, manifest.with_extension("safetensors")));
                     return Ok(found);
                 }
-                Err(e) => found.damaged.push(format!("{}: {e}", manifest.display())),
+                Err(e) => {
+                    found.damaged.push(format!("{}: {e}", manifest.display()));
+                    found.damaged_files.push(manifest);
+                }
             }
         }
         Ok(found)
@@ -121,11 +158,15 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Writes under a temporary name, forces it to the disk, and only then gives it its name.
 pub(super) fn durable(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
+    let temporary = with_suffix(file, ".tmp");
     let write = || {
         let mut f = File::create(&temporary)?;
         f.write_all(bytes)?;

@@ -3,6 +3,7 @@
 use super::Checkpoints;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Why a run has no directory.
@@ -27,7 +28,9 @@ pub enum RunError {
         known: String,
     },
     /// Another process trains it.
-    #[error("{run} is being trained by another process\n  Stop that one first; a run has one trainer.")]
+    #[error(
+        "{run} is being trained by another process\n  `earlybird attach {run}` shows it, `earlybird send {run} stop` ends it."
+    )]
     Busy {
         /// Which run.
         run: String,
@@ -65,7 +68,8 @@ impl RunDirectory {
         let mut number = numbers.max().unwrap_or(0) + 1;
         loop {
             let path = runs.join(format!("{name}-{number:03}"));
-            match fs::create_dir(&path) {
+            // Only its owner may look into a run, and reach its control socket.
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self { path }),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(unwritable(&path)(e)),
@@ -73,25 +77,38 @@ impl RunDirectory {
         }
     }
 
-    /// The run that `name` names: a path to its directory, or its last part under `runs`; `None`: the newest one there.
+    /// The run whose directory is `path`.
+    pub fn open(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// All runs under `runs`, the one that began last at the end; none where there is no such directory.
+    pub fn all(runs: &Path) -> Vec<Self> {
+        let begun = |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();
+        let mut known: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        known.retain(|p| is_run(p));
+        known.sort_by_cached_key(|p| (begun(p), p.clone()));
+        known.into_iter().map(|path| Self { path }).collect()
+    }
+
+    /// The run that `name` names: a path to its directory, or its last part under `runs`; `None` or `latest`: the newest one
+    /// there.
     ///
     /// # Errors
     /// [`RunError::Unknown`] says what there is.
     pub fn find(runs: &Path, name: Option<&str>) -> Result<Self, RunError> {
-        let is_run = |path: &Path| path.join("journal.jsonl").is_file();
-        let begun = |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();
-        let mut known: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
-        known.retain(|p| is_run(p));
-        known.sort_by_key(|p| (begun(p), p.clone()));
+        let name = name.filter(|n| *n != "latest");
         let found = match name {
-            None => known.last().cloned(),
-            Some(name) => [PathBuf::from(name), runs.join(name)].into_iter().find(|p| is_run(p)),
+            None => Self::all(runs).pop(),
+            Some(name) => [PathBuf::from(name), runs.join(name)].into_iter().find(|p| is_run(p)).map(|path| Self { path }),
         };
-        let list = || known.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect::<Vec<_>>();
-        found.map(|path| Self { path }).ok_or_else(|| RunError::Unknown {
-            name: name.map_or_else(|| "the newest run".into(), |n| format!("run \"{n}\"")),
-            runs: runs.to_owned(),
-            known: if known.is_empty() { "no runs".into() } else { list().join(", ") },
+        found.ok_or_else(|| {
+            let known: Vec<String> = Self::all(runs).iter().map(Self::id).collect();
+            RunError::Unknown {
+                name: name.map_or_else(|| "the newest run".into(), |n| format!("run \"{n}\"")),
+                runs: runs.to_owned(),
+                known: if known.is_empty() { "no runs".into() } else { known.join(", ") },
+            }
         })
     }
 
@@ -110,6 +127,25 @@ impl RunDirectory {
         }
     }
 
+    /// Waits until no process trains the run, without keeping others from doing so after.
+    ///
+    /// # Errors
+    /// [`RunError::Unwritable`] when the lock cannot be opened.
+    pub fn wait_for_lock(&self) -> Result<(), RunError> {
+        let path = self.file("run.lock");
+        let file = File::open(&path).and_then(|f| f.lock_shared());
+        file.map_err(|source| RunError::Unwritable { path, source })
+    }
+
+    /// Bytes of all its files.
+    pub fn bytes(&self) -> u64 {
+        let sizes = |dir: &Path| -> u64 {
+            let files = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+            files.filter_map(|e| e.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+        };
+        sizes(&self.path) + sizes(&self.file("checkpoints"))
+    }
+
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(self.file("checkpoints"))
@@ -118,6 +154,11 @@ impl RunDirectory {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The socket over which the process that trains it is reached.
+    pub fn socket(&self) -> PathBuf {
+        self.file("control.sock")
     }
 
     /// Its last part, as `demo-003`.
@@ -138,6 +179,10 @@ impl RunDirectory {
         let path = self.file(name);
         fs::write(&path, text).map_err(|source| RunError::Unwritable { path, source })
     }
+}
+
+fn is_run(path: &Path) -> bool {
+    path.join("journal.jsonl").is_file()
 }
 
 #[cfg(test)]

@@ -1,53 +1,223 @@
-//! Between a trainer and everybody who listens: numbers events, journals them, then hands them on.
+//! Between a trainer and everybody who listens: numbers events, journals them, keeps states, then hands records on. On a
+//! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
 
-use super::journal::Journal;
-use crate::protocol::{Event, Record};
-use std::time::Instant;
+use super::{Journal, Keeper};
+use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
+use crate::train::{Checkpoint, Keep, Kept, Outlet};
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::WeakSender;
 
-/// Numbers, journals and forwards the events of one run.
+/// How long step figures wait for company, and how soon a disk that took nothing is tried again.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Jobs that wait for the disk at most. Each checkpoint among them is a copy of the run's state: a trainer that is so far
+/// ahead of its disk waits.
+const AHEAD: usize = 256;
+/// Checkpoints that wait for the disk at most.
+const STATES_AHEAD: usize = 2;
+
+enum Job {
+    Emit(Event, Option<Answer>),
+    Keep(Kept, Keep, Option<Answer>),
+}
+
+/// The trainer's end of a hub.
+#[derive(Debug)]
+pub struct HubOutlet {
+    jobs: SyncSender<Job>,
+    /// Has room for as many states as may wait.
+    states: SyncSender<()>,
+    trouble: Arc<Mutex<Option<String>>>,
+    keeper: Keeper,
+}
+
+/// What a hub begins with.
 pub struct Hub<F> {
-    began: Instant,
-    /// Seconds of the run before `began`.
-    earlier: f64,
-    seq: u64,
-    journal: Option<Journal>,
-    forward: F,
+    /// Where records go for good.
+    pub journal: Journal,
+    /// Where states go.
+    pub keeper: Keeper,
+    /// Sequence number of the last record before, and its time.
+    pub last: (u64, f64),
+    /// Asks the trainer to go on when the disk takes writes again.
+    pub requests: WeakSender<Request>,
+    /// Gets every record.
+    pub forward: F,
 }
 
 impl<F> std::fmt::Debug for Hub<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hub").field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("Hub").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
-impl<F: FnMut(Record)> Hub<F> {
-    /// A hub whose time begins now.
-    pub fn new(journal: Option<Journal>, forward: F) -> Self {
-        Self::after(0, 0.0, journal, forward)
+impl<F: FnMut(Record) + Send + 'static> Hub<F> {
+    /// Starts the hub's thread, which ends when the outlet is dropped and everything is written.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(self) -> io::Result<(HubOutlet, JoinHandle<()>)> {
+        let (jobs, received) = sync_channel(AHEAD);
+        let (states, kept) = sync_channel(STATES_AHEAD);
+        let trouble = Arc::new(Mutex::new(None));
+        let outlet = HubOutlet { jobs, states, trouble: trouble.clone(), keeper: self.keeper.clone() };
+        let worker = Worker {
+            seq: self.last.0,
+            earlier: self.last.1,
+            began: Instant::now(),
+            journal: self.journal,
+            keeper: self.keeper,
+            unkept: None,
+            trouble,
+            waits_for_disk: false,
+            tried: Instant::now(),
+            requests: self.requests,
+            forward: self.forward,
+        };
+        let handle = std::thread::Builder::new().name("hub".into()).spawn(move || worker.run(&received, &kept))?;
+        Ok((outlet, handle))
+    }
+}
+
+impl Outlet for HubOutlet {
+    fn emit(&mut self, event: Event, answer: Option<Answer>) {
+        // An error: the hub's thread panicked. Training goes on; the panic's report is in the log.
+        let _ = self.jobs.send(Job::Emit(event, answer));
     }
 
-    /// A hub that goes on after the record `seq` at `t` seconds.
-    pub fn after(seq: u64, t: f64, journal: Option<Journal>, forward: F) -> Self {
-        Self { began: Instant::now(), earlier: t, seq, journal, forward }
+    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+        let _ = self.states.send(());
+        let _ = self.jobs.send(Job::Keep(state, why, answer));
     }
 
-    /// Takes one event. A journal that cannot be written is given up with a warning; training goes on.
-    pub fn emit(&mut self, event: Event) {
-        let record = self.record(event);
-        if let Some(journal) = &mut self.journal
-            && let Err(e) = journal.append(&record)
-        {
-            self.journal = None;
-            let text =
-                format!("the journal cannot be written ({e}): training goes on, but this run cannot be replayed from here on");
-            let warning = self.record(Event::Warning { code: "journal".into(), text });
-            (self.forward)(warning);
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn newest(&mut self) -> Result<Checkpoint, String> {
+        let found = self.keeper.checkpoints().newest().map_err(|e| format!("the checkpoints cannot be read: {e}"))?;
+        found
+            .checkpoint
+            .map(|(c, _)| c)
+            .ok_or_else(|| "there is no checkpoint yet: the first one comes with the end of an epoch".into())
+    }
+}
+
+struct Worker<F> {
+    seq: u64,
+    /// Seconds of the run before `began`.
+    earlier: f64,
+    began: Instant,
+    journal: Journal,
+    keeper: Keeper,
+    /// The newest state that the disk did not take.
+    unkept: Option<(Kept, Keep)>,
+    trouble: Arc<Mutex<Option<String>>>,
+    /// Whether the run is paused because of that.
+    waits_for_disk: bool,
+    tried: Instant,
+    requests: WeakSender<Request>,
+    forward: F,
+}
+
+impl<F: FnMut(Record)> Worker<F> {
+    fn run(mut self, jobs: &Receiver<Job>, kept: &Receiver<()>) {
+        loop {
+            match jobs.recv_timeout(PATIENCE) {
+                Ok(Job::Emit(event, answer)) => self.emit(event, answer),
+                Ok(Job::Keep(state, why, answer)) => {
+                    self.keep(state, why, answer);
+                    let _ = kept.try_recv(); // room for one more
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.tried.elapsed() >= PATIENCE {
+                self.try_again();
+            }
         }
-        (self.forward)(record);
+        self.try_again();
     }
 
-    fn record(&mut self, event: Event) -> Record {
-        self.seq += 1;
-        Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event }
+    /// Records an event, and hands it on once it is on the disk (or the disk is known not to take it).
+    fn emit(&mut self, event: Event, answer: Option<Answer>) {
+        match &event {
+            Event::Paused { cause, .. } => self.waits_for_disk = *cause == Cause::Disk,
+            Event::Resumed { .. } | Event::Continued { .. } => self.waits_for_disk = false,
+            _ => {}
+        }
+        self.seq = self.seq.saturating_add(1);
+        let record = Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event };
+        let written = self.journal.append(&record);
+        (self.forward)(record.clone());
+        if let Some(answer) = answer {
+            let _ = answer.send(record); // who asked may have left
+        }
+        if let Err(e) = written {
+            self.note_trouble(&format!("the journal cannot be written: {e}"));
+        }
+    }
+
+    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+        match self.keeper.keep(&state, why) {
+            Ok(event) => {
+                self.unkept = None;
+                self.emit(event, answer);
+            }
+            Err(e) => {
+                self.unkept = Some((state, why));
+                let what = format!("the run's state cannot be written: {e}");
+                if let Some(answer) = answer {
+                    self.emit(
+                        Event::Refused { key: "checkpoint".into(), value: serde_json::Value::Null, reason: what.clone() },
+                        Some(answer),
+                    );
+                }
+                self.note_trouble(&what);
+            }
+        }
+    }
+
+    /// Says once what is wrong with the disk.
+    fn note_trouble(&mut self, what: &str) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.is_some() {
+            return;
+        }
+        let text = format!("{what}. Nothing that was kept before is lost; free some space. It is tried again every few seconds");
+        *trouble = Some(what.to_owned());
+        drop(trouble);
+        self.tried = Instant::now();
+        self.emit(Event::Warning { code: "disk".into(), text }, None);
+    }
+
+    /// Writes what waits; when all of it went, a run that waited for the disk goes on.
+    fn try_again(&mut self) {
+        self.tried = Instant::now();
+        if let Err(e) = self.journal.settle() {
+            return self.note_trouble(&format!("the journal cannot be written: {e}"));
+        }
+        if let Some((state, why)) = self.unkept.take() {
+            match self.keeper.keep(&state, why) {
+                Ok(event) => self.emit(event, None),
+                Err(_) => {
+                    self.unkept = Some((state, why));
+                    return;
+                }
+            }
+        }
+        let recovered = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        if recovered {
+            self.emit(Event::Note { text: "the disk takes writes again; everything that waited is written".into() }, None);
+        }
+        if self.waits_for_disk
+            && let Some(requests) = self.requests.upgrade()
+        {
+            self.waits_for_disk = false;
+            let _ = requests.try_send(Command::Resume.into());
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The journal: one record a line, appended, never rewritten.
-//! What a person may have acted on is on the disk before it is shown; step figures are thinned to one a second.
+//! The journal: one record a line, appended, never rewritten, each line with a checksum of its own.
+//! What a person may have acted on is on the disk before it is shown; step figures are thinned and written in batches.
 
 use crate::protocol::{Event, Record};
 use std::fs::{File, OpenOptions};
@@ -8,11 +8,23 @@ use std::path::Path;
 
 /// Seconds between two step records.
 const STEP_SECONDS: f64 = 1.0;
+/// Bytes of step records that wait for company at most.
+const BATCH: usize = 16 << 10;
+/// Bytes that wait for a disk that takes nothing at most: a few thousand epochs.
+const WAITING: usize = 32 << 20;
+/// `,"crc":"01234567"}` ends a line.
+const CHECKSUM: usize = 18;
 
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
+    /// Bytes of the file that are whole lines.
+    whole: u64,
+    /// Lines that are not in the file yet.
+    waiting: Vec<u8>,
+    /// Whether the file's end may be torn, or not on the disk.
+    unsettled: bool,
     last_step: f64,
 }
 
@@ -23,40 +35,139 @@ impl Journal {
     /// Whatever the file system says.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        let whole = std::fs::read(path)?.iter().rposition(|b| *b == b'\n').map_or(0, |p| p as u64 + 1);
+        let whole = end_of_last_line(&file)?;
         if whole < file.metadata()?.len() {
             file.set_len(whole)?;
         }
-        Ok(Self { file, last_step: f64::NEG_INFINITY })
+        Ok(Self { file, whole, waiting: Vec::new(), unsettled: false, last_step: f64::NEG_INFINITY })
     }
 
-    /// Appends a record. Records other than step figures are on the disk when this returns.
+    /// Appends a record. Records other than step figures are on the disk when this returns well; else they wait, and
+    /// [`settle`](Self::settle) tries again.
     ///
     /// # Errors
-    /// Whatever the file system says; the line may then be torn, which readers skip.
+    /// Whatever the file system says.
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
+        let is_step = matches!(record.event, Event::Step { .. });
         match record.event {
             Event::Evaluating { .. } => return Ok(()),
-            Event::Step { .. } if record.t - self.last_step < STEP_SECONDS => return Ok(()),
+            // While the disk takes nothing, what is thinned anyway goes first.
+            Event::Step { .. } if self.unsettled || record.t - self.last_step < STEP_SECONDS => return Ok(()),
             Event::Step { .. } => self.last_step = record.t,
             _ => {}
         }
-        let mut line = record.to_line();
-        line.push('\n');
-        self.file.write_all(line.as_bytes())?;
-        if matches!(record.event, Event::Step { .. }) { Ok(()) } else { self.file.sync_data() }
+        if self.waiting.len() < WAITING {
+            self.waiting.extend(line_of(record).as_bytes());
+        }
+        if is_step && self.waiting.len() < BATCH { Ok(()) } else { self.settle() }
+    }
+
+    /// Brings everything that waits to the disk.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing is lost, it waits on.
+    pub fn settle(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() && !self.unsettled {
+            return Ok(());
+        }
+        if self.unsettled {
+            self.file.set_len(self.whole)?; // half a line of the last try
+        }
+        self.unsettled = true;
+        self.file.write_all(&self.waiting)?;
+        self.file.sync_data()?;
+        self.whole += self.waiting.len() as u64;
+        self.waiting.clear();
+        self.unsettled = false;
+        Ok(())
     }
 }
 
-/// All whole records of a journal, in order; lines that are torn or of a newer version are skipped.
+/// Offset behind the last newline, looked for from the end.
+fn end_of_last_line(file: &File) -> io::Result<u64> {
+    use std::os::unix::fs::FileExt;
+    let mut end = file.metadata()?.len();
+    let mut block = [0; 1 << 16];
+    while end > 0 {
+        let from = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..(end - from) as usize];
+        file.read_exact_at(part, from)?;
+        if let Some(newline) = part.iter().rposition(|b| *b == b'\n') {
+            return Ok(from + newline as u64 + 1);
+        }
+        end = from;
+    }
+    Ok(0)
+}
+
+/// The record as a line with its newline: the checksum (CRC-32 of what stands before it) is the last member.
+fn line_of(record: &Record) -> String {
+    let mut line = record.to_line();
+    line.pop(); // the closing brace
+    let sum = crc32fast::hash(line.as_bytes());
+    line + &format!(",\"crc\":\"{sum:08x}\"}}\n")
+}
+
+/// Whether a line is as it was written. Lines without a checksum (written by hand) pass.
+fn is_whole(line: &[u8]) -> bool {
+    let Some((text, tail)) = line.len().checked_sub(CHECKSUM).map(|at| line.split_at(at)) else { return true };
+    let Some(sum) = tail.strip_prefix(b",\"crc\":\"").and_then(|t| t.strip_suffix(b"\"}")) else { return true };
+    std::str::from_utf8(sum).ok().and_then(|s| u32::from_str_radix(s, 16).ok()) == Some(crc32fast::hash(text))
+}
+
+/// What was read of a journal.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Its whole records, in order.
+    pub records: Vec<Record>,
+    /// Lines that are not as they were written.
+    pub damaged: usize,
+}
+
+/// Reads a journal, calling `each` with the bytes of every line that `wanted` wants; gives the count of damaged ones.
+fn lines(path: &Path, mut wanted: impl FnMut(&[u8]) -> bool, mut each: impl FnMut(Record)) -> io::Result<usize> {
+    let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
+    let (mut line, mut damaged) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 || line.pop_if(|last| *last == b'\n').is_none() {
+            return Ok(damaged); // the end, or a torn last line: not there yet
+        }
+        if !wanted(&line) {
+            continue;
+        }
+        if !is_whole(&line) {
+            damaged += 1;
+            continue;
+        }
+        match std::str::from_utf8(&line).ok().and_then(Record::from_line) {
+            Some(record) => each(record),
+            None if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok() => {} // of a newer version
+            None => damaged += 1,
+        }
+    }
+}
+
+/// All whole records of a journal, in order. A torn last line is not there yet, events of a newer version are skipped.
 ///
 /// # Errors
 /// Whatever the file system says.
-pub fn read(path: &Path) -> io::Result<Vec<Record>> {
+pub fn read(path: &Path) -> io::Result<Read> {
     let mut records = Vec::new();
-    for line in BufReader::new(File::open(path)?).split(b'\n') {
-        records.extend(std::str::from_utf8(&line?).ok().and_then(Record::from_line));
-    }
+    let damaged = lines(path, |_| true, |record| records.push(record))?;
+    Ok(Read { records, damaged })
+}
+
+/// The same without step figures, whose lines are not even parsed: for tables of runs.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn read_without_steps(path: &Path) -> io::Result<Vec<Record>> {
+    const STEP: &[u8] = b",\"event\":\"step\",";
+    let mut records = Vec::new();
+    // `seq` and `t`, which come before, are short.
+    let wanted = |line: &[u8]| !line[..line.len().min(96)].windows(STEP.len()).any(|w| w == STEP);
+    lines(path, wanted, |record| records.push(record))?;
     Ok(records)
 }
 
@@ -64,39 +175,77 @@ pub fn read(path: &Path) -> io::Result<Vec<Record>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_torn_last_line_and_an_unknown_event_are_skipped() {
+    fn note(seq: u64, text: &str) -> Record {
+        Record { seq, t: 0.5, event: Event::Note { text: text.into() } }
+    }
+
+    fn step(i: u64) -> Record {
+        let event = Event::Step { epoch: 1, step: i as usize, steps: 100, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
+        Record { seq: i + 1, t: i as f64 / 10.0, event }
+    }
+
+    fn journal() -> (tempfile::TempDir, std::path::PathBuf, Journal) {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("journal.jsonl");
-        let mut journal = Journal::open(&path).expect("open");
-        let note = |seq, text: &str| Record { seq, t: 0.5, event: Event::Note { text: text.into() } };
+        let journal = Journal::open(&path).expect("open");
+        (dir, path, journal)
+    }
+
+    #[test]
+    fn a_torn_last_line_and_an_unknown_event_are_skipped() {
+        let (_dir, path, mut journal) = journal();
         journal.append(&note(1, "first")).expect("append");
         journal.append(&note(2, "second")).expect("append");
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
         file.write_all(b"{\"seq\":3,\"t\":1.0,\"event\":\"from_the_future\",\"x\":1}\n{\"seq\":4,\"t\":1.0,\"ev").expect("write");
-        assert_eq!(read(&path).expect("read"), [note(1, "first"), note(2, "second")]);
+        let read = read(&path).expect("read");
+        assert_eq!((read.records, read.damaged), (vec![note(1, "first"), note(2, "second")], 0));
     }
 
     #[test]
     fn a_torn_last_line_is_cut_when_the_run_goes_on() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("journal.jsonl");
-        let note = |seq| Record { seq, t: 0.5, event: Event::Note { text: "whole".into() } };
-        Journal::open(&path).expect("open").append(&note(1)).expect("append");
+        let (_dir, path, mut journal) = journal();
+        journal.append(&note(1, "whole")).expect("append");
         OpenOptions::new().append(true).open(&path).expect("open").write_all(b"{\"seq\":2,\"t\":1.0,\"ev").expect("write");
-        Journal::open(&path).expect("open").append(&note(2)).expect("append");
-        assert_eq!(read(&path).expect("read"), [note(1), note(2)]);
+        Journal::open(&path).expect("open").append(&note(2, "whole")).expect("append");
+        assert_eq!(read(&path).expect("read").records, [note(1, "whole"), note(2, "whole")]);
     }
 
     #[test]
-    fn step_records_are_thinned_to_one_a_second() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("journal.jsonl");
-        let mut journal = Journal::open(&path).expect("open");
-        for i in 0..100_u64 {
-            let event = Event::Step { epoch: 1, step: i as usize, steps: 100, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
-            journal.append(&Record { seq: i + 1, t: i as f64 / 10.0, event }).expect("append");
+    fn a_changed_digit_is_noticed_and_its_line_left_out() {
+        let (_dir, path, mut journal) = journal();
+        for i in 1..=3 {
+            journal.append(&note(i, "accuracy 0.8617")).expect("append");
         }
-        assert_eq!(read(&path).expect("read").len(), 10);
+        let text = std::fs::read_to_string(&path).expect("read").replacen("\"seq\":2", "\"seq\":7", 1);
+        std::fs::write(&path, text).expect("write");
+        let read = read(&path).expect("read");
+        assert_eq!((read.records, read.damaged), (vec![note(1, "accuracy 0.8617"), note(3, "accuracy 0.8617")], 1));
+    }
+
+    #[test]
+    fn step_records_are_thinned_to_one_a_second_and_written_with_the_next_event() {
+        let (_dir, path, mut journal) = journal();
+        for i in 0..100 {
+            journal.append(&step(i)).expect("append");
+        }
+        assert!(read(&path).expect("read").records.is_empty(), "they wait for company");
+        journal.append(&note(101, "an event")).expect("append");
+        assert_eq!(read(&path).expect("read").records.len(), 11);
+        assert_eq!(read_without_steps(&path).expect("read"), [note(101, "an event")]);
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_written_later() {
+        let (_dir, path, mut journal) = journal();
+        journal.append(&note(1, "before")).expect("append");
+        // A disk that is full: writes to /dev/full say so.
+        let disk = std::mem::replace(&mut journal.file, OpenOptions::new().append(true).open("/dev/full").expect("open"));
+        assert!(journal.append(&note(2, "meanwhile")).is_err() && journal.append(&note(3, "meanwhile")).is_err());
+        journal.append(&step(40)).expect("a step figure is let go");
+        journal.file = disk;
+        journal.append(&note(4, "after")).expect("append");
+        let seqs: Vec<u64> = read(&path).expect("read").records.iter().map(|r| r.seq).collect();
+        assert_eq!(seqs, [1, 2, 3, 4]);
     }
 }

@@ -1,10 +1,11 @@
-//! When a run's state goes to the disk: at the end of each epoch, on command, when it is stopped; and the model at the end.
+//! How a run's state goes to the disk: checkpoints, and the model at the end.
 
 use super::checkpoints::durable;
 use super::{Checkpoints, RunDirectory};
 use crate::model::to_safetensors;
 use crate::protocol::Event;
-use crate::train::{Keep, Session};
+use crate::train::{Keep, Kept};
+use std::io;
 
 /// Keeps what a session has reached.
 #[derive(Clone, Debug)]
@@ -20,25 +21,24 @@ impl Keeper {
         Self { directory, checkpoints }
     }
 
-    /// Writes what `why` asks for, and says so. A disk that does not take it costs a warning, not the run.
-    pub fn keep(&self, session: &mut Session, why: Keep) -> Event {
-        let file = match why {
-            Keep::Final => {
+    /// The run's checkpoints.
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    /// Writes a state; gives the event that tells of it.
+    ///
+    /// # Errors
+    /// Whatever the file system says; nothing half is left under a final name.
+    pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Event> {
+        let (file, epoch, step) = match state {
+            Kept::Model(tensors, epochs) => {
                 let file = self.directory.file("model.safetensors");
-                to_safetensors(&session.state()).and_then(|bytes| durable(&file, &bytes)).map(|()| file)
+                durable(&file, &to_safetensors(tensors)?)?;
+                (file, *epochs, 0)
             }
-            Keep::EpochEnd | Keep::Asked | Keep::Stopped => self.checkpoints.write(&session.checkpoint()),
+            Kept::Checkpoint(c) => (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step)),
         };
-        let (epoch, step) = (session.completed(), session.step_in_epoch());
-        match file {
-            Ok(file) => Event::Checkpoint { epoch, step, file: file.display().to_string(), kind: why.word().into() },
-            Err(e) => Event::Warning {
-                code: "checkpoint".into(),
-                text: format!(
-                    "the run's state cannot be written to {}: {e}. Training goes on; the next try is at the end of the epoch.",
-                    self.directory.path().display()
-                ),
-            },
-        }
+        Ok(Event::Checkpoint { epoch, step, file: file.display().to_string(), kind: why.word().into() })
     }
 }

@@ -9,6 +9,6 @@ mod keeper;
 
 pub use checkpoints::{Checkpoints, Found};
 pub use directory::{RunDirectory, RunError, RunLock};
-pub use hub::Hub;
-pub use journal::{Journal, read as read_journal};
+pub use hub::{Hub, HubOutlet};
+pub use journal::{Journal, Read as ReadJournal, read as read_journal, read_without_steps};
 pub use keeper::Keeper;

@@ -15,4 +15,4 @@ pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Progress, Session, TrainError};
 pub use step::{Forward, forward_loss};
-pub use thread::{Keep, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, spawn};
+pub use thread::{Keep, Kept, Outlet, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, spawn};

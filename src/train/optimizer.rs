@@ -19,6 +19,17 @@ pub struct Sgd {
     velocities: HashMap<ParamId, Box<dyn Any + Send>>,
 }
 
+impl Clone for Sgd {
+    /// Shares the velocities' memory until the next step.
+    fn clone(&self) -> Self {
+        let copy = |(id, any): (&ParamId, &Box<dyn Any + Send>)| {
+            Some((*id, copy_any::<1>(any).or_else(|| copy_any::<2>(any)).or_else(|| copy_any::<4>(any))?))
+        };
+        let velocities = self.velocities.iter().filter_map(copy).collect();
+        Self { momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay, velocities }
+    }
+}
+
 impl Sgd {
     /// With nothing accumulated yet.
     pub fn new(config: &TrainConfig) -> Self {
@@ -73,6 +84,10 @@ impl Sgd {
             }
         }
     }
+}
+
+fn copy_any<const D: usize>(any: &Box<dyn Any + Send>) -> Option<Box<dyn Any + Send>> {
+    Some(Box::new(any.downcast_ref::<Tensor<D>>()?.clone()))
 }
 
 fn read_any<const D: usize>(any: &Box<dyn Any + Send>) -> Option<(Vec<usize>, Vec<f32>)> {

@@ -1,12 +1,16 @@
-//! The thread around a session: commands in, events out, one step after another.
-//! What it does with events is the caller's; it never waits for anybody but a paused session's next command.
+//! The thread around a session: requests in, events and states out, one step after another.
+//! What becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next request.
 
+use super::checkpoint::Checkpoint;
 use super::session::{Progress, Session};
-use crate::protocol::{Command, Event, Stop};
+use crate::config::OnDiskError;
+use crate::model::NamedTensor;
+use crate::protocol::{Answer, Cause, Command, Event, Request, Stop};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::mpsc;
 
 /// Where training is gets told at most this often.
 const STEP_EVENTS: Duration = Duration::from_millis(100);
@@ -16,6 +20,8 @@ const STEP_EVENTS: Duration = Duration::from_millis(100);
 pub enum Keep {
     /// An epoch is over.
     EpochEnd,
+    /// `checkpoint.every_minutes` have passed since the last one.
+    Time,
     /// Somebody asked.
     Asked,
     /// It is about to be stopped before its end.
@@ -29,6 +35,7 @@ impl Keep {
     pub fn word(self) -> &'static str {
         match self {
             Self::EpochEnd => "epoch",
+            Self::Time => "time",
             Self::Asked => "asked",
             Self::Stopped => "stopped",
             Self::Final => "final",
@@ -36,13 +43,39 @@ impl Keep {
     }
 }
 
-/// How a trainer thread ended.
+/// A state to be kept, off the device already.
 #[derive(Debug)]
+pub enum Kept {
+    /// Everything that decides the run's future.
+    Checkpoint(Box<Checkpoint>),
+    /// Parameters and running statistics at the end, and the completed epochs.
+    Model(Vec<NamedTensor>, usize),
+}
+
+/// Where a trainer's words and states go. Nothing here makes it wait.
+pub trait Outlet: Send + 'static {
+    /// Takes an event; `answer` waits for its record.
+    fn emit(&mut self, event: Event, answer: Option<Answer>);
+    /// Takes a state; an event tells when it is kept, and answers `answer`.
+    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>);
+    /// What keeps the disk from taking what it was given, if anything does.
+    fn trouble(&self) -> Option<String>;
+    /// The newest checkpoint of this run that is whole.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    fn newest(&mut self) -> Result<Checkpoint, String>;
+}
+
+/// How a trainer thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrainerReport {
-    /// The session came to its end.
+    /// The session came to its N.
     Finished,
-    /// It panicked; the message (the report is in the log).
-    Panicked(String),
+    /// Somebody stopped it before.
+    Stopped,
+    /// It could not go on; why (a panic's report is in the log).
+    Failed(String),
 }
 
 /// A running trainer thread.
@@ -54,44 +87,174 @@ pub struct Trainer {
 impl Trainer {
     /// Waits for the end.
     pub fn join(self) -> TrainerReport {
-        self.handle.join().unwrap_or_else(|_| TrainerReport::Panicked("the trainer thread died".into()))
+        self.handle.join().unwrap_or_else(|_| TrainerReport::Failed("the trainer thread died".into()))
     }
 }
 
 /// Name of the trainer's thread: the panic hook knows it by this.
 pub const THREAD_NAME: &str = "trainer";
 
-/// Starts the thread. `build` makes the session on it (loading a model to a device takes time); `emit` gets every event in
-/// order; `keep` is called whenever the session's state should go to the disk, and gives the event that tells of it.
+/// Starts the thread. `build` makes the session on it: bringing data and model to a device takes time.
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn<B, E, K>(build: B, mut commands: mpsc::Receiver<Command>, mut emit: E, keep: K) -> std::io::Result<Trainer>
+pub fn spawn<B, O>(build: B, requests: mpsc::Receiver<Request>, outlet: O) -> std::io::Result<Trainer>
 where
     B: FnOnce() -> Result<Session, String> + Send + 'static,
-    E: FnMut(Event) + Send + 'static,
-    K: FnMut(&mut Session, Keep) -> Event + Send + 'static,
+    O: Outlet,
 {
-    let handle = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-        let work = catch_unwind(AssertUnwindSafe(|| match build() {
-            Ok(session) => {
-                run(session, &mut commands, &mut emit, keep);
-                Ok(())
-            }
-            Err(reason) => Err(reason),
-        }));
-        let reason = match work {
-            Ok(Ok(())) => return TrainerReport::Finished,
+    let work = move || {
+        let mut work = Work { requests, outlet, told: Instant::now(), kept: Instant::now() };
+        let reason = match catch_unwind(AssertUnwindSafe(build)) {
+            Ok(Ok(mut session)) => match catch_unwind(AssertUnwindSafe(|| work.run(&mut session))) {
+                Ok(report) => return report,
+                Err(panic) => work.salvage(&mut session, &*panic),
+            },
             Ok(Err(reason)) => reason,
-            Err(panic) => format!("the trainer panicked: {}", panic_text(&*panic)),
+            Err(panic) => panic_text(&*panic).to_owned(),
         };
-        emit(Event::Failed { reason: reason.clone() });
-        TrainerReport::Panicked(reason)
-    })?;
-    Ok(Trainer { handle })
+        work.outlet.emit(Event::Failed { reason: reason.clone() }, None);
+        TrainerReport::Failed(reason)
+    };
+    Ok(Trainer { handle: std::thread::Builder::new().name(THREAD_NAME.into()).spawn(work)? })
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+struct Work<O> {
+    requests: mpsc::Receiver<Request>,
+    outlet: O,
+    /// When step figures were last told.
+    told: Instant,
+    /// When the state was last kept.
+    kept: Instant,
+}
+
+impl<O: Outlet> Work<O> {
+    fn run(&mut self, session: &mut Session) -> TrainerReport {
+        loop {
+            while let Ok(request) = self.requests.try_recv() {
+                self.carry_out(session, request);
+            }
+            self.tell(session);
+            if session.is_paused() {
+                let since = Instant::now();
+                match self.requests.blocking_recv() {
+                    Some(request) => self.carry_out(session, request),
+                    // Nobody is left who could resume it.
+                    None => session.apply(Command::Stop { stop: Stop::Now }),
+                }
+                session.waited(since.elapsed().as_secs_f64());
+                continue;
+            }
+            if session.is_stopping_now() {
+                self.keep(session, Keep::Stopped, None);
+            }
+            match session.advance() {
+                Progress::Finished => {
+                    let stopped = session.completed() < session.config().train.epochs;
+                    self.outlet.keep(Kept::Model(session.state(), session.completed()), Keep::Final, None);
+                    self.tell(session);
+                    return if stopped { TrainerReport::Stopped } else { TrainerReport::Finished };
+                }
+                Progress::EpochEnd => {
+                    self.tell(session);
+                    self.keep(session, Keep::EpochEnd, None);
+                    self.mind_the_disk(session);
+                }
+                _ => {}
+            }
+            if self.told.elapsed() >= STEP_EVENTS {
+                self.told = Instant::now();
+                let step = session.step_event();
+                self.tell(session);
+                step.into_iter().for_each(|event| self.outlet.emit(event, None));
+            }
+            let minutes = session.config().checkpoint.every_minutes;
+            if minutes > 0.0 && self.kept.elapsed().as_secs_f64() >= 60.0 * minutes {
+                self.keep(session, Keep::Time, None);
+            }
+        }
+    }
+
+    /// Hands on what happened.
+    fn tell(&mut self, session: &mut Session) {
+        session.take_events().into_iter().for_each(|event| self.outlet.emit(event, None));
+    }
+
+    fn keep(&mut self, session: &mut Session, why: Keep, answer: Option<Answer>) {
+        self.kept = Instant::now();
+        let checkpoint = session.checkpoint();
+        self.tell(session); // reading the losses may have found one that is not finite
+        self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), why, answer);
+    }
+
+    /// Carries out one request. Its answer is the first event that it causes; of a rewind, that training goes on.
+    fn carry_out(&mut self, session: &mut Session, request: Request) {
+        self.tell(session);
+        let rewinds = matches!(request.command, Command::Rewind { .. });
+        match request.command {
+            Command::Checkpoint if !session.is_finished() => return self.keep(session, Keep::Asked, request.answer),
+            Command::Rewind { lr_factor } if !session.is_finished() => {
+                let asked = serde_json::json!(lr_factor);
+                let refused = |reason| Event::Refused { key: "rewind".into(), value: asked, reason };
+                let outcome = if lr_factor.is_finite() && lr_factor > 0.0 {
+                    self.outlet.newest().and_then(|c| session.rewind(&c, lr_factor).map_err(|e| e.to_string()))
+                } else {
+                    Err("the factor on the learning rate must be a number above 0".into())
+                };
+                if let Err(reason) = outcome {
+                    return self.outlet.emit(refused(reason), request.answer);
+                }
+            }
+            command => session.apply(command),
+        }
+        let mut answer = request.answer;
+        let events = session.take_events();
+        for event in events {
+            let answers = !rewinds || matches!(event, Event::Continued { .. } | Event::Refused { .. });
+            self.outlet.emit(event, if answers { answer.take() } else { None });
+        }
+    }
+
+    /// A run whose states nobody keeps is not worth going on with, unless the config says so.
+    fn mind_the_disk(&mut self, session: &mut Session) {
+        if session.config().checkpoint.on_disk_error == OnDiskError::Pause
+            && !session.is_paused()
+            && let Some(why) = self.outlet.trouble()
+        {
+            let reason = format!("{why}; training goes on by itself when the disk takes writes again (resume: without waiting)");
+            session.pause(Cause::Disk, Some(reason));
+        }
+    }
+
+    /// Keeps what can be kept of a session whose step panicked; gives the reason for people.
+    fn salvage(&mut self, session: &mut Session, panic: &(dyn Any + Send)) -> String {
+        let text = panic_text(panic);
+        let reason = failure(text, session.config().train.batch_size);
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            session.take_events();
+            session.stand_again().then(|| session.checkpoint())
+        }));
+        if let Ok(Some(checkpoint)) = kept {
+            self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), Keep::Stopped, None);
+        }
+        reason
+    }
+}
+
+/// What a panic means for people: an allocation that the device refused is told as such.
+fn failure(text: &str, batch_size: usize) -> String {
+    let lower = text.to_lowercase();
+    if ["out of memory", "can't allocate memory", "alloc_failed"].iter().any(|s| lower.contains(s)) {
+        let first = text.lines().next().unwrap_or(text);
+        return format!(
+            "the device is out of memory with train.batch_size = {batch_size}; what was reached is kept. Wait until others have freed some \
+             and resume, or start a new run with a smaller train.batch_size ({first})"
+        );
+    }
+    format!("the trainer panicked: {text}")
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -99,56 +262,19 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("unknown reason")
 }
 
-fn run(
-    mut session: Session,
-    commands: &mut mpsc::Receiver<Command>,
-    emit: &mut impl FnMut(Event),
-    mut keep: impl FnMut(&mut Session, Keep) -> Event,
-) {
-    let mut told = Instant::now();
-    let mut listening = true;
-    loop {
-        loop {
-            match commands.try_recv() {
-                Ok(Command::Checkpoint) => emit(keep(&mut session, Keep::Asked)),
-                Ok(command) => session.apply(command),
-                Err(TryRecvError::Disconnected) if listening => {
-                    listening = false;
-                    session.apply(Command::Stop { stop: Stop::Now });
-                }
-                Err(_) => break,
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_allocation_that_failed_names_the_batch_size() {
+        let cuda = "LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...\nmore";
+        let cpu = "Torch(\"[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9000 bytes\")";
+        for text in [cuda, cpu] {
+            let reason = failure(text, 512);
+            assert!(reason.contains("out of memory") && reason.contains("train.batch_size = 512"), "{reason}");
+            assert!(!reason.contains("more"), "{reason}");
         }
-        if session.is_paused() && listening {
-            session.take_events().into_iter().for_each(&mut *emit);
-            let since = Instant::now();
-            match commands.blocking_recv() {
-                Some(Command::Checkpoint) => emit(keep(&mut session, Keep::Asked)),
-                Some(command) => session.apply(command),
-                // Nobody is left who could resume it.
-                None => session.apply(Command::Stop { stop: Stop::Now }),
-            }
-            session.waited(since.elapsed().as_secs_f64());
-        }
-        if session.is_stopping_now() {
-            session.take_events().into_iter().for_each(&mut *emit);
-            emit(keep(&mut session, Keep::Stopped));
-        }
-        let progress = session.advance();
-        if progress == Progress::Finished {
-            emit(keep(&mut session, Keep::Final));
-            return session.take_events().into_iter().for_each(emit);
-        }
-        session.take_events().into_iter().for_each(&mut *emit);
-        if progress == Progress::EpochEnd {
-            emit(keep(&mut session, Keep::EpochEnd));
-        }
-        if told.elapsed() >= STEP_EVENTS {
-            told = Instant::now();
-            if let Some(event) = session.step_event() {
-                emit(event);
-            }
-            session.take_events().into_iter().for_each(&mut *emit);
-        }
+        assert!(failure("index 3 is out of bounds", 512).contains("panicked: index 3"));
     }
 }

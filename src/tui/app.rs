@@ -2,10 +2,11 @@
 //! Decides; never draws, and talks to no terminal.
 
 use super::appearance::Appearance;
-use super::dashboard::{Dashboard, Tone};
-use super::keymap::{self, Action};
+use super::keymap::{self, Action, Place, Playback};
 use crate::config;
-use crate::protocol::{Bias, Command, Phase, Record, Stop};
+use crate::dashboard::{Dashboard, RunState, Tone};
+use crate::link::Delivery;
+use crate::protocol::{Bias, Cause, Command, Phase, Stop};
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
@@ -77,7 +78,34 @@ pub enum Effect {
     Send(Command),
     /// Leave now.
     Leave,
+    /// Give the terminal to the shell until it is given back.
+    Suspend,
+    /// Move the replay.
+    Play(Playback),
 }
+
+/// What the cockpit is a cockpit of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Watching {
+    /// A run in a process of its own, which goes on without it.
+    Run,
+    /// A run in this process, which ends with it.
+    InlineRun,
+    /// A journal.
+    Replay {
+        /// Whether it moves.
+        playing: bool,
+        /// As a multiple of the run's own.
+        speed: f64,
+        /// Seconds of the run.
+        at: f64,
+        /// Seconds that the run took.
+        of: f64,
+    },
+}
+
+/// Factor on the learning rate when training goes back because a loss is not finite.
+const LR_AFTER_FAULT: f64 = 0.5;
 
 /// The cockpit.
 #[derive(Debug)]
@@ -90,20 +118,58 @@ pub struct App {
     pub overlay: Overlay,
     /// Order of the classes.
     pub order: ClassOrder,
+    /// What it shows.
+    pub watching: Watching,
+    /// Whether the run's process is there; why not, if not.
+    pub lost: Option<String>,
     /// Whether the cockpit leaves as soon as the run is over.
     leaving: bool,
+    /// Whether somebody wants the run resumed from its last checkpoint.
+    pub again: bool,
 }
 
 impl App {
     /// A cockpit that has heard nothing yet.
-    pub fn new(appearance: Appearance) -> Self {
-        Self { dashboard: Dashboard::default(), appearance, overlay: Overlay::None, order: ClassOrder::default(), leaving: false }
+    pub fn new(appearance: Appearance, watching: Watching) -> Self {
+        Self {
+            dashboard: Dashboard::default(),
+            appearance,
+            overlay: Overlay::None,
+            order: ClassOrder::default(),
+            watching,
+            lost: None,
+            leaving: false,
+            again: false,
+        }
     }
 
-    /// Takes a record; true when the cockpit should leave.
-    pub fn hear(&mut self, record: Record) -> bool {
-        self.dashboard.fold(record);
-        self.leaving && self.dashboard.is_over()
+    /// Takes a delivery; true when the cockpit should leave.
+    pub fn hear(&mut self, delivery: Delivery) -> bool {
+        match delivery {
+            Delivery::Record(record) => self.dashboard.fold(record),
+            Delivery::Snapshot(dashboard) => self.dashboard = *dashboard,
+            Delivery::Notice(text) => self.dashboard.say(Tone::Warning, text),
+            Delivery::Closed(why) => {
+                if !self.dashboard.is_over() {
+                    self.dashboard.say(Tone::Bad, format!("{why}: r resumes from the last checkpoint, q leaves"));
+                    self.lost = Some(why);
+                }
+            }
+        }
+        self.leaving && self.is_over()
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_over(&self) -> bool {
+        self.dashboard.is_over() || self.lost.is_some()
+    }
+
+    /// Where the cockpit is, for its keys.
+    pub fn place(&self) -> Place {
+        match self.watching {
+            Watching::Run | Watching::InlineRun => Place::Run,
+            Watching::Replay { .. } => Place::Replay,
+        }
     }
 
     /// Takes a terminal event.
@@ -116,20 +182,20 @@ impl App {
             Overlay::Prompt(prompt) => self.type_into(prompt, key, event),
             Overlay::Quit => self.answer_quit(key),
             Overlay::Help => Effect::None, // any key leaves it
-            Overlay::None => keymap::action(key).map_or(Effect::None, |action| self.act(action)),
+            Overlay::None => keymap::action(key, self.place()).map_or(Effect::None, |action| self.act(action)),
         }
     }
 
     fn act(&mut self, action: Action) -> Effect {
-        let over = self.dashboard.is_over();
+        let (over, replay) = (self.is_over(), self.place() == Place::Replay);
         let d = &mut self.dashboard;
-        if over && !action.outlives_the_run() {
+        if over && !replay && !action.outlives_the_run() {
             d.say(Tone::Warning, "the run is over: q leaves".into());
             return Effect::None;
         }
         match action {
             Action::Help => self.overlay = Overlay::Help,
-            Action::Quit if over => return Effect::Leave,
+            Action::Quit if over || replay => return Effect::Leave,
             Action::Quit => self.overlay = Overlay::Quit,
             Action::SortClasses => {
                 self.order = self.order.next();
@@ -140,14 +206,35 @@ impl App {
                 d.say(Tone::Note, format!("theme {}", self.appearance.theme.name()));
             }
             Action::PauseResume => {
-                let paused = d.state == super::dashboard::RunState::Paused;
-                return Effect::Send(if paused { Command::Resume } else { Command::Pause });
+                return Effect::Send(if d.is_paused() { Command::Resume } else { Command::Pause });
             }
+            Action::Checkpoint => return Effect::Send(Command::Checkpoint),
+            Action::GoBack => return self.go_back(),
+            Action::Suspend => return Effect::Suspend,
+            Action::Play(playback) => return Effect::Play(playback),
             Action::MoveE(by) => return set("importance.pretrain_epochs", (d.pretrain_epochs() as i64 + by).into()),
             Action::Bias => return Effect::Send(Command::Bias { bias: next_bias(d) }),
             Action::Ask(key) => self.overlay = Overlay::Prompt(Prompt { key, input: Input::default() }),
         }
         Effect::None
+    }
+
+    /// Back to the last checkpoint, where that is offered.
+    fn go_back(&mut self) -> Effect {
+        match self.dashboard.state {
+            RunState::Paused(Cause::NotFinite) => return Effect::Send(Command::Rewind { lr_factor: LR_AFTER_FAULT }),
+            RunState::Finished { stopped: false } => {
+                self.dashboard.say(Tone::Note, "the run is at its end: n sets a larger N next time".into())
+            }
+            RunState::Failed | RunState::Finished { .. } => self.again = true,
+            _ if self.lost.is_some() => self.again = true,
+            _ => self.dashboard.say(Tone::Note, "r goes back after a failure, or when the loss is not finite".into()),
+        }
+        if self.again && self.watching == Watching::InlineRun {
+            self.again = false;
+            self.dashboard.say(Tone::Note, "leave (q), then: earlybird resume".into());
+        }
+        if self.again { Effect::Leave } else { Effect::None }
     }
 
     fn type_into(&mut self, mut prompt: Prompt, key: &KeyEvent, event: &TermEvent) -> Effect {
@@ -192,14 +279,14 @@ impl App {
     }
 
     fn answer_quit(&mut self, key: &KeyEvent) -> Effect {
-        match key.code {
-            KeyCode::Char('s') => self.leave_after(Stop::Now),
-            KeyCode::Char('c') if key.modifiers.contains(crossterm::event::KeyModifiers::CONTROL) => self.leave_after(Stop::Now),
-            KeyCode::Char('a') => {
-                self.leaving = true;
-                Effect::Send(Command::Stop { stop: Stop::AfterEpoch })
-            }
-            KeyCode::Esc | KeyCode::Char('g' | 'n' | 'q') | KeyCode::Enter => Effect::None,
+        let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(crossterm::event::KeyModifiers::CONTROL);
+        match (key.code, self.watching) {
+            (KeyCode::Char('s'), _) => self.leave_after(Stop::Now),
+            (KeyCode::Char('a'), _) => self.leave_after(Stop::AfterEpoch),
+            (KeyCode::Enter | KeyCode::Char('d'), Watching::Run) => Effect::Leave,
+            _ if control_c && self.watching == Watching::Run => Effect::Leave,
+            _ if control_c => self.leave_after(Stop::Now),
+            (KeyCode::Esc | KeyCode::Enter | KeyCode::Char('g' | 'n' | 'q'), _) => Effect::None,
             _ => {
                 self.overlay = Overlay::Quit;
                 Effect::None
@@ -209,7 +296,7 @@ impl App {
 
     fn leave_after(&mut self, stop: Stop) -> Effect {
         self.leaving = true;
-        if self.dashboard.is_over() { Effect::Leave } else { Effect::Send(Command::Stop { stop }) }
+        if self.is_over() { Effect::Leave } else { Effect::Send(Command::Stop { stop }) }
     }
 }
 
@@ -230,13 +317,13 @@ fn next_bias(d: &Dashboard) -> Bias {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Event;
+    use crate::protocol::{Event, Record};
     use crossterm::event::KeyModifiers;
 
     fn app() -> App {
-        let mut app = App::new(Appearance::find(Some("dark"), false, None).expect("appearance"));
+        let mut app = App::new(Appearance::find(Some("dark"), false, None).expect("appearance"), Watching::Run);
         app.dashboard.config = config::demo(&[]).expect("demo");
-        app.dashboard.state = super::super::dashboard::RunState::Training;
+        app.dashboard.state = RunState::Training;
         app
     }
 
@@ -272,15 +359,12 @@ mod tests {
         assert!(matches!(app.overlay, Overlay::None));
     }
 
-    #[test]
-    fn quitting_asks_and_going_on_is_the_default() {
-        let mut app = app();
-        assert_eq!(press(&mut app, KeyCode::Char('q')), Effect::None);
-        assert!(matches!(app.overlay, Overlay::Quit));
-        assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
-        typed(&mut app, "q");
-        assert_eq!(typed(&mut app, "s"), Effect::Send(Command::Stop { stop: Stop::Now }));
-        let event = Event::Finished {
+    fn hear(app: &mut App, event: Event) -> bool {
+        app.hear(Delivery::Record(Record { seq: 1, t: 1.0, event }))
+    }
+
+    fn stopped() -> Event {
+        Event::Finished {
             epochs: 1,
             best_accuracy: 0.5,
             best_epoch: 1,
@@ -288,15 +372,69 @@ mod tests {
             seconds: 1.0,
             parameters_sha256: String::new(),
             stopped: true,
-        };
-        assert!(app.hear(Record { seq: 1, t: 1.0, event }), "leaves when the trainer has stopped");
+        }
+    }
+
+    #[test]
+    fn quitting_asks_and_training_on_without_the_cockpit_is_the_default() {
+        let mut app = app();
+        assert_eq!(press(&mut app, KeyCode::Char('q')), Effect::None);
+        assert!(matches!(app.overlay, Overlay::Quit));
+        assert_eq!(press(&mut app, KeyCode::Esc), Effect::None, "stays");
+        typed(&mut app, "q");
+        assert_eq!(press(&mut app, KeyCode::Enter), Effect::Leave);
+        typed(&mut app, "q");
+        assert_eq!(typed(&mut app, "s"), Effect::Send(Command::Stop { stop: Stop::Now }));
+        assert!(hear(&mut app, stopped()), "leaves when the trainer has stopped");
+    }
+
+    #[test]
+    fn a_run_in_this_process_is_not_left_by_accident() {
+        let mut app = app();
+        app.watching = Watching::InlineRun;
+        typed(&mut app, "q");
+        assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
+        assert!(matches!(app.overlay, Overlay::None));
+        typed(&mut app, "q");
+        assert_eq!(typed(&mut app, "d"), Effect::None);
+        assert!(matches!(app.overlay, Overlay::Quit), "nothing to detach from");
+    }
+
+    #[test]
+    fn going_back_is_offered_after_a_failure_and_for_a_loss_that_is_not_finite() {
+        let mut app = app();
+        assert_eq!(typed(&mut app, "r"), Effect::None, "not while all is well");
+        let reason = Some("the training loss is not a finite number".into());
+        hear(&mut app, Event::Paused { epoch: 2, step: 7, reason, cause: Cause::NotFinite });
+        assert_eq!(typed(&mut app, "r"), Effect::Send(Command::Rewind { lr_factor: 0.5 }));
+        hear(&mut app, Event::Failed { reason: "out of memory".into() });
+        assert_eq!(typed(&mut app, "r"), Effect::Leave);
+        assert!(app.again);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_told_and_the_run_can_be_resumed() {
+        let mut app = app();
+        assert!(!app.hear(Delivery::Closed("demo-001 is not being trained".into())));
+        assert!(app.lost.is_some());
+        assert_eq!(typed(&mut app, "r"), Effect::Leave);
+        assert!(app.again);
+    }
+
+    #[test]
+    fn a_snapshot_replaces_what_was_known() {
+        let mut app = app();
+        let mut fresh = Dashboard::default();
+        fresh.run = "demo-009".into();
+        app.hear(Delivery::Snapshot(Box::new(fresh)));
+        assert_eq!(app.dashboard.run, "demo-009");
     }
 
     #[test]
     fn space_pauses_and_goes_on() {
         let mut app = app();
         assert_eq!(press(&mut app, KeyCode::Char(' ')), Effect::Send(Command::Pause));
-        app.hear(Record { seq: 1, t: 1.0, event: Event::Paused { epoch: 1, step: 1, reason: None } });
+        hear(&mut app, Event::Paused { epoch: 1, step: 1, reason: None, cause: Cause::Asked });
         assert_eq!(press(&mut app, KeyCode::Char(' ')), Effect::Send(Command::Resume));
     }
 }

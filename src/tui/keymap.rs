@@ -21,12 +21,55 @@ pub enum Action {
     Help,
     /// Ask how to leave.
     Quit,
+    /// Write the run's state now.
+    Checkpoint,
+    /// Back to the last checkpoint: of a failed run, or of one whose loss is not finite.
+    GoBack,
+    /// Give the terminal back to the shell until `fg`.
+    Suspend,
+    /// Move through a replay.
+    Play(Playback),
+}
+
+/// How a replay moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Playback {
+    /// Stop, or go on.
+    Toggle,
+    /// By so many epochs.
+    Epochs(i64),
+    /// To the beginning.
+    Beginning,
+    /// To the end.
+    End,
+    /// Twice as fast.
+    Faster,
+    /// Half as fast.
+    Slower,
+}
+
+/// Where a binding holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Everywhere.
+    Everywhere,
+    /// In a run's cockpit.
+    Run,
+    /// In a replay.
+    Replay,
+}
+
+impl Place {
+    /// Whether a binding of this place holds in `other`.
+    pub fn holds_in(self, other: Self) -> bool {
+        self == Self::Everywhere || self == other
+    }
 }
 
 impl Action {
     /// Whether it still means something when the run is over.
     pub fn outlives_the_run(self) -> bool {
-        matches!(self, Self::SortClasses | Self::NextTheme | Self::Help | Self::Quit)
+        matches!(self, Self::SortClasses | Self::NextTheme | Self::Help | Self::Quit | Self::Suspend | Self::GoBack)
     }
 }
 
@@ -37,6 +80,8 @@ pub struct Binding {
     pub on: &'static [Key],
     /// What they do.
     pub run: Action,
+    /// Where it holds.
+    pub place: Place,
     /// Two words for the footer; empty: only in the help.
     pub short: &'static str,
     /// A line for the help.
@@ -50,6 +95,14 @@ pub enum Key {
     Char(char),
     /// A character with Control.
     Ctrl(char),
+    /// Cursor keys.
+    Left,
+    /// Cursor keys.
+    Right,
+    /// To the beginning.
+    Home,
+    /// To the end.
+    End,
 }
 
 impl Key {
@@ -60,6 +113,10 @@ impl Key {
                 event.code == KeyCode::Char(c) && !event.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT)
             }
             Self::Ctrl(c) => event.code == KeyCode::Char(c) && event.modifiers.contains(KeyModifiers::CONTROL),
+            Self::Left => event.code == KeyCode::Left,
+            Self::Right => event.code == KeyCode::Right,
+            Self::Home => event.code == KeyCode::Home,
+            Self::End => event.code == KeyCode::End,
         }
     }
 
@@ -69,62 +126,65 @@ impl Key {
             Self::Char(' ') => "space".into(),
             Self::Char(c) => c.to_string(),
             Self::Ctrl(c) => format!("ctrl-{c}"),
+            Self::Left => "left".into(),
+            Self::Right => "right".into(),
+            Self::Home => "home".into(),
+            Self::End => "end".into(),
         }
     }
 }
 
 use Key::{Char, Ctrl};
 
-/// All bindings, the most wanted first.
-pub const BINDINGS: &[Binding] = &[
-    Binding { on: &[Char(' '), Char('p')], run: Action::PauseResume, short: "pause", description: "pause, or go on" },
-    Binding {
-        on: &[Char('e')],
-        run: Action::Ask("importance.pretrain_epochs"),
-        short: "set E",
-        description: "set E: how many epochs are pretraining",
-    },
-    Binding { on: &[Char('+'), Char('=')], run: Action::MoveE(1), short: "E+1", description: "one pretraining epoch more" },
-    Binding { on: &[Char('-')], run: Action::MoveE(-1), short: "E-1", description: "one pretraining epoch less" },
-    Binding { on: &[Char('?'), Char('h')], run: Action::Help, short: "help", description: "this help" },
-    Binding { on: &[Char('q'), Ctrl('c')], run: Action::Quit, short: "quit", description: "leave: asks whether to stop the run" },
-    Binding {
-        on: &[Char('b')],
-        run: Action::Bias,
-        short: "bias",
-        description: "bias now (while pretraining), bias off, bias on",
-    },
-    Binding { on: &[Char('n')], run: Action::Ask("train.epochs"), short: "set N", description: "set N: how many epochs in all" },
-    Binding {
-        on: &[Char('l')],
-        run: Action::Ask("train.lr_scale"),
-        short: "lr",
-        description: "scale the learning rate (a factor on the schedule)",
-    },
-    Binding {
-        on: &[Char('s')],
-        run: Action::SortClasses,
-        short: "sort",
-        description: "order of the classes: as given, by share, by draws, by recall",
-    },
-    Binding { on: &[Char('t')], run: Action::NextTheme, short: "theme", description: "next theme" },
-    Binding {
-        on: &[Char('x')],
-        run: Action::Ask("importance.exponent"),
-        short: "exponent",
-        description: "set the exponent on the weights",
-    },
-    Binding {
-        on: &[Char('u')],
-        run: Action::Ask("importance.uniform_mix"),
-        short: "mix",
-        description: "set the share of uniform draws",
-    },
-];
+const fn binding(on: &'static [Key], run: Action, place: Place, short: &'static str, description: &'static str) -> Binding {
+    Binding { on, run, place, short, description }
+}
 
-/// What a key press does; `None` for a key without a meaning.
-pub fn action(event: &KeyEvent) -> Option<Action> {
-    BINDINGS.iter().find(|b| b.on.iter().any(|k| k.matches(event))).map(|b| b.run)
+/// All bindings, the most wanted first.
+pub const BINDINGS: &[Binding] = {
+    use Action::*;
+    use Place::{Everywhere, Replay, Run};
+    &[
+        binding(&[Char(' '), Char('p')], PauseResume, Run, "pause", "pause, or go on"),
+        binding(&[Char('e')], Ask("importance.pretrain_epochs"), Run, "set E", "set E: how many epochs are pretraining"),
+        binding(&[Char('+'), Char('=')], MoveE(1), Run, "E+1", "one pretraining epoch more"),
+        binding(&[Char('-')], MoveE(-1), Run, "E-1", "one pretraining epoch less"),
+        binding(&[Char(' '), Char('p')], Play(Playback::Toggle), Replay, "play", "replay: stop, or go on"),
+        binding(&[Key::Right], Play(Playback::Epochs(1)), Replay, "epoch on", "replay: to the end of the next epoch"),
+        binding(&[Key::Left], Play(Playback::Epochs(-1)), Replay, "back", "replay: back to the end of the epoch before"),
+        binding(&[Char(']')], Play(Playback::Faster), Replay, "faster", "replay: twice as fast"),
+        binding(&[Char('[')], Play(Playback::Slower), Replay, "slower", "replay: half as fast"),
+        binding(&[Key::Home], Play(Playback::Beginning), Replay, "begin", "replay: to the beginning"),
+        binding(&[Key::End], Play(Playback::End), Replay, "end", "replay: to the end"),
+        binding(&[Char('?'), Char('h')], Help, Everywhere, "help", "this help"),
+        binding(&[Char('q'), Ctrl('c')], Quit, Everywhere, "leave", "leave: asks whether training goes on without you"),
+        binding(&[Char('b')], Bias, Run, "bias", "bias now (while pretraining), bias off, bias on"),
+        binding(&[Char('n')], Ask("train.epochs"), Run, "set N", "set N: how many epochs in all"),
+        binding(&[Char('l')], Ask("train.lr_scale"), Run, "lr", "scale the learning rate (a factor on the schedule)"),
+        binding(&[Char('s')], SortClasses, Everywhere, "sort", "order of the classes: as given, by share, by draws, by recall"),
+        binding(&[Char('t')], NextTheme, Everywhere, "theme", "next theme"),
+        binding(&[Char('x')], Ask("importance.exponent"), Run, "exponent", "set the exponent on the weights"),
+        binding(&[Char('u')], Ask("importance.uniform_mix"), Run, "mix", "set the share of uniform draws"),
+        binding(&[Char('c')], Checkpoint, Run, "keep", "write a checkpoint now"),
+        binding(
+            &[Char('r')],
+            GoBack,
+            Run,
+            "",
+            "back to the last checkpoint, after a failure or (with half the rate) a loss that is not finite",
+        ),
+        binding(&[Ctrl('z')], Suspend, Everywhere, "", "to the shell; fg comes back (training goes on meanwhile)"),
+    ]
+};
+
+/// The bindings that hold in `place`.
+pub fn bindings(place: Place) -> impl Iterator<Item = &'static Binding> {
+    BINDINGS.iter().filter(move |b| b.place.holds_in(place))
+}
+
+/// What a key press does in `place`; `None` for a key without a meaning.
+pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
+    bindings(place).find(|b| b.on.iter().any(|k| k.matches(event))).map(|b| b.run)
 }
 
 #[cfg(test)]
@@ -133,11 +193,13 @@ mod tests {
 
     #[test]
     fn no_key_is_bound_twice() {
-        let mut keys: Vec<String> = BINDINGS.iter().flat_map(|b| b.on.iter().map(|k| k.label())).collect();
-        keys.sort();
-        let count = keys.len();
-        keys.dedup();
-        assert_eq!(keys.len(), count);
+        for place in [Place::Run, Place::Replay] {
+            let mut keys: Vec<String> = bindings(place).flat_map(|b| b.on.iter().map(|k| k.label())).collect();
+            keys.sort();
+            let count = keys.len();
+            keys.dedup();
+            assert_eq!(keys.len(), count, "{place:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The terminal while the cockpit has it: raw mode and the alternate screen, given back whatever happens, and fd 2 turned
 //! into a log so that nothing native code says lands on the screen.
 
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -19,22 +19,45 @@ static TAKEN: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
 /// Has the terminal; gives it back when dropped.
 #[derive(Debug)]
-pub(super) struct Guard(());
+pub(super) struct Guard {
+    log: File,
+}
 
 impl Guard {
     /// Takes the terminal. From here on fd 2 is `log`. A panic of the thread called `spared` leaves the screen as it is.
-    pub(super) fn take(log: &Path, spared: &'static str) -> io::Result<(Self, Screen)> {
-        let stderr = rustix::io::dup(rustix::stdio::stderr())?;
-        let log: File = OpenOptions::new().create(true).append(true).open(log)?;
-        enable_raw_mode()?;
-        *lock() = Some(stderr);
-        let guard = Self(()); // from here on whatever fails gives everything back
-        rustix::stdio::dup2_stderr(&log)?;
+    pub(super) fn take(log: &Path, spared: Option<&'static str>) -> io::Result<(Self, Screen)> {
+        // A disk that takes nothing is no reason not to look at a run.
+        let log = OpenOptions::new().create(true).append(true).open(log);
+        let log = log.or_else(|_| OpenOptions::new().append(true).open("/dev/null"))?;
         install_panic_hook(spared);
+        let mut guard = Self { log };
+        let screen = guard.take_again()?;
+        Ok((guard, screen))
+    }
+
+    /// Takes the terminal, whatever state it is in. The screen is empty and to be drawn as a whole.
+    pub(super) fn take_again(&mut self) -> io::Result<Screen> {
+        enable_raw_mode()?;
+        let mut taken = lock();
+        if taken.is_none() {
+            *taken = Some(rustix::io::dup(rustix::stdio::stderr())?);
+        }
+        drop(taken); // from here on whatever fails gives everything back
+        rustix::stdio::dup2_stderr(&self.log)?;
         let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
-        execute!(out, EnterAlternateScreen, cursor::Hide)?;
-        // The alternate screen begins empty; `clear` would ask the terminal where its cursor is, and some never answer.
-        Ok((guard, Terminal::new(CrosstermBackend::new(out))?))
+        // `Terminal::clear` would ask the terminal where its cursor is, and some never answer.
+        execute!(out, EnterAlternateScreen, Clear(ClearType::All), cursor::Hide)?;
+        Terminal::new(CrosstermBackend::new(out))
+    }
+
+    /// Gives the terminal back, stops this process (and, like the terminal's own ctrl-z, those started with it), and takes the
+    /// terminal again when it goes on.
+    pub(super) fn suspend(&mut self, whole_group: bool) -> io::Result<Screen> {
+        use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+        give_back();
+        let stop = Signal::STOP;
+        if whole_group { kill_current_process_group(stop) } else { kill_process(getpid(), stop) }?;
+        self.take_again()
     }
 }
 
@@ -61,14 +84,14 @@ fn lock() -> std::sync::MutexGuard<'static, Option<OwnedFd>> {
 
 /// A panic anywhere leaves its report in the log, gives the terminal back, and prints the report there too. That of the spared
 /// thread is only logged: whoever watches it tells of it on the screen.
-fn install_panic_hook(spared: &'static str) {
+fn install_panic_hook(spared: Option<&'static str>) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             report(panic);
             let taken = lock().is_some();
-            if taken && std::thread::current().name() != Some(spared) {
+            if taken && (spared.is_none() || std::thread::current().name() != spared) {
                 give_back();
                 report(panic);
             }

@@ -4,7 +4,7 @@
 use super::{Session, Stage};
 use crate::config::{self, KEYS, Live, RunConfig};
 use crate::importance::Sampler;
-use crate::protocol::{Bias, Command, Event, Stop};
+use crate::protocol::{Bias, Cause, Command, Event, Stop};
 use serde_json::{Value, json};
 
 impl Session {
@@ -14,11 +14,14 @@ impl Session {
             return self.refuse("run", Value::Null, "the run is over");
         }
         match command {
-            Command::Pause if self.paused => self.refuse("pause", Value::Null, "it is paused already"),
-            Command::Pause => self.pause(None),
-            Command::Resume if !self.paused => self.refuse("resume", Value::Null, "it is not paused"),
+            Command::Pause if self.paused.is_some() => self.refuse("pause", Value::Null, "it is paused already"),
+            Command::Pause => self.pause(Cause::Asked, None),
+            Command::Resume if self.paused.is_none() => self.refuse("resume", Value::Null, "it is not paused"),
             Command::Resume => {
-                self.paused = false;
+                self.not_finite_accepted |= self.paused.take() == Some(Cause::NotFinite);
+                if self.not_finite_accepted {
+                    self.careful_until = 0;
+                }
                 let (epoch, step) = self.position();
                 self.outbox.push(Event::Resumed { epoch, step });
             }
@@ -33,6 +36,7 @@ impl Session {
             }
             // Whoever drives the session has the disk.
             Command::Checkpoint => self.refuse("checkpoint", Value::Null, "nothing here can write one"),
+            Command::Rewind { .. } => self.refuse("rewind", Value::Null, "nothing here can read a checkpoint"),
             Command::Note { text } => self.outbox.push(Event::Note { text }),
             Command::Stop { stop } => {
                 self.stop = Some(stop);
@@ -45,7 +49,7 @@ impl Session {
         }
     }
 
-    fn set(&mut self, key: &str, value: Value) {
+    pub(super) fn set(&mut self, key: &str, value: Value) {
         if key == "importance.pretrain_epochs" {
             return match value.as_i64() {
                 Some(e) => self.set_pretrain_epochs(e, value),

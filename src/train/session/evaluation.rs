@@ -3,7 +3,7 @@
 use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
 use crate::model::{Mode, Model};
-use crate::protocol::{EpochSummary, Event, Phase};
+use crate::protocol::{Cause, EpochSummary, Event, Phase};
 use crate::train::step::{forward_loss, read_observations};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -100,13 +100,13 @@ impl Session {
         };
         self.outbox.push(Event::EpochEnd(summary));
         if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
-            self.not_finite_accepted = true;
             let sample = epoch.plan.draws()[k];
-            self.pause(Some(format!(
+            let reason = format!(
                 "the model's output for training sample {sample} in epoch {} is not a finite number. \
                  Resuming goes on; a smaller train.lr usually prevents this.",
                 self.completed
-            )));
+            );
+            self.pause(Cause::NotFinite, Some(reason));
         }
     }
 }

@@ -4,9 +4,11 @@
 
 mod commands;
 mod evaluation;
+mod finite;
 mod restore;
 
 use self::evaluation::Evaluation;
+use self::finite::Footings;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
@@ -16,11 +18,12 @@ use crate::config::RunConfig;
 use crate::data::{Augment, Dataset};
 use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
 use crate::model::{Mode, Model, NamedTensor, device, sha256};
-use crate::protocol::{DataSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
+use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Bins of the histogram of weights.
@@ -91,9 +94,14 @@ pub struct Session {
     /// Completed epochs, c.
     completed: usize,
     samples_drawn: u64,
-    paused: bool,
+    /// What it waits for, while it is paused.
+    paused: Option<Cause>,
     /// A person was told of a loss that is not finite and resumed all the same.
     not_finite_accepted: bool,
+    /// Where the loss was last known to be finite.
+    footings: Footings,
+    /// Steps of this epoch before this one are made one by one, each looked at before it is kept.
+    careful_until: usize,
     stop: Option<Stop>,
     outbox: Vec<Event>,
     best: Best,
@@ -126,11 +134,11 @@ enum Stage {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Epoch {
     phase: Phase,
-    plan: EpochPlan,
-    q: Probabilities,
+    plan: Arc<EpochPlan>,
+    q: Arc<Probabilities>,
     step: usize,
     steps: usize,
     observations: Vec<Tensor<2>>,
@@ -209,8 +217,10 @@ impl Session {
             stage: Stage::Boundary,
             completed: 0,
             samples_drawn: 0,
-            paused: false,
+            paused: None,
             not_finite_accepted: false,
+            footings: Footings::default(),
+            careful_until: 0,
             stop: None,
             outbox: vec![started],
             best: Best::default(),
@@ -230,7 +240,7 @@ impl Session {
             self.finish(true);
             return Progress::Finished;
         }
-        if self.paused {
+        if self.paused.is_some() {
             return Progress::Paused;
         }
         match std::mem::replace(&mut self.stage, Stage::Boundary) {
@@ -262,7 +272,7 @@ impl Session {
 
     /// Whether it waits for `resume`.
     pub fn is_paused(&self) -> bool {
-        self.paused && self.stop != Some(Stop::Now) && !self.is_finished()
+        self.paused.is_some() && self.stop != Some(Stop::Now) && !self.is_finished()
     }
 
     /// Whether it is over.
@@ -334,17 +344,20 @@ impl Session {
         let (plan, q) = self.plan(epoch, phase);
         self.outbox.push(Event::Phase { epoch, phase });
         let steps = self.train.len().div_ceil(self.config.train.batch_size);
-        self.stage = Stage::Training(Box::new(Epoch {
+        let epoch = Box::new(Epoch {
             phase,
-            plan,
-            q,
+            plan: Arc::new(plan),
+            q: Arc::new(q),
             step: 0,
             steps: self.whole_steps(steps),
             observations: Vec::new(),
             loss: 0.0,
             began: Instant::now(),
             waited: 0.0,
-        }));
+        });
+        self.careful_until = 0;
+        self.stand_on(&epoch);
+        self.stage = Stage::Training(epoch);
         Progress::Boundary
     }
 
@@ -411,9 +424,10 @@ impl Session {
                         drawn_since: vec![false; self.train.len()],
                     });
                 }
-                self.pause(Some(format!(
+                let reason = format!(
                     "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
-                )));
+                );
+                self.pause(Cause::NotFinite, Some(reason));
                 false
             }
         }
@@ -480,17 +494,31 @@ impl Session {
         self.model = self.optimizer.step(lr, self.model.clone(), gradients);
 
         let b = to - from;
-        let loss = out.loss.without_autodiff() * b as f64;
-        self.meter.loss = Some(match self.meter.loss.take() {
-            Some(sum) => sum + loss,
-            None => loss,
-        });
-        self.meter.images += b;
+        let loss = out.loss.without_autodiff();
+        let careful = epoch.step < self.careful_until;
+        if careful {
+            let loss = loss.into_scalar::<f32>();
+            if let Some(what) = self.fault_of_step(loss) {
+                self.refuse_step(&what, epoch.step);
+                return Progress::Step;
+            }
+            epoch.loss += f64::from(loss) * b as f64;
+        } else {
+            let loss = loss * b as f64;
+            self.meter.loss = Some(match self.meter.loss.take() {
+                Some(sum) => sum + loss,
+                None => loss,
+            });
+            self.meter.images += b;
+        }
         self.meter.lr = lr;
         self.meter.seconds += began.elapsed().as_secs_f64();
         epoch.observations.push(out.observations);
         epoch.step += 1;
         self.samples_drawn += b as u64;
+        if careful {
+            self.stand_on(&epoch);
+        }
         if epoch.step < epoch.steps {
             self.stage = Stage::Training(epoch);
             return Progress::Step;
@@ -499,7 +527,9 @@ impl Session {
         if let Some(event) = self.step_event() {
             self.outbox.push(event);
         }
-        if let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
+        if self.epoch_is_sound()
+            && let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary)
+        {
             self.stage = self.evaluation_of(epoch);
         }
         Progress::Step
@@ -516,7 +546,7 @@ impl Session {
 
     fn finish(&mut self, stopped: bool) {
         self.stage = Stage::Done;
-        self.paused = false;
+        self.paused = None;
         self.outbox.push(Event::Finished {
             epochs: self.completed,
             best_accuracy: self.best.accuracy,
@@ -528,23 +558,21 @@ impl Session {
         });
     }
 
-    /// Mean loss and throughput since the last reading; `None` when no step was made since.
+    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when training went back because
+    /// the loss is not finite.
     fn read_meter(&mut self) -> Option<(f64, f64)> {
         let sum = f64::from(self.meter.loss.take()?.into_scalar::<f32>());
         let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
         (self.meter.images, self.meter.seconds) = (0, 0.0);
-        if let Stage::Training(epoch) = &mut self.stage {
+        if !sum.is_finite() && self.go_back() {
+            return None;
+        }
+        if let Stage::Training(mut epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
             epoch.loss += sum;
+            self.stand_on(&epoch);
+            self.stage = Stage::Training(epoch);
         }
-        let mean = sum / images;
-        if !mean.is_finite() && !self.not_finite_accepted {
-            self.not_finite_accepted = true;
-            self.pause(Some(
-                "the training loss is not a finite number. Resuming goes on; stop and start again with a smaller train.lr."
-                    .into(),
-            ));
-        }
-        Some((mean, images / seconds))
+        Some((sum / images, images / seconds))
     }
 
     fn in_epoch(&self) -> bool {
@@ -558,10 +586,11 @@ impl Session {
         }
     }
 
-    fn pause(&mut self, reason: Option<String>) {
-        self.paused = true;
+    /// Pauses, and says why.
+    pub fn pause(&mut self, cause: Cause, reason: Option<String>) {
+        self.paused = Some(cause);
         let (epoch, step) = self.position();
-        self.outbox.push(Event::Paused { epoch, step, reason });
+        self.outbox.push(Event::Paused { epoch, step, reason, cause });
     }
 
     /// Tells the epoch in progress how long nothing was done.

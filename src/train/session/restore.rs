@@ -1,13 +1,17 @@
 //! A session to a checkpoint, and back.
 
+use super::finite::Footings;
 use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
 use crate::data::Dataset;
 use crate::importance::{EpochPlan, METRICS, Observation, Probabilities, Recorder, Weights};
 use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
+use crate::train::optimizer::Sgd;
 use crate::train::step::{observation_rows, read_observations};
+use burn::module::Module;
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Session {
@@ -55,64 +59,103 @@ impl Session {
         Checkpoint { state, arrays }
     }
 
-    /// Goes on from a checkpoint, on the same data. Its first event is `run_started`, with the config as it was then.
+    /// Goes on from a checkpoint, on the same data. Its first events are `run_started`, with the config as it was then, and
+    /// `continued`.
     ///
     /// # Errors
     /// [`TrainError::Restore`] when the checkpoint does not fit the data or itself.
     pub fn restore(checkpoint: &Checkpoint, data: Dataset, device: &Device, device_name: &str) -> Result<Self, TrainError> {
+        let mut session = Self::new(checkpoint.state.config.clone(), data, device, device_name)?;
+        session.load(checkpoint)?;
+        session.earlier = Duration::try_from_secs_f64(checkpoint.state.seconds).unwrap_or_default();
+        Ok(session)
+    }
+
+    /// Goes back to a checkpoint of this very run, with the learning rate scaled by `lr_factor` more, and on from there.
+    /// Nothing changes when the checkpoint does not fit.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn rewind(&mut self, checkpoint: &Checkpoint, lr_factor: f64) -> Result<(), RestoreError> {
+        let before = self.config.train.lr_scale;
+        self.load(checkpoint)?;
+        (self.paused, self.not_finite_accepted) = (None, false);
+        self.set("train.lr_scale", (before * lr_factor).into());
+        Ok(())
+    }
+
+    /// Takes on all that a checkpoint holds; nothing when it does not fit.
+    fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), RestoreError> {
         let s = &checkpoint.state;
-        let mut session = Self::new(s.config.clone(), data, device, device_name)?;
-        if labels_sha256(&session.labels) != s.labels_sha256 {
-            return Err(RestoreError::Data.into());
+        if labels_sha256(&self.labels) != s.labels_sha256 {
+            return Err(RestoreError::Data);
         }
-        let n = session.train.len();
-        session.model = session.model.with_state(&checkpoint.tensors("model."), device).map_err(RestoreError::Array)?;
-        session.optimizer.load(&session.model, &checkpoint.tensors("velocity."), device);
-        session.recorder = Recorder::from_parts(
-            session.classes,
+        let (n, device) = (self.train.len(), self.device.clone());
+        let model = self.model.valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Array)?;
+        let recorder = Recorder::from_parts(
+            self.classes,
             checkpoint.u32s("recorder.count", n)?.to_vec(),
             rows(checkpoint.f32s("recorder.sum", n * METRICS.len())?),
             rows(checkpoint.f32s("recorder.last", n * METRICS.len())?),
             s.recorded_epochs,
         );
-        if let Some(unseen) = s.unseen {
-            let broken = |_| RestoreError::Array("importance.weights".into());
-            let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
-            let flags =
-                |name| -> Result<Vec<bool>, RestoreError> { Ok(checkpoint.u32s(name, n)?.iter().map(|v| *v != 0).collect()) };
-            session.importance =
-                Some(Importance { weights, hard: flags("importance.hard")?, drawn_since: flags("importance.drawn_since")? });
-        }
-        (session.completed, session.samples_drawn, session.weighed_at) = (s.completed, s.samples_drawn, s.weighed_at);
-        (session.preferred, session.rescore) = (s.preferred, s.rescore);
-        session.not_finite_accepted = s.not_finite_accepted;
-        session.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
-        session.meter = Meter::default();
-        session.earlier = Duration::try_from_secs_f64(s.seconds).unwrap_or_default();
-        if let Some(e) = s.epoch {
-            let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n)
-                .ok_or_else(|| RestoreError::Array("epoch.draws".into()))?;
-            let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec())
-                .ok_or_else(|| RestoreError::Array("epoch.q".into()))?;
-            let seen = (e.step * s.config.train.batch_size).min(n);
-            let seen = if e.step == e.steps { n } else { seen };
-            let flat = checkpoint.f32s("epoch.observations", seen * Observation::WIDTH)?;
-            let epoch = Box::new(Epoch {
-                phase: e.phase,
-                plan,
-                q,
-                step: e.step,
-                steps: e.steps,
-                observations: observation_rows(flat, device),
-                loss: e.loss,
-                began: Instant::now(),
-                waited: 0.0,
-            });
-            session.outbox.push(Event::Phase { epoch: s.completed + 1, phase: e.phase });
-            session.stage = if e.step < e.steps { Stage::Training(epoch) } else { session.evaluation_of(epoch) };
-        }
-        Ok(session)
+        let importance = match s.unseen {
+            None => None,
+            Some(unseen) => {
+                let broken = |_| RestoreError::Array("importance.weights".into());
+                let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
+                let flags =
+                    |name| -> Result<Vec<bool>, RestoreError> { Ok(checkpoint.u32s(name, n)?.iter().map(|v| *v != 0).collect()) };
+                Some(Importance { weights, hard: flags("importance.hard")?, drawn_since: flags("importance.drawn_since")? })
+            }
+        };
+        let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, n, &device)).transpose()?;
+
+        self.config = s.config.clone();
+        self.optimizer = Sgd::new(&self.config.train);
+        self.optimizer.load(&model, &checkpoint.tensors("velocity."), &device);
+        (self.model, self.recorder, self.importance) = (model, recorder, importance);
+        (self.completed, self.samples_drawn, self.weighed_at) = (s.completed, s.samples_drawn, s.weighed_at);
+        (self.preferred, self.rescore) = (s.preferred, s.rescore);
+        self.not_finite_accepted = s.not_finite_accepted;
+        self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
+        (self.meter, self.footings, self.careful_until) = (Meter::default(), Footings::default(), 0);
+        let (step, steps) = epoch.as_ref().map_or((0, 0), |e| (e.step, e.steps));
+        self.stage = match epoch {
+            None => Stage::Boundary,
+            Some(epoch) => {
+                self.outbox.push(Event::Phase { epoch: s.completed + 1, phase: epoch.phase });
+                if epoch.step < epoch.steps {
+                    self.stand_on(&epoch);
+                    Stage::Training(epoch)
+                } else {
+                    self.evaluation_of(epoch)
+                }
+            }
+        };
+        self.outbox.push(Event::Continued { epoch: s.completed, step, steps });
+        Ok(())
     }
+}
+
+/// The epoch in progress, of `n` samples.
+fn epoch_of(checkpoint: &Checkpoint, e: EpochState, n: usize, device: &Device) -> Result<Box<Epoch>, RestoreError> {
+    let lacks = |name: &str| RestoreError::Array(name.to_owned());
+    let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n).ok_or_else(|| lacks("epoch.draws"))?;
+    let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec()).ok_or_else(|| lacks("epoch.q"))?;
+    let seen = if e.step == e.steps { n } else { (e.step * checkpoint.state.config.train.batch_size).min(n) };
+    let flat = checkpoint.f32s("epoch.observations", seen * Observation::WIDTH)?;
+    Ok(Box::new(Epoch {
+        phase: e.phase,
+        plan: Arc::new(plan),
+        q: Arc::new(q),
+        step: e.step,
+        steps: e.steps,
+        observations: observation_rows(flat, device),
+        loss: e.loss,
+        began: Instant::now(),
+        waited: 0.0,
+    }))
 }
 
 fn rows(flat: &[f32]) -> Vec<[f32; METRICS.len()]> {

@@ -1,7 +1,7 @@
 //! The help overlay: all keys, from the one table.
 
 use super::super::app::App;
-use super::super::keymap::BINDINGS;
+use super::super::keymap::bindings;
 use super::super::theme::Role;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,8 +10,7 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let screen = frame.area();
-    let mut lines: Vec<Line<'_>> = BINDINGS
-        .iter()
+    let mut lines: Vec<Line<'_>> = bindings(app.place())
         .map(|b| {
             let keys = b.on.iter().map(|k| k.label()).collect::<Vec<_>>().join(" ");
             Line::from(vec![app.span(format!(" {keys:<10}"), Role::Key), app.span(b.description, Role::Text)])

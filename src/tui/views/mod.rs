@@ -9,6 +9,7 @@ use super::app::{App, Overlay};
 use super::theme::Role;
 use ratatui::Frame;
 use ratatui::text::Span;
+use unicode_width::UnicodeWidthStr;
 
 /// Smallest screen on which all panels fit.
 const FULL: (u16, u16) = (80, 24);
@@ -57,9 +58,31 @@ fn thousands(n: usize) -> String {
     out
 }
 
+/// `text` in lines of at most `width` columns, broken between words where that is possible.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut().filter(|l| l.width() + 1 + word.width() <= width) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_break_between_words() {
+        assert_eq!(wrap("the disk takes no more writes", 11), ["the disk", "takes no", "more writes"]);
+        assert_eq!(wrap("incomprehensibilities", 5), ["incomprehensibilities"]);
+        assert!(wrap("", 5).is_empty());
+    }
 
     #[test]
     fn numbers_are_written_for_people() {

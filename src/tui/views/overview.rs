@@ -1,26 +1,30 @@
 //! The overview: header, timeline, four panels, the last message, the keys.
 
-use super::super::app::{App, ClassOrder};
-use super::super::dashboard::{Dashboard, RunState, Tone};
-use super::super::keymap::{Action, BINDINGS};
+use super::super::app::{App, ClassOrder, Watching};
+use super::super::keymap::{Action, Place, bindings};
 use super::super::theme::Role;
 use super::super::widgets::{ClassBars, ClassRow, Columns, Curve, CurveChart, CurveKind, Timeline, clip};
-use super::{clock, thousands};
+use super::{clock, thousands, wrap};
+use crate::dashboard::{Dashboard, RunState, Tone};
 use crate::importance::balance;
-use crate::protocol::Phase;
+use crate::protocol::{Cause, Phase};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr;
 
+/// Lines that a message may take where somebody has to act on it.
+const MESSAGE_LINES: u16 = 4;
+
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
+    let words = message_lines(app, frame.area().width);
     let [head, facts, timeline, panels, message, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(words.len() as u16),
         Constraint::Length(1),
     ])
     .areas(frame.area());
@@ -48,26 +52,37 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     accuracy_panel(frame, app, accuracy);
     weights_panel(frame, app, weights);
     classes_panel(frame, app, bars);
-    frame.render_widget(Paragraph::new(message_line(app, message.width)), message);
+    frame.render_widget(Paragraph::new(words), message);
     frame.render_widget(Paragraph::new(footer_line(app, footer.width)), footer);
 }
 
 /// State of the run as a word, and how it is meant.
-pub(super) fn state_word(d: &Dashboard) -> (&'static str, Role) {
-    match &d.state {
+pub(super) fn state_word(app: &App) -> (String, Role) {
+    if let Watching::Replay { playing, speed, at, of } = app.watching {
+        let place = format!("{} of {}", clock(at), clock(of));
+        return match playing {
+            true => (format!("REPLAY {}x {place}", (speed * 100.0).round() / 100.0), Role::Best),
+            false => (format!("REPLAY {place}, stopped"), Role::Warning),
+        };
+    }
+    let (word, role) = match app.dashboard.state {
+        _ if app.lost.is_some() => ("GONE", Role::Bad),
         RunState::Starting => ("STARTING", Role::Dim),
         RunState::Training => ("TRAINING", Role::Good),
         RunState::Evaluating => ("EVALUATING", Role::Good),
-        RunState::Paused => ("PAUSED", Role::Warning),
+        RunState::Paused(Cause::Asked) => ("PAUSED", Role::Warning),
+        RunState::Paused(Cause::NotFinite) => ("PAUSED: LOSS", Role::Bad),
+        RunState::Paused(Cause::Disk) => ("PAUSED: DISK", Role::Bad),
         RunState::Finished { stopped: false } => ("FINISHED", Role::Best),
         RunState::Finished { stopped: true } => ("STOPPED", Role::Warning),
         RunState::Failed => ("FAILED", Role::Bad),
-    }
+    };
+    (word.to_owned(), role)
 }
 
 fn header(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let (word, role) = state_word(d);
+    let (word, role) = state_word(app);
     let dot = format!(" {} ", app.appearance.glyphs.dot);
     let model = d.model.as_ref().map_or_else(String::new, |m| format!("{dot}{} {} params", m.name, thousands(m.parameters)));
     let data = d.data.as_ref().map_or_else(String::new, |s| format!("{dot}{} {}", s.name, thousands(s.train)));
@@ -323,28 +338,57 @@ pub(super) fn class_rows(d: &Dashboard, order: ClassOrder) -> Vec<ClassRow> {
     rows
 }
 
+/// The last message in one line.
 pub(super) fn message_line(app: &App, width: u16) -> Line<'static> {
     let Some(message) = app.dashboard.messages.last() else { return Line::default() };
-    let role = match message.tone {
+    let time = format!(" {} ", clock(message.t));
+    let text = clip(&message.text, usize::from(width).saturating_sub(time.width() + 1), app.appearance.glyphs.cut);
+    Line::from(vec![app.span(time, Role::Dim), app.span(text, role_of(message.tone))])
+}
+
+/// The last message: whole, where somebody has to act on it.
+fn message_lines(app: &App, width: u16) -> Vec<Line<'static>> {
+    let message = app.dashboard.messages.last();
+    let Some(message) = message.filter(|m| m.tone == Tone::Bad) else { return vec![message_line(app, width)] };
+    let time = format!(" {} ", clock(message.t));
+    let mut parts = wrap(&message.text, usize::from(width).saturating_sub(time.width() + 1));
+    parts.truncate(usize::from(MESSAGE_LINES));
+    let mut lines = Vec::new();
+    for (i, part) in parts.into_iter().enumerate() {
+        let lead = if i == 0 { time.clone() } else { " ".repeat(time.width()) };
+        lines.push(Line::from(vec![app.span(lead, Role::Dim), app.span(part, role_of(message.tone))]));
+    }
+    lines
+}
+
+fn role_of(tone: Tone) -> Role {
+    match tone {
         Tone::Note => Role::Dim,
         Tone::Good => Role::Good,
         Tone::Warning => Role::Warning,
         Tone::Bad => Role::Bad,
-    };
-    let time = format!(" {} ", clock(message.t));
-    let text = clip(&message.text, usize::from(width).saturating_sub(time.width() + 1), app.appearance.glyphs.cut);
-    Line::from(vec![app.span(time, Role::Dim), app.span(text, role)])
+    }
 }
 
-/// The keys that fit, in the order of the table.
+/// The keys that fit, in the order of the table; what is offered after a fault comes first.
 pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
     let d = &app.dashboard;
+    let over = app.is_over() && app.place() == Place::Run;
+    let offer = match d.state {
+        RunState::Paused(Cause::NotFinite) => Some("back to the checkpoint, half the rate"),
+        RunState::Failed => Some("resume"),
+        _ if app.lost.is_some() => Some("resume"),
+        _ => None,
+    };
+    let mut wanted: Vec<_> = bindings(app.place()).filter(|b| !over || b.run.outlives_the_run()).collect();
+    wanted.sort_by_key(|b| offer.is_none() || b.run != Action::GoBack); // stable
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
-    for binding in BINDINGS.iter().filter(|b| !d.is_over() || b.run.outlives_the_run()) {
+    for binding in wanted {
         let key = binding.on.first().map(|k| k.label()).unwrap_or_default();
-        let short = match binding.run {
-            Action::PauseResume if d.state == RunState::Paused => "go on",
+        let short = match (binding.run, offer) {
+            (Action::PauseResume, _) if d.is_paused() => "go on",
+            (Action::GoBack, Some(words)) => words,
             _ => binding.short,
         };
         let cost = key.width() + 1 + short.width() + 2;

@@ -1,6 +1,6 @@
 //! Questions: a value being typed, and how to leave. They take the last lines of the screen.
 
-use super::super::app::{App, Overlay, Prompt};
+use super::super::app::{App, Overlay, Prompt, Watching};
 use super::super::theme::Role;
 use super::super::widgets::clip;
 use crate::config;
@@ -24,10 +24,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
 fn quit_lines(app: &App) -> Vec<Line<'static>> {
     let choice = |key: &'static str, text: &'static str| [app.span(key, Role::Key), app.span(text, Role::Text)];
     let mut second = vec![Span::raw(" ")];
-    second.extend(choice("s", " stop now, keep the model   "));
-    second.extend(choice("a", " stop after this epoch   "));
-    second.extend(choice("esc", " go on"));
-    vec![Line::from(app.span(" Stop the run?", Role::Title)), Line::from(second)]
+    let question = match app.watching {
+        Watching::InlineRun => "Stop the run? It trains in this process and ends with it.",
+        _ => {
+            second.extend(choice("enter", " leave, training goes on  "));
+            "Leave the cockpit? The run does not need it."
+        }
+    };
+    second.extend(choice("a", " stop after epoch  "));
+    second.extend(choice("s", " stop now  "));
+    second.extend(choice("esc", " stay"));
+    vec![Line::from(app.span(format!(" {question}"), Role::Title)), Line::from(second)]
 }
 
 fn typed(frame: &mut Frame<'_>, app: &App, prompt: &Prompt, area: Rect) {

@@ -11,7 +11,7 @@ use ratatui::widgets::Paragraph;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let d = &app.dashboard;
     let area = frame.area();
-    let (word, role) = state_word(d);
+    let (word, role) = state_word(app);
     let percent = |v: f64| format!("{:.2}%", 100.0 * v);
     let fact =
         |name: &str, value: String| Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)]);

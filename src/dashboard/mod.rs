@@ -1,9 +1,14 @@
-//! What the screen shows, as a fold over records: the same from a live run, a journal or a test.
+//! What a screen shows, as a fold over records: the same from a live run, a journal or a test. A run's host keeps one, too: it
+//! is what a cockpit that arrives late is given first.
 //! Holds figures; never draws, never decides.
 
-use super::series::Series;
+mod series;
+
+pub use series::Series;
+
 use crate::config::RunConfig;
-use crate::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use crate::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Weight of the past in the smoothed loss, per step figure.
@@ -12,7 +17,8 @@ const SMOOTHING: f64 = 0.9;
 const MESSAGES: usize = 500;
 
 /// Whether training goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// The model and the data are being loaded.
     Starting,
@@ -20,8 +26,8 @@ pub enum RunState {
     Training,
     /// An evaluation is under way.
     Evaluating,
-    /// It waits for a person.
-    Paused,
+    /// It waits: for a person, or for what the cause says.
+    Paused(Cause),
     /// It is over; whether somebody stopped it before N.
     Finished {
         /// Before N.
@@ -32,7 +38,8 @@ pub enum RunState {
 }
 
 /// How a message is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tone {
     /// For information.
     Note,
@@ -45,7 +52,7 @@ pub enum Tone {
 }
 
 /// Something that happened, in words.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Seconds since the run began.
     pub t: f64,
@@ -56,7 +63,7 @@ pub struct Message {
 }
 
 /// All figures of a run so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
     /// Name of the run.
     pub run: String,
@@ -146,8 +153,9 @@ impl Dashboard {
             Event::RunStarted { run, config, data, model, device, .. } => {
                 (self.run, self.config, self.device) = (run, *config, device);
                 (self.data, self.model) = (Some(data), Some(model));
-                self.state = RunState::Training;
+                (self.state, self.summary) = (RunState::Training, None);
             }
+            Event::Continued { epoch, step, steps } => self.continue_from(epoch, (step, steps)),
             Event::Phase { epoch, phase } => {
                 if self.phase != phase || self.epoch == 0 {
                     self.say(Tone::Note, format!("epoch {epoch}: {}", phase_words(phase)));
@@ -201,8 +209,8 @@ impl Dashboard {
                 let asked = if value.is_null() { String::new() } else { format!(" = {}", plain(&value)) };
                 self.say(Tone::Warning, format!("{}{asked} refused: {reason}", short(&key)));
             }
-            Event::Paused { reason, .. } => {
-                self.state = RunState::Paused;
+            Event::Paused { reason, cause, .. } => {
+                self.state = RunState::Paused(cause);
                 match reason {
                     Some(reason) => self.say(Tone::Bad, format!("paused: {reason}")),
                     None => self.say(Tone::Note, "paused".into()),
@@ -213,8 +221,8 @@ impl Dashboard {
                 self.say(Tone::Note, "resumed".into());
             }
             Event::Note { text } => self.say(Tone::Note, text),
-            // Every epoch writes one: told only when somebody waits for it.
-            Event::Checkpoint { kind, .. } if kind == "epoch" => {}
+            // Written all the time: told only when somebody waits for it.
+            Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => {}
             Event::Checkpoint { file, .. } => self.say(Tone::Note, format!("written {file}")),
             Event::Warning { text, .. } => self.say(Tone::Warning, text),
             Event::Failed { reason } => {
@@ -238,6 +246,32 @@ impl Dashboard {
         }
     }
 
+    /// Training goes on from here: what came later is no part of the run any more.
+    fn continue_from(&mut self, completed: usize, step: (usize, usize)) {
+        let position = completed as f64 + step.0 as f64 / step.1.max(1) as f64;
+        self.loss_raw.cut_after(position);
+        self.loss_smooth.cut_after(position);
+        self.smooth = self.loss_smooth.last();
+        self.accuracy.cut_after(completed as f64);
+        self.epochs.retain(|e| e.epoch <= completed);
+        self.phases.retain(|epoch, _| *epoch <= completed + usize::from(step.1 > 0));
+        self.weights = self.weights.take().filter(|w| w.epoch <= completed);
+        self.best = None;
+        for e in &self.epochs {
+            if self.best.is_none_or(|(best, _)| e.test_accuracy > best) {
+                self.best = Some((e.test_accuracy, e.epoch));
+            }
+        }
+        (self.epoch, self.step, self.evaluated) = (completed + usize::from(step.1 > 0), step, None);
+        (self.state, self.summary) = (RunState::Training, None);
+        let place = match (completed, step.0) {
+            (0, 0) => "from the beginning".to_owned(),
+            (_, 0) => format!("after epoch {completed}"),
+            (_, step) => format!("in epoch {}, after step {step}", completed + 1),
+        };
+        self.say(Tone::Note, format!("training goes on {place}"));
+    }
+
     /// Position on the epoch axis: completed epochs and the share of the one in progress.
     pub fn position(&self) -> f64 {
         if matches!(self.state, RunState::Finished { .. }) {
@@ -259,6 +293,11 @@ impl Dashboard {
         matches!(self.state, RunState::Finished { .. } | RunState::Failed)
     }
 
+    /// Whether it waits.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, RunState::Paused(_))
+    }
+
     /// Pretraining epochs, E.
     pub fn pretrain_epochs(&self) -> usize {
         self.config.importance.pretrain_epochs
@@ -274,7 +313,7 @@ impl Dashboard {
 
     /// A figure that was on its way when the run was paused or ended does not undo that.
     fn work(&mut self, state: RunState) {
-        if !self.is_over() && self.state != RunState::Paused {
+        if !self.is_over() && !self.is_paused() {
             self.state = state;
         }
     }

@@ -1,11 +1,13 @@
 //! A curve that never loses a spike: points merge in pairs when they become too many, keeping the smallest and the largest.
 //! Knows nothing of what is drawn.
 
+use serde::{Deserialize, Serialize};
+
 /// Points kept at most; more than any screen has columns.
 const MOST: usize = 4096;
 
 /// One or more merged points.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Bucket {
     x: f64,
     min: f64,
@@ -15,7 +17,7 @@ struct Bucket {
 }
 
 /// A curve over ascending x.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     buckets: Vec<Bucket>,
     /// Points per whole bucket.
@@ -41,6 +43,11 @@ impl Series {
             self.merged = capacity * 2;
             self.buckets = self.buckets.chunks(2).map(merge).collect();
         }
+    }
+
+    /// Forgets everything after `x`: training went back to there.
+    pub fn cut_after(&mut self, x: f64) {
+        self.buckets.retain(|b| b.x <= x);
     }
 
     /// Whether there is nothing to draw.
@@ -83,6 +90,16 @@ fn merge(pair: &[Bucket]) -> Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_after_a_cut_is_gone() {
+        let mut s = Series::default();
+        (0..10).for_each(|i| s.push(f64::from(i), 1.0));
+        s.cut_after(4.5);
+        assert_eq!(s.means().last(), Some(&(4.0, 1.0)));
+        s.push(4.6, 2.0);
+        assert_eq!(s.last(), Some(2.0));
+    }
 
     #[test]
     fn a_million_points_stay_few_and_keep_their_spike() {

@@ -1,0 +1,96 @@
+//! `earlybird runs`: a table of what there is.
+
+use super::{Outcome, say};
+use crate::dashboard::{Dashboard, RunState};
+use crate::link;
+use crate::run::{self, RunDirectory};
+use serde::Serialize;
+use std::path::Path;
+
+/// How a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// Being trained.
+    Live,
+    /// Being trained, but waiting.
+    Paused,
+    /// At its N.
+    Finished,
+    /// Stopped or killed before it: can be resumed.
+    Interrupted,
+    /// It broke off.
+    Failed,
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    run: String,
+    state: State,
+    /// Completed epochs.
+    epoch: usize,
+    /// N.
+    epochs: usize,
+    best_accuracy: Option<f64>,
+    best_epoch: Option<usize>,
+    bytes: u64,
+    path: String,
+}
+
+/// Prints the table, the newest run last.
+pub(super) fn run(runs: &Path, json: bool) -> Outcome {
+    let rows: Vec<Row> = RunDirectory::all(runs).iter().map(row).collect();
+    if json {
+        rows.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
+        return Outcome::Done;
+    }
+    if rows.is_empty() {
+        say(format!("no runs in {} (--runs-dir names another place)", runs.display()));
+        return Outcome::Done;
+    }
+    let width = rows.iter().map(|r| r.run.len()).max().unwrap_or(0).max(3);
+    say(format!("{:<width$}  {:<11}  {:>9}  {:>16}  {:>9}", "run", "state", "epoch", "best accuracy", "size"));
+    for row in &rows {
+        let best = row.best_accuracy.zip(row.best_epoch);
+        let best = best.map_or_else(|| "-".to_owned(), |(accuracy, epoch)| format!("{:.2}% @{epoch}", 100.0 * accuracy));
+        let epoch = format!("{}/{}", row.epoch, row.epochs);
+        let size = format!("{:.1} MB", row.bytes as f64 / 1e6);
+        say(format!("{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}", row.run, word(row.state)));
+    }
+    Outcome::Done
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Live => "live",
+        State::Paused => "paused",
+        State::Finished => "finished",
+        State::Interrupted => "interrupted",
+        State::Failed => "failed",
+    }
+}
+
+fn row(directory: &RunDirectory) -> Row {
+    let mut dashboard = Dashboard::default();
+    // A journal that cannot be read leaves the row empty; the run is there all the same.
+    let records = run::read_without_steps(&directory.file("journal.jsonl")).unwrap_or_default();
+    records.into_iter().for_each(|record| dashboard.fold(record));
+    let state = match (link::probe(&directory.socket()), dashboard.state) {
+        (Some(true), _) => State::Paused,
+        (Some(false), _) => State::Live,
+        (None, RunState::Finished { stopped: false }) => State::Finished,
+        (None, RunState::Failed) => State::Failed,
+        (None, _) => State::Interrupted,
+    };
+    Row {
+        run: directory.id(),
+        state,
+        epoch: dashboard.epochs.len(),
+        epochs: dashboard.config.train.epochs,
+        best_accuracy: dashboard.best.map(|(accuracy, _)| accuracy),
+        best_epoch: dashboard.best.map(|(_, epoch)| epoch),
+        bytes: directory.bytes(),
+        path: directory.path().display().to_string(),
+    }
+}

@@ -1,0 +1,51 @@
+//! `earlybird send`: one command to a run, for scripts.
+
+use super::{BiasWord, Outcome, SendArgs, SendWhat, failed, headless, program, usage};
+use crate::config;
+use crate::link::{self, Answered, ConnectError};
+use crate::protocol::{Bias, Command, Stop};
+use crate::run::RunDirectory;
+
+/// Sends it, and prints the answer.
+pub(super) fn run(args: SendArgs) -> Outcome {
+    let directory = match RunDirectory::find(&args.place.runs_dir, Some(&args.run)) {
+        Ok(directory) => directory,
+        Err(e) => return usage(e),
+    };
+    let command = match command(args.what) {
+        Ok(command) => command,
+        Err(why) => return usage(why),
+    };
+    match link::ask(&directory.socket(), command) {
+        Ok(Answered::Record(record)) if headless::answer(&record, args.json) => Outcome::Done,
+        Ok(Answered::Record(_)) => Outcome::Failed,
+        Ok(Answered::Nothing) => failed(format!("{} ended before it answered", directory.id())),
+        Err(e @ ConnectError::NotLive(_)) => failed(format!("{e}\n  `{} resume {}` goes on with it.", program(), directory.id())),
+        Err(e) => failed(e),
+    }
+}
+
+fn command(what: SendWhat) -> Result<Command, String> {
+    Ok(match what {
+        SendWhat::Pause => Command::Pause,
+        SendWhat::Resume => Command::Resume,
+        SendWhat::Checkpoint => Command::Checkpoint,
+        SendWhat::Rescore => Command::Rescore,
+        SendWhat::Rewind { lr_factor } => Command::Rewind { lr_factor },
+        SendWhat::Note { text } => Command::Note { text },
+        SendWhat::Stop { after_epoch: true } => Command::Stop { stop: Stop::AfterEpoch },
+        SendWhat::Stop { after_epoch: false } => Command::Stop { stop: Stop::Now },
+        SendWhat::Bias { how } => {
+            let bias = match how {
+                BiasWord::Now => Bias::Now,
+                BiasWord::Off => Bias::Off,
+                BiasWord::On => Bias::On,
+            };
+            Command::Bias { bias }
+        }
+        SendWhat::Set { key, value } => {
+            let (key, value) = config::parse_set(&format!("{key}={value}")).map_err(|p| p.to_string())?;
+            Command::Set { key: key.path.into(), value: serde_json::to_value(value).map_err(|e| e.to_string())? }
+        }
+    })
+}

@@ -1,0 +1,172 @@
+//! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what `train` and `resume` open.
+
+use super::{AttachArgs, Outcome, ReplayArgs, ScreenArgs, complain, failed, headless, program, say, train, usage};
+use crate::dashboard::{Dashboard, RunState};
+use crate::host::{self, Host};
+use crate::link::{self, CockpitEnd, ConnectError};
+use crate::model::device::DeviceName;
+use crate::protocol::{Command, Stop};
+use crate::run::{self, RunDirectory};
+use crate::train::{TRAINER_THREAD, TrainerReport};
+use crate::tui::{self, Appearance, Ended, Player, Source};
+use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The look that was asked for.
+pub(super) fn appearance(args: &ScreenArgs) -> Result<Appearance, Outcome> {
+    Appearance::find(args.theme.as_deref(), args.ascii, args.fps).map_err(usage)
+}
+
+/// `earlybird attach`
+pub(super) fn attach(args: &AttachArgs) -> Outcome {
+    let (screen, directory) = match (appearance(&args.screen), live(args)) {
+        (Ok(screen), Ok(directory)) => (screen, directory),
+        (Err(outcome), _) | (_, Err(outcome)) => return outcome,
+    };
+    if !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+        return usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)");
+    }
+    attached(&directory, screen, DeviceName::best(), None)
+}
+
+/// The run that was named, or the newest that is being trained.
+fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
+    let runs = &args.place.runs_dir;
+    if args.run.is_some() {
+        return RunDirectory::find(runs, args.run.as_deref()).map_err(usage);
+    }
+    let newest = RunDirectory::all(runs).into_iter().rev().find(|d| link::probe(&d.socket()).is_some());
+    newest.ok_or_else(|| {
+        failed(format!(
+            "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on with the newest, `{p} train` begins one.",
+            runs.display(),
+            p = program()
+        ))
+    })
+}
+
+/// Opens the cockpit on a run in another process. Should that be resumed from here, it is on `device`.
+pub(super) fn attached(directory: &RunDirectory, screen: Appearance, device: DeviceName, threads: Option<usize>) -> Outcome {
+    let id = directory.id();
+    loop {
+        let link = match link::connect(&directory.socket()) {
+            Ok(link) => link,
+            Err(e) => return unreachable(directory, &e),
+        };
+        let log = directory.file("cockpit.log");
+        match tui::run(Source::Run(link), screen.clone(), &log) {
+            Err(e) => return failed(format!("the terminal: {e}\n  The run goes on: {} attach {id}", program())),
+            Ok(Ended::Again) => {
+                if let Err(outcome) = wait_for_end(directory).and_then(|()| train::start_again(directory, device, threads)) {
+                    return outcome;
+                }
+            }
+            Ok(Ended::Left) => {
+                say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop", p = program()));
+                return Outcome::Done;
+            }
+            Ok(ended) => return after(ended, directory),
+        }
+    }
+}
+
+/// Waits until the process that trained a run has let go of it: it writes its last words after its last event.
+fn wait_for_end(directory: &RunDirectory) -> Result<(), Outcome> {
+    directory.wait_for_lock().map_err(failed)
+}
+
+fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
+    let (p, id) = (program(), directory.id());
+    let mut dashboard = Dashboard::default();
+    if let (ConnectError::NotLive(_), Ok(records)) = (e, run::read_without_steps(&directory.file("journal.jsonl"))) {
+        records.into_iter().for_each(|record| dashboard.fold(record));
+    }
+    match (e, dashboard.state, dashboard.summary) {
+        // It was over before anybody could look.
+        (_, RunState::Finished { stopped: false }, Some(summary)) => after(Ended::Finished(summary), directory),
+        (_, RunState::Failed, Some(summary)) => after(Ended::Failed(summary), directory),
+        (ConnectError::NotLive(_), ..) => {
+            failed(format!("{e}\n  `{p} resume {id}` goes on with it, `{p} replay {id}` shows what happened."))
+        }
+        _ => failed(e),
+    }
+}
+
+/// Opens the cockpit in the process that trains.
+pub(super) fn inline(host: Host, link: CockpitEnd, screen: Appearance) -> Outcome {
+    let directory = host.directory().clone();
+    let requests = host.requests().clone();
+    let signalled = host::mind_signals(requests.downgrade(), |_| {});
+    let ending = std::thread::spawn(move || host.finish());
+    let log = directory.file("host.log");
+    let ended = catch_unwind(AssertUnwindSafe(|| tui::run(Source::InlineRun(link, TRAINER_THREAD), screen, &log)));
+    if !matches!(ended, Ok(Ok(Ended::Left))) {
+        // Whatever ended the cockpit: a trainer that is still at work stops, and writes what it has.
+        let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
+    }
+    drop(requests);
+    let report = ending.join().unwrap_or_else(|_| TrainerReport::Failed("the host panicked".into()));
+    match (ended, report) {
+        (Err(_), _) => failed(format!("the cockpit panicked (the report is above, and in {})", log.display())),
+        (Ok(Err(e)), _) => failed(format!("the terminal: {e}")),
+        (_, TrainerReport::Failed(reason)) => after(Ended::Failed(reason), &directory),
+        (Ok(Ok(Ended::Left)), TrainerReport::Finished) => Outcome::Done,
+        (Ok(Ok(ended)), _) => match (after(ended, &directory), signalled.ok().and_then(|s| s.exit_code())) {
+            (Outcome::Interrupted(_), Some(code)) => Outcome::Interrupted(code),
+            (outcome, _) => outcome,
+        },
+    }
+}
+
+/// The last words on the normal screen.
+fn after(ended: Ended, directory: &RunDirectory) -> Outcome {
+    let (p, id, path) = (program(), directory.id(), directory.path().display());
+    match ended {
+        Ended::Finished(summary) => {
+            say(format!("{summary}\nKept in {path}"));
+            Outcome::Done
+        }
+        Ended::Stopped(summary) => {
+            say(format!("{summary}\nKept in {path}; go on: {p} resume {id}"));
+            Outcome::Interrupted(130)
+        }
+        Ended::Failed(reason) => {
+            complain(reason);
+            say(format!(
+                "What native code said is in {}; go on from the last checkpoint: {p} resume {id}",
+                directory.file("host.log").display()
+            ));
+            Outcome::Failed
+        }
+        Ended::Lost(why) => failed(format!("{why}\n  Go on from the last checkpoint: {p} resume {id}")),
+        Ended::Left | Ended::Again => Outcome::Done,
+    }
+}
+
+/// `earlybird replay`
+pub(super) fn replay(args: &ReplayArgs) -> Outcome {
+    let directory = match RunDirectory::find(&args.place.runs_dir, args.run.as_deref()) {
+        Ok(directory) => directory,
+        Err(e) => return usage(e),
+    };
+    let journal = match run::read_journal(&directory.file("journal.jsonl")) {
+        Ok(journal) => journal,
+        Err(e) => return failed(format!("{}: {e}", directory.file("journal.jsonl").display())),
+    };
+    if journal.damaged > 0 {
+        complain(format!("{} damaged lines of the journal are left out", journal.damaged));
+    }
+    if args.headless || args.json || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        headless::story(&journal.records, args.json);
+        return Outcome::Done;
+    }
+    let screen = match appearance(&args.screen) {
+        Ok(screen) => screen,
+        Err(outcome) => return outcome,
+    };
+    let player = Player::new(journal.records, args.speed);
+    match tui::run(Source::Replay(player), screen, &directory.file("cockpit.log")) {
+        Ok(_) => Outcome::Done,
+        Err(e) => failed(format!("the terminal: {e}")),
+    }
+}

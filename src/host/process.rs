@@ -1,0 +1,86 @@
+//! The host as a process of its own, in its own session: no terminal can take it along. It tells its parent on stdout how it
+//! starts, then is alone; what it and native code say goes to `host.log`.
+
+use super::{Beginning, Plan, StartUp};
+use crate::config;
+use crate::model::device::DeviceName;
+use crate::protocol::Command;
+use crate::run::RunDirectory;
+use crate::train::TrainerReport;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Arguments of a host process.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The run's directory.
+    pub directory: PathBuf,
+    /// Where to train.
+    #[arg(long)]
+    pub device: String,
+    /// LibTorch's threads.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Go on from the newest checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Values to change before the first step.
+    #[arg(long = "set")]
+    pub set: Vec<String>,
+}
+
+/// Trains the run; gives the exit code.
+pub fn run(arguments: &Arguments) -> u8 {
+    // A terminal that goes while the data is loaded does not matter; an interrupt there ends this, too, until it trains.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, std::sync::Arc::default());
+    let mut tell = |s: StartUp| {
+        if let StartUp::Failed(text) | StartUp::Note(text) = &s {
+            complain(text);
+        }
+        // A parent that has gone does not listen; that is no reason not to train.
+        let _ = serde_json::to_string(&s).map(|line| writeln!(std::io::stdout(), "{line}"));
+    };
+    let host = match plan(arguments).and_then(|plan| super::begin(plan, None, &mut tell).map_err(|e| e.to_string())) {
+        Ok((host, _)) => host,
+        Err(why) => {
+            tell(StartUp::Failed(why));
+            return 1;
+        }
+    };
+    let signalled = super::mind_signals(host.requests().downgrade(), complain);
+    let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
+    // Fails when this process leads a group already: somebody started it by hand, and may keep it.
+    let _ = rustix::process::setsid();
+    tell(StartUp::Ready);
+    // The parent sees the end of its pipe; whatever is printed from here on goes to the log.
+    let _ = rustix::stdio::dup2_stdout(std::io::stderr());
+    match host.finish() {
+        TrainerReport::Finished => 0,
+        TrainerReport::Stopped => signalled.exit_code().unwrap_or(130),
+        TrainerReport::Failed(reason) => {
+            complain(&reason);
+            1
+        }
+    }
+}
+
+fn plan(arguments: &Arguments) -> Result<Plan, String> {
+    let directory = RunDirectory::open(&arguments.directory);
+    let device: DeviceName = arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
+    let beginning = if arguments.resume {
+        let command = |item: &String| {
+            let (key, value) = config::parse_set(item).map_err(|p| p.to_string())?;
+            let value = serde_json::to_value(value).map_err(|e| e.to_string())?;
+            Ok(Command::Set { key: key.path.into(), value })
+        };
+        Beginning::Resume(arguments.set.iter().map(command).collect::<Result<_, String>>()?)
+    } else {
+        let file = directory.file("config.toml");
+        Beginning::New(Box::new(config::load(&file, &arguments.set).map_err(|e| e.to_string())?))
+    };
+    Ok(Plan { directory, device, threads: arguments.threads, beginning })
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "earlybird: {text}");
+}

@@ -1,0 +1,261 @@
+//! A client of a run's socket, on a thread of its own: what comes in is handed on, what is asked goes out, and a line that
+//! breaks is mended as long as the run's process lives.
+
+use super::Delivery;
+use super::server::with_short_path;
+use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, client_codec, line, parse, whole};
+use crate::protocol::{Command, Record};
+use futures_util::StreamExt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::codec::{FramedRead, LinesCodec};
+
+/// Deliveries that wait for the screen; more wait at the host, which thins them.
+const DELIVERIES: usize = 64;
+/// How long a host may take to greet.
+const GREETING: Duration = Duration::from_secs(10);
+/// The same for a table of runs.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How long a command may take into the socket when the cockpit is left.
+const PARTING: Duration = Duration::from_secs(2);
+/// Tries to mend a broken line, and the time between two.
+const TRIES: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// Why a run cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No process trains it.
+    #[error("{0} is not being trained: no process answers at its socket")]
+    NotLive(String),
+    /// It is somebody else's.
+    #[error("{0} belongs to another user")]
+    Denied(String),
+    /// The process does not answer, or not as one of ours.
+    #[error("the process that trains {run} does not answer as it should: {why}")]
+    Strange {
+        /// The run.
+        run: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// It speaks another version.
+    #[error("{0}")]
+    Version(String),
+}
+
+/// A line to a host.
+struct Line {
+    frames: FramedRead<OwnedReadHalf, LinesCodec>,
+    half: OwnedWriteHalf,
+    /// Our number there.
+    client: u64,
+    paused: bool,
+}
+
+fn name_of(path: &Path) -> String {
+    path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+impl Line {
+    async fn open(path: &Path, purpose: Purpose, was: Option<u64>, patience: Duration) -> Result<Self, ConnectError> {
+        let run = name_of(path);
+        let stream = with_short_path(path, |p| std::os::unix::net::UnixStream::connect(p)).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NotLive(run.clone()),
+            io::ErrorKind::PermissionDenied => ConnectError::Denied(run.clone()),
+            _ => ConnectError::Strange { run: run.clone(), why: e.to_string() },
+        })?;
+        let strange = |why: String| ConnectError::Strange { run: run.clone(), why };
+        stream.set_nonblocking(true).map_err(|e| strange(e.to_string()))?;
+        let stream = UnixStream::from_std(stream).map_err(|e| strange(e.to_string()))?;
+        let (read, half) = stream.into_split();
+        let mut line = Self { frames: FramedRead::new(read, client_codec()), half, client: 0, paused: false };
+        let first = tokio::time::timeout(patience, line.frames.next()).await;
+        let first = first.map_err(|_| strange(format!("no greeting within {} s (is it suspended?)", patience.as_secs())))?;
+        let text = match first {
+            Some(text) => whole(text).map_err(strange)?,
+            None => return Err(strange("it hung up".into())),
+        };
+        // A newer host's greeting is understood before the rest of its frame.
+        #[derive(serde::Deserialize)]
+        struct Anyone {
+            welcome: Greeting,
+        }
+        let theirs = serde_json::from_str::<Anyone>(&text).map_err(|e| strange(e.to_string()))?.welcome;
+        let (ours, they) = (Greeting::ours(), format!("the process that trains {run}"));
+        if let Some(why) = ours.mismatch(&theirs, &they, "this program") {
+            return Err(ConnectError::Version(why));
+        }
+        match parse::<FromHost>(Ok(text)).map_err(strange)? {
+            FromHost::Welcome { client, paused, .. } => (line.client, line.paused) = (client, paused),
+            other => return Err(ConnectError::Strange { run, why: format!("not a greeting: {other:?}") }),
+        }
+        line.send(&ToHost::Hello(Hello { greeting: ours, purpose, was }))
+            .await
+            .map_err(|e| ConnectError::Strange { run, why: e.to_string() })?;
+        Ok(line)
+    }
+
+    async fn send(&mut self, frame: &ToHost) -> io::Result<()> {
+        let mut text = line(frame);
+        text.push('\n');
+        self.half.write_all(text.as_bytes()).await
+    }
+}
+
+/// A cockpit's connection to a host.
+#[derive(Debug)]
+pub(super) struct Connection {
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    deliveries: mpsc::Receiver<Delivery>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Attaches a cockpit to the run whose socket is `path`.
+///
+/// # Errors
+/// [`ConnectError`].
+pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
+    let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
+    let line = runtime.block_on(Line::open(path, Purpose::Cockpit, None, GREETING))?;
+    let (commands, asked) = mpsc::unbounded_channel();
+    let (delivered, deliveries) = mpsc::channel(DELIVERIES);
+    let path = path.to_owned();
+    let attend = move || runtime.block_on(keep_up(line, path, asked, delivered));
+    let thread = std::thread::Builder::new().name("link".into()).spawn(attend).map_err(strange)?;
+    Ok(super::CockpitEnd(super::Way::Socket(Connection { commands: Some(commands), deliveries, thread: Some(thread) })))
+}
+
+impl Connection {
+    pub(super) fn send(&self, command: Command) -> bool {
+        self.commands.as_ref().is_some_and(|c| c.send(command).is_ok())
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.recv().await
+    }
+}
+
+impl Drop for Connection {
+    /// What was asked still goes out.
+    fn drop(&mut self) {
+        self.commands = None;
+        self.deliveries.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How a conversation ended.
+enum End {
+    /// The cockpit was left.
+    Left,
+    /// The host said goodbye.
+    Bye(String),
+    /// The line broke.
+    Broken,
+}
+
+async fn keep_up(mut line: Line, path: PathBuf, mut asked: mpsc::UnboundedReceiver<Command>, delivered: mpsc::Sender<Delivery>) {
+    loop {
+        match converse(&mut line, &mut asked, &delivered).await {
+            End::Left => return,
+            End::Bye(why) => return drop(delivered.send(Delivery::Closed(why)).await),
+            End::Broken => {}
+        }
+        match mend(&path, line.client, &delivered).await {
+            Ok(mended) => line = mended,
+            Err(e) => return drop(delivered.send(Delivery::Closed(e.to_string())).await),
+        }
+    }
+}
+
+/// Opens the line again. A process that is gone is not waited for.
+async fn mend(path: &Path, was: u64, delivered: &mpsc::Sender<Delivery>) -> Result<Line, ConnectError> {
+    let mut tries = 0;
+    loop {
+        match Line::open(path, Purpose::Cockpit, Some(was), GREETING).await {
+            Err(ConnectError::Strange { .. }) if tries < TRIES && !delivered.is_closed() => tries += 1,
+            other => return other,
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+}
+
+async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>, delivered: &mpsc::Sender<Delivery>) -> End {
+    loop {
+        tokio::select! {
+            biased;
+            command = asked.recv() => {
+                let Some(command) = command else { return End::Left };
+                let request = ToHost::Request { id: 0, command };
+                if !matches!(tokio::time::timeout(PARTING, line.send(&request)).await, Ok(Ok(()))) {
+                    return End::Broken;
+                }
+            }
+            frame = line.frames.next() => {
+                let delivery = match frame.map(parse::<FromHost>) {
+                    None | Some(Err(_)) => return End::Broken,
+                    Some(Ok(FromHost::Snapshot(dashboard))) => Delivery::Snapshot(dashboard),
+                    Some(Ok(FromHost::Record(record))) => Delivery::Record(record),
+                    Some(Ok(FromHost::Notice(text))) => Delivery::Notice(text),
+                    Some(Ok(FromHost::Bye(why))) => return End::Bye(why),
+                    Some(Ok(FromHost::Answer { .. } | FromHost::Welcome { .. })) => continue,
+                };
+                if delivered.send(delivery).await.is_err() && asked.is_closed() {
+                    return End::Left;
+                }
+            }
+        }
+    }
+}
+
+/// What became of a question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answered {
+    /// The record that answers it.
+    Record(Box<Record>),
+    /// Nothing came: the trainer ended, or had too many waiting.
+    Nothing,
+}
+
+/// Asks the run whose socket is `path` for one thing, and waits for the answer.
+///
+/// # Errors
+/// [`ConnectError`].
+pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
+    let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
+    runtime.block_on(async {
+        let mut line = Line::open(path, Purpose::Ask, None, GREETING).await?;
+        line.send(&ToHost::Request { id: 1, command }).await.map_err(strange)?;
+        while let Some(frame) = line.frames.next().await {
+            match parse::<FromHost>(frame) {
+                Ok(FromHost::Answer { record: Some(record), .. }) => return Ok(Answered::Record(Box::new(record))),
+                Ok(FromHost::Answer { record: None, .. } | FromHost::Bye(_)) => return Ok(Answered::Nothing),
+                Ok(_) => {}
+                Err(why) => return Err(ConnectError::Strange { run: name_of(path), why }),
+            }
+        }
+        Ok(Answered::Nothing)
+    })
+}
+
+/// Whether a process trains the run whose socket is `path`: `None` if not, else whether it is paused (false as well when it
+/// does not say).
+pub fn probe(path: &Path) -> Option<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    match runtime.block_on(Line::open(path, Purpose::Ask, None, GLANCE)) {
+        Ok(line) => Some(line.paused),
+        Err(ConnectError::NotLive(_) | ConnectError::Denied(_)) => None,
+        Err(_) => Some(false),
+    }
+}

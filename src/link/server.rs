@@ -1,0 +1,369 @@
+//! A run's socket, served on a thread of its own: each client is greeted, shown the run, and heard. A client that is slow gets
+//! snapshots (see `feed`), one that reads nothing is dropped, one that sends garbage is hung up on; no other notices.
+
+use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, host_codec, line, parse, whole};
+use super::{Backlog, Delivery, Feed, Subscription};
+use crate::protocol::{Record, Request};
+use futures_util::StreamExt;
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::codec::FramedRead;
+
+/// Clients at once.
+const CLIENTS: usize = 64;
+/// A client that has not greeted by then is hung up on.
+const GREETING: Duration = Duration::from_secs(5);
+/// A client that has read nothing for so long is dropped.
+const STUCK: Duration = Duration::from_secs(30);
+/// What clients have to take the last frames when the run is over.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// Dropped clients that are remembered.
+const REMEMBERED: usize = 64;
+/// Longest path that a socket address holds on every system, without the closing NUL.
+const ADDRESS: usize = 100;
+
+/// Why a run has no socket.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the control socket {} cannot be made: {source}\n  Some network file systems have no sockets: choose another --runs-dir, or train with --inline or --headless there.",
+    path.display()
+)]
+pub struct ServerError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// A socket that is being served; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    run: String,
+    feed: Feed,
+    requests: mpsc::WeakSender<Request>,
+    stuck: Duration,
+    clients: AtomicU64,
+    /// Numbers of clients that were dropped, and why.
+    dropped: Mutex<VecDeque<(u64, String)>>,
+}
+
+/// Serves the socket `path` of `run`: what `feed` publishes goes out, what clients ask goes to `requests`. A socket that is
+/// there already belongs to a process that is gone: the caller has the run's lock.
+///
+/// # Errors
+/// [`ServerError`] when there can be no socket.
+pub fn serve(path: &Path, run: String, feed: Feed, requests: &mpsc::Sender<Request>) -> Result<Server, ServerError> {
+    serve_with(path, run, feed, requests, STUCK)
+}
+
+/// The same; a client that has read nothing for `stuck` is dropped.
+fn serve_with(
+    path: &Path,
+    run: String,
+    feed: Feed,
+    requests: &mpsc::Sender<Request>,
+    stuck: Duration,
+) -> Result<Server, ServerError> {
+    let failed = |source| ServerError { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let listener = with_short_path(path, |p| std::os::unix::net::UnixListener::bind(p)).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let requests = requests.downgrade();
+    let clients = AtomicU64::new(0);
+    let shared = Arc::new(Shared { run, feed, requests, stuck, clients, dropped: Mutex::default() });
+    let (stop, stopped) = watch::channel(false);
+    let serve = move || runtime.block_on(accept(listener, shared, stopped));
+    let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(failed)?;
+    Ok(Server { path: path.to_owned(), stop, thread: Some(thread) })
+}
+
+impl Drop for Server {
+    /// Gives clients what they have not read yet, if they hurry, and closes.
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // a panic's report is in the log
+        }
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Calls `f` with a path to the same file that fits into a socket address.
+pub(super) fn with_short_path<T>(path: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return f(path) };
+    if path.as_os_str().len() <= ADDRESS {
+        return f(path);
+    }
+    let directory = std::fs::File::open(directory)?;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&directory);
+    f(&Path::new("/proc/self/fd").join(fd.to_string()).join(name))
+}
+
+async fn accept(listener: std::os::unix::net::UnixListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let Ok(listener) = UnixListener::from_std(listener) else { return };
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if clients.len() < CLIENTS => drop(clients.spawn(attend(stream, shared.clone()))),
+                Ok((stream, _)) => {
+                    let bye = line(&FromHost::Bye(format!("{CLIENTS} clients are attached already"))) + "\n";
+                    let _ = stream.try_write(bye.as_bytes()); // a new socket has room for a line
+                }
+                // Out of descriptors, most likely: others will be closed.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = clients.join_next(), if !clients.is_empty() => {}
+            _ = stopped.changed() => break,
+        }
+    }
+    let all = async { while clients.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(GOODBYE, all).await;
+}
+
+/// A client's side for writing.
+struct Out {
+    half: OwnedWriteHalf,
+    stuck: Duration,
+}
+
+/// Why a conversation ends.
+enum End {
+    /// The client left, or its line broke.
+    Gone,
+    /// It reads nothing.
+    Stuck,
+}
+
+impl Out {
+    async fn send(&mut self, frame: &FromHost) -> Result<(), End> {
+        let mut text = line(frame);
+        text.push('\n');
+        match tokio::time::timeout(self.stuck, self.half.write_all(text.as_bytes())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(End::Stuck),
+        }
+    }
+}
+
+async fn attend(stream: UnixStream, shared: Arc<Shared>) {
+    // The directory keeps others out; this does so where somebody opened it.
+    if stream.peer_cred().map(|c| c.uid()).ok() != Some(rustix::process::geteuid().as_raw()) {
+        return;
+    }
+    let client = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
+    let (read, half) = stream.into_split();
+    if let Err(End::Stuck) =
+        converse(FramedRead::new(read, host_codec()), Out { half, stuck: shared.stuck }, client, &shared).await
+    {
+        let why = format!("this cockpit read nothing for {} s and was dropped; here is everything again", shared.stuck.as_secs());
+        let mut dropped = shared.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.push_back((client, why));
+        if dropped.len() > REMEMBERED {
+            dropped.pop_front();
+        }
+    }
+}
+
+type Frames = FramedRead<tokio::net::unix::OwnedReadHalf, tokio_util::codec::LinesCodec>;
+
+async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared) -> Result<(), End> {
+    let (greeting, paused) = (Greeting::ours(), shared.feed.look(crate::dashboard::Dashboard::is_paused));
+    let (run, pid) = (shared.run.clone(), std::process::id());
+    out.send(&FromHost::Welcome { greeting: greeting.clone(), run, pid, client, paused }).await?;
+    let hello = match tokio::time::timeout(GREETING, frames.next()).await {
+        Ok(Some(frame)) => hello_of(frame, &greeting, &shared.run),
+        Ok(None) => return Ok(()),
+        Err(_) => Err(format!("no greeting within {} s", GREETING.as_secs())),
+    };
+    let hello = match hello {
+        Ok(hello) => hello,
+        Err(why) => return out.send(&FromHost::Bye(why)).await,
+    };
+    let mut subscription = (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
+    if let Some(why) = hello.was.and_then(|was| shared.why_dropped(was)) {
+        out.send(&FromHost::Notice(why)).await?;
+    }
+    let mut answers: JoinSet<(u64, Option<Record>)> = JoinSet::new();
+    loop {
+        tokio::select! {
+            frame = frames.next() => {
+                let Some(frame) = frame else { return Ok(()) };
+                match parse::<ToHost>(frame) {
+                    Ok(ToHost::Request { id, command }) => {
+                        let (answer, answered) = oneshot::channel();
+                        let answer = (hello.purpose == Purpose::Ask).then_some(answer);
+                        let sent = shared.requests.upgrade().map(|r| r.try_send(Request { command, answer }));
+                        match sent {
+                            Some(Ok(())) if hello.purpose == Purpose::Ask => drop(answers.spawn(async move { (id, answered.await.ok()) })),
+                            Some(Ok(())) => {}
+                            Some(Err(mpsc::error::TrySendError::Full(_))) => {
+                                out.send(&FromHost::Notice("too many commands wait for the trainer; this one was let go".into())).await?;
+                                out.send(&FromHost::Answer { id, record: None }).await?;
+                            }
+                            _ => out.send(&FromHost::Answer { id, record: None }).await?,
+                        }
+                    }
+                    Ok(ToHost::Hello(_)) => return out.send(&FromHost::Bye("greeted twice".into())).await,
+                    Err(why) => return out.send(&FromHost::Bye(why)).await,
+                }
+            }
+            Some(answer) = answers.join_next(), if !answers.is_empty() => {
+                if let Ok((id, record)) = answer {
+                    out.send(&FromHost::Answer { id, record }).await?;
+                }
+            }
+            delivery = next(&mut subscription) => match delivery {
+                Some(Delivery::Snapshot(dashboard)) => out.send(&FromHost::Snapshot(dashboard)).await?,
+                Some(Delivery::Record(record)) => out.send(&FromHost::Record(record)).await?,
+                Some(Delivery::Notice(text)) => out.send(&FromHost::Notice(text)).await?,
+                Some(Delivery::Closed(why)) => return out.send(&FromHost::Bye(why)).await,
+                None => return out.send(&FromHost::Bye("the run is over".into())).await,
+            },
+        }
+    }
+}
+
+/// What is next for a cockpit; nothing ever for somebody who only asks.
+async fn next(subscription: &mut Option<Subscription>) -> Option<Delivery> {
+    match subscription {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn hello_of(frame: Result<String, tokio_util::codec::LinesCodecError>, ours: &Greeting, run: &str) -> Result<Hello, String> {
+    // A newer client's greeting is understood before the rest of its frame.
+    #[derive(serde::Deserialize)]
+    struct Anyone {
+        hello: Greeting,
+    }
+    let text = whole(frame)?;
+    let greeting = serde_json::from_str::<Anyone>(&text).map_err(|e| format!("not understood: {e}"))?.hello;
+    if let Some(why) = ours.mismatch(&greeting, "this program", &format!("the process that trains {run}")) {
+        return Err(why);
+    }
+    match parse::<ToHost>(Ok(text))? {
+        ToHost::Hello(hello) => Ok(hello),
+        ToHost::Request { .. } => Err("asked before it greeted".into()),
+    }
+}
+
+impl Shared {
+    fn why_dropped(&self, was: u64) -> Option<String> {
+        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = dropped.iter().position(|(client, _)| *client == was)?;
+        dropped.remove(at).map(|(_, why)| why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::{ask, connect};
+    use crate::protocol::{Command, Event};
+    use std::io::{BufRead, BufReader, Write};
+
+    fn note(seq: u64) -> Record {
+        Record { seq, t: 0.0, event: Event::Note { text: "x".repeat(1_000) } }
+    }
+
+    fn served(stuck: Duration) -> (tempfile::TempDir, PathBuf, Feed, mpsc::Receiver<Request>, mpsc::Sender<Request>, Server) {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("control.sock");
+        let feed = Feed::default();
+        let (requests, received) = crate::link::requests();
+        let server = serve_with(&path, "demo-001".into(), feed.clone(), &requests, stuck).expect("served");
+        (dir, path, feed, received, requests, server)
+    }
+
+    fn hello(was: Option<u64>) -> String {
+        line(&ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was })) + "\n"
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_is_dropped_and_told_why_when_it_is_back() {
+        let (_dir, path, feed, _received, _requests, server) = served(Duration::from_millis(100));
+        let mut sleeper = std::os::unix::net::UnixStream::connect(&path).expect("connected");
+        sleeper.write_all(hello(None).as_bytes()).expect("greeted");
+        // It is awake until the host has taken it on.
+        let mut lines = BufReader::new(sleeper.try_clone().expect("clone")).lines();
+        let welcome = lines.next().expect("a line").expect("welcome");
+        let Ok(FromHost::Welcome { client, .. }) = parse::<FromHost>(Ok(welcome)) else { panic!("no welcome") };
+        assert!(lines.next().expect("a line").expect("snapshot").starts_with("{\"snapshot\""));
+        // Then it sleeps. What is published meanwhile fills the socket, then nothing; the host lets go of it.
+        let mut seq = 0;
+        while feed.subscribers() > 0 {
+            seq += 1;
+            feed.publish(note(seq));
+        }
+        let mut back = std::os::unix::net::UnixStream::connect(&path).expect("connected");
+        back.write_all(hello(Some(client)).as_bytes()).expect("greeted");
+        let told = BufReader::new(back).lines().map(|l| l.expect("line")).find(|l| l.starts_with("{\"notice\""));
+        assert!(told.expect("a notice").contains("was dropped"));
+        drop(server);
+    }
+
+    #[test]
+    fn a_cockpit_gets_what_is_published_and_its_commands_arrive() {
+        let (_dir, path, feed, mut received, _requests, server) = served(STUCK);
+        feed.publish(note(1));
+        let mut end = connect(&path).expect("connected");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(async {
+            let first = end.next().await;
+            assert!(matches!(&first, Some(Delivery::Snapshot(d)) if d.messages.len() == 1), "{first:?}");
+            feed.publish(note(2));
+            assert_eq!(end.next().await, Some(Delivery::Record(note(2))));
+            assert!(end.send(Command::Pause));
+            assert_eq!(received.recv().await.map(|r| r.command), Some(Command::Pause));
+            feed.close();
+            assert_eq!(end.next().await, Some(Delivery::Closed("the run is over".into())));
+            assert_eq!(end.next().await, None);
+        });
+        drop(server);
+        assert!(!path.exists(), "the socket goes with its server");
+    }
+
+    #[test]
+    fn a_command_that_is_sent_as_the_cockpit_is_left_still_arrives() {
+        let (_dir, path, _feed, mut received, _requests, _server) = served(STUCK);
+        let end = connect(&path).expect("connected");
+        assert!(end.send(Command::Note { text: "last words".into() }));
+        drop(end);
+        assert_eq!(received.blocking_recv().map(|r| r.command), Some(Command::Note { text: "last words".into() }));
+    }
+
+    #[test]
+    fn who_asks_is_answered_with_the_record() {
+        let (_dir, path, _feed, mut received, _requests, _server) = served(STUCK);
+        let trainer = std::thread::spawn(move || {
+            let request = received.blocking_recv().expect("a request");
+            request.answer.expect("somebody waits").send(note(7)).expect("still there");
+            request.command
+        });
+        assert_eq!(ask(&path, Command::Pause).expect("asked"), crate::link::Answered::Record(Box::new(note(7))));
+        assert_eq!(trainer.join().expect("no panic"), Command::Pause);
+    }
+}

@@ -1,0 +1,107 @@
+//! A real terminal for tests: a pty with a parser of what is written to it. Waits for screens, never for time.
+
+use portable_pty::{Child, CommandBuilder, MasterPty, NativePtySystem, PtySize, PtySystem};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+/// Longest wait for a screen, in seconds; a slow machine needs some, a hang needs an end.
+const PATIENCE: i64 = 120;
+
+/// A program in a terminal of its own.
+pub struct Terminal {
+    master: Option<Box<dyn MasterPty + Send>>,
+    keys: Option<Box<dyn Write + Send>>,
+    pub child: Box<dyn Child + Send + Sync>,
+    parser: vt100::Parser,
+    pub raw: Vec<u8>,
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+impl Terminal {
+    /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24.
+    pub fn start(runs: &Path, args: &[&str]) -> Self {
+        let pty = NativePtySystem::default().openpty(size(80, 24)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_earlybird"));
+        command.args(args);
+        command.args(["--runs-dir", runs.to_str().unwrap()]);
+        command.cwd(env!("CARGO_MANIFEST_DIR"));
+        command.env("TERM", "xterm-256color");
+        command.env("LANG", "C.UTF-8");
+        command.env_remove("NO_COLOR");
+        let child = pty.slave.spawn_command(command).unwrap();
+        drop(pty.slave);
+        let keys = pty.master.take_writer().unwrap();
+        let parser = vt100::Parser::new(24, 80, 0);
+        Self { master: Some(pty.master), keys: Some(keys), child, parser, raw: Vec::new() }
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keys.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.master.as_ref().unwrap().resize(size(columns, rows)).unwrap();
+        self.parser.screen_mut().set_size(rows, columns);
+    }
+
+    /// Reads until the screen satisfies `done`.
+    pub fn wait(&mut self, what: &str, done: impl Fn(&str) -> bool) -> String {
+        self.wait_for(what, |screen| done(&screen.contents()))
+    }
+
+    /// Reads until the parsed screen satisfies `done`; gives its text.
+    pub fn wait_for(&mut self, what: &str, done: impl Fn(&vt100::Screen) -> bool) -> String {
+        loop {
+            let screen = self.parser.screen();
+            if done(screen) {
+                return screen.contents();
+            }
+            match self.read() {
+                Some(bytes) => {
+                    self.parser.process(&bytes);
+                    self.raw.extend(bytes);
+                }
+                None => panic!("{what} did not come; the screen is\n{}", self.parser.screen().contents()),
+            }
+        }
+    }
+
+    /// What the program writes next; `None` when it has ended, or nothing comes. No thread reads meanwhile: that would keep
+    /// the terminal's end open when it is to be hung up, and a screen that nobody reads is a slow line.
+    fn read(&self) -> Option<Vec<u8>> {
+        let master = self.master.as_ref()?.as_raw_fd()?;
+        // SAFETY: `self.master` owns the descriptor, and lives through this call.
+        let fd = unsafe { BorrowedFd::borrow_raw(master) };
+        let patience = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&patience)).ok()? == 0 {
+            return None;
+        }
+        let mut block = [0; 1 << 14];
+        let n = rustix::io::read(fd, &mut block).ok().filter(|n| *n > 0)?;
+        Some(block[..n].to_vec())
+    }
+
+    /// Whether the program gave the terminal back.
+    pub fn is_given_back(&self) -> bool {
+        !self.parser.screen().alternate_screen() && !self.parser.screen().hide_cursor()
+    }
+
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_raw(self.child.process_id().unwrap() as i32).unwrap()
+    }
+
+    pub fn kill(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// The line is cut: both ends of the terminal's cable are gone, and whoever is on it is hung up on.
+    pub fn hang_up(&mut self) {
+        self.keys = None;
+        self.master = None;
+    }
+}
