@@ -87,6 +87,12 @@ fn a_suspended_cockpit_gives_the_terminal_to_the_shell_and_training_goes_on() {
     t.wait("the end", |s| s.contains("Kept in"));
 }
 
+/// The epoch in progress, as the screen has it.
+fn epoch_on(screen: &str) -> usize {
+    let number = screen.split("epoch ").nth(1).and_then(|s| s.split('/').next());
+    number.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
 /// Completed epochs, as a client that attaches is told.
 fn link_epoch(runs: &Runs) -> usize {
     let mut end = link::connect(&runs.directory("demo-001").socket()).unwrap();
@@ -101,7 +107,8 @@ fn link_epoch(runs: &Runs) -> usize {
 fn a_trainer_that_is_killed_is_told_and_resumed_from_the_cockpit() {
     let runs = Runs::new();
     let mut t = Terminal::start(runs.path(), &small_args(&["train", "--set", ENDLESS]));
-    t.wait("some epochs", |s| s.contains("best"));
+    // The checkpoint of an epoch is on the disk before the end of the next one is shown.
+    t.wait("some epochs", |s| epoch_on(s) >= 3);
     rustix::process::kill_process(runs.host("demo-001").unwrap(), Signal::KILL).unwrap();
     t.wait("the news", |s| s.contains("GONE") && s.contains("r resume"));
     t.press("r");

@@ -4,7 +4,7 @@ use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
 use earlybird::config;
 use earlybird::importance::Quartiles;
 use earlybird::link::Delivery;
-use earlybird::protocol::{DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use earlybird::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
 use earlybird::tui::{ASCII, App, Appearance, UNICODE, Watching, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -192,6 +192,68 @@ fn prompts_and_questions_say_what_to_press() {
     press(&mut app, KeyCode::Esc);
     press(&mut app, KeyCode::Char('?'));
     out += &format!("\n\n{}", screen(&app, 80, 24));
+    insta::assert_snapshot!(out);
+}
+
+/// What went wrong, in the words of the session and the hub.
+fn faults() -> [(&'static str, Delivery); 5] {
+    let record = |event| Delivery::Record(Record { seq: 999, t: 24.0, event });
+    let paused = |cause, reason: &str| record(Event::Paused { epoch: 8, step: 64, reason: Some(reason.into()), cause });
+    [
+        (
+            "the loss",
+            paused(
+                Cause::NotFinite,
+                "the training loss is not a finite number (NaN) at step 65 of epoch 8; nothing of that step was kept. Go back to \
+                 the last checkpoint with a smaller learning rate (rewind), go on all the same (resume), or stop. A smaller \
+                 train.lr usually prevents this.",
+            ),
+        ),
+        (
+            "the disk",
+            paused(
+                Cause::Disk,
+                "the run's state cannot be written: No space left on device (os error 28); training goes on by itself when the \
+                 disk takes writes again (resume: without waiting)",
+            ),
+        ),
+        ("the trainer", record(Event::Failed { reason: "the trainer panicked: index out of bounds".into() })),
+        ("the process", Delivery::Closed("demo-007 is not being trained: no process answers at its socket".into())),
+        ("the line", Delivery::Notice("this cockpit read nothing for 30 s and was dropped; here is everything again".into())),
+    ]
+}
+
+#[test]
+fn what_went_wrong_is_said_in_full_with_what_to_press() {
+    let mut out = String::new();
+    for (what, fault) in faults() {
+        let mut app = app(false);
+        hear(&mut app, records(8));
+        app.hear(fault);
+        let text = screen(&app, 80, 24);
+        let lines: Vec<&str> = text.lines().collect();
+        let edge = lines.iter().rposition(|l| l.starts_with('╰')).unwrap();
+        out += &format!("{what}: {}\n{}\n\n", lines[0].trim_end().rsplit("  ").next().unwrap(), lines[edge + 1..].join("\n"));
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn a_replay_and_an_inline_run_say_what_they_are() {
+    let mut app = app(false);
+    hear(&mut app, records(8));
+    let ends = |app: &App| {
+        let text = screen(app, 80, 24);
+        let lines: Vec<&str> = text.lines().collect();
+        format!("{}\n{}\n\n", lines[0], lines[22..].join("\n"))
+    };
+    app.watching = Watching::Replay { playing: true, speed: 12.0, at: 185.0, of: 1_200.0 };
+    let mut out = ends(&app);
+    app.watching = Watching::Replay { playing: false, speed: 12.0, at: 185.0, of: 1_200.0 };
+    out += &ends(&app);
+    app.watching = Watching::InlineRun;
+    press(&mut app, KeyCode::Char('q'));
+    out += &ends(&app);
     insta::assert_snapshot!(out);
 }
 

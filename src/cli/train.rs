@@ -1,9 +1,9 @@
 //! `earlybird train` and `earlybird resume`: the config is settled on the plain terminal; then a process of its own trains and
 //! the cockpit opens on it, or this process does both.
 
-use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, program, say, usage, watch};
+use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, say, usage, watch};
 use crate::config::{self, Live, RunConfig};
-use crate::host::{self, Beginning, Plan, StartUp};
+use crate::host::{self, Beginning, Plan};
 use crate::link::Backlog;
 use crate::model::device::DeviceName;
 use crate::protocol::Command;
@@ -68,7 +68,7 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
     directory.write("config.toml", &text).map_err(failed)?;
     if let Shown::Attached = how.shown {
-        start(&directory, &how, None)?;
+        watch::start(&directory, how.device, how.threads, None)?;
         return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
     }
     in_this_process(directory, Beginning::New(Box::new(config)), how)
@@ -95,50 +95,23 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
     }
     let how = How::settle(&args.how)?;
     if let Shown::Attached = how.shown {
-        start(&directory, &how, Some(&args.set))?;
+        watch::start(&directory, how.device, how.threads, Some(&args.set))?;
         return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
     }
     in_this_process(directory, Beginning::Resume(commands), how)
-}
-
-fn start(directory: &RunDirectory, how: &How, resume: Option<&[String]>) -> Result<(), Outcome> {
-    let mut shown = super::data::ProgressLine::default();
-    let started = host::start(directory, how.device, how.threads, resume, &mut |s| report(&mut shown, s));
-    shown.end();
-    started.map_err(failed)
-}
-
-fn report(shown: &mut super::data::ProgressLine, s: StartUp) {
-    match s {
-        StartUp::Progress(progress) => shown.show(&progress),
-        StartUp::Note(text) => {
-            shown.end();
-            complain(text);
-        }
-        StartUp::Ready | StartUp::Failed(_) => {}
-    }
 }
 
 fn in_this_process(directory: RunDirectory, beginning: Beginning, how: How) -> Result<Outcome, Outcome> {
     let backlog = if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
     let plan = Plan { directory, device: how.device, threads: how.threads, beginning };
     let mut shown = super::data::ProgressLine::default();
-    let begun = host::begin(plan, Some(backlog), &mut |s| report(&mut shown, s));
+    let begun = host::begin(plan, Some(backlog), &mut |s| watch::report(&mut shown, s));
     shown.end();
     let (host, Some(link)) = begun.map_err(failed)? else { return Ok(Outcome::Failed) };
     Ok(match how.shown {
         Shown::Lines { json } => headless::run(host, link, json),
         Shown::Inline | Shown::Attached => watch::inline(host, link, how.screen),
     })
-}
-
-/// Starts a process that goes on with a run from its newest checkpoint; an error is printed.
-pub(super) fn start_again(directory: &RunDirectory, device: DeviceName, threads: Option<usize>) -> Result<(), Outcome> {
-    say(format!("{} resume {}", program(), directory.id()));
-    let mut shown = super::data::ProgressLine::default();
-    let started = host::start(directory, device, threads, Some(&[]), &mut |s| report(&mut shown, s));
-    shown.end();
-    started.map_err(failed)
 }
 
 fn resolve(args: &TrainArgs) -> Result<RunConfig, config::ConfigError> {

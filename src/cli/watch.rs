@@ -1,8 +1,9 @@
 //! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what `train` and `resume` open.
 
-use super::{AttachArgs, Outcome, ReplayArgs, ScreenArgs, complain, failed, headless, program, say, train, usage};
+use super::data::ProgressLine;
+use super::{AttachArgs, Outcome, ReplayArgs, ScreenArgs, complain, failed, headless, program, say, usage};
 use crate::dashboard::{Dashboard, RunState};
-use crate::host::{self, Host};
+use crate::host::{self, Host, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
 use crate::model::device::DeviceName;
 use crate::protocol::{Command, Stop};
@@ -57,7 +58,10 @@ pub(super) fn attached(directory: &RunDirectory, screen: Appearance, device: Dev
         match tui::run(Source::Run(link), screen.clone(), &log) {
             Err(e) => return failed(format!("the terminal: {e}\n  The run goes on: {} attach {id}", program())),
             Ok(Ended::Again) => {
-                if let Err(outcome) = wait_for_end(directory).and_then(|()| train::start_again(directory, device, threads)) {
+                // The process that trained it writes its last words after its last event.
+                let gone = directory.wait_for_lock().map_err(failed);
+                say(format!("{} resume {id}", program()));
+                if let Err(outcome) = gone.and_then(|()| start(directory, device, threads, Some(&[]))) {
                     return outcome;
                 }
             }
@@ -70,9 +74,29 @@ pub(super) fn attached(directory: &RunDirectory, screen: Appearance, device: Dev
     }
 }
 
-/// Waits until the process that trained a run has let go of it: it writes its last words after its last event.
-fn wait_for_end(directory: &RunDirectory) -> Result<(), Outcome> {
-    directory.wait_for_lock().map_err(failed)
+/// Starts a process for the run, new or (`resume`) continued with these changes, and shows how it gets on until it trains.
+pub(super) fn start(
+    directory: &RunDirectory,
+    device: DeviceName,
+    threads: Option<usize>,
+    resume: Option<&[String]>,
+) -> Result<(), Outcome> {
+    let mut shown = ProgressLine::default();
+    let started = host::start(directory, device, threads, resume, &mut |s| report(&mut shown, s));
+    shown.end();
+    started.map_err(failed)
+}
+
+/// Shows what a host says before it trains.
+pub(super) fn report(shown: &mut ProgressLine, s: StartUp) {
+    match s {
+        StartUp::Progress(progress) => shown.show(&progress),
+        StartUp::Note(text) => {
+            shown.end();
+            complain(text);
+        }
+        StartUp::Ready | StartUp::Failed(_) => {}
+    }
 }
 
 fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {

@@ -2,6 +2,7 @@
 //! One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary between epochs;
 //! commands are applied in between. Knows no thread, no channel and no file.
 
+mod bias;
 mod commands;
 mod evaluation;
 mod finite;
@@ -13,23 +14,17 @@ use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
 use super::schedule::Schedule;
-use super::step::{forward_loss, read_observations};
+use super::step::forward_loss;
 use crate::config::RunConfig;
 use crate::data::{Augment, Dataset};
-use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
+use crate::importance::{EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
 use crate::model::{Mode, Model, NamedTensor, device, sha256};
-use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop, WeightsSummary};
-use burn::module::Module;
+use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Bins of the histogram of weights.
-const BINS: usize = 40;
-/// A sample with a smaller probability of its true class counts as hard.
-const HARD: f32 = 0.1;
 
 /// Why a session cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -367,115 +362,6 @@ impl Session {
         if rest == 1 && steps > 1 { steps - 1 } else { steps }
     }
 
-    fn phase_of(&self, epoch: usize) -> Phase {
-        let c = &self.config.importance;
-        let (e, n) = (c.pretrain_epochs, self.config.train.epochs);
-        if epoch <= e {
-            return Phase::Pretrain;
-        }
-        let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
-        let uniform = matches!(c.sampler, Sampler::Uniform | Sampler::UniformReplacement) || epoch > n - tail;
-        if uniform { Phase::Uniform } else { Phase::Biased }
-    }
-
-    fn plan(&mut self, epoch: usize, phase: Phase) -> (EpochPlan, Probabilities) {
-        let n = self.train.len();
-        let (seed, stream_epoch) = (self.config.seed, epoch as u64);
-        let c = &self.config.importance;
-        match (phase, c.sampler, &self.importance) {
-            (Phase::Uniform, Sampler::UniformReplacement, _) => {
-                (EpochPlan::uniform_with_replacement(n, seed, stream_epoch), Probabilities::uniform(n))
-            }
-            (Phase::Biased, Sampler::ClassBalanced, _) => (
-                EpochPlan::class_balanced(&self.labels, self.classes, seed, stream_epoch),
-                Probabilities::class_balanced(&self.labels, self.classes),
-            ),
-            (Phase::Biased, _, Some(importance)) => {
-                let q = Probabilities::shape(&importance.weights, &self.labels, self.classes, &c.shaping());
-                // `q` sums to 1 and has no negative or non-finite entry, so there is a table.
-                let plan = match (c.draw, AliasTable::new(q.values())) {
-                    (Draw::Multinomial, Ok(table)) => EpochPlan::multinomial(&table, seed, stream_epoch),
-                    (Draw::Systematic, _) | (_, Err(_)) => EpochPlan::systematic(&q, seed, stream_epoch),
-                };
-                (plan, q)
-            }
-            _ => (EpochPlan::shuffle(n, seed, stream_epoch), Probabilities::uniform(n)),
-        }
-    }
-
-    /// Computes the weights from what was recorded; false when that is impossible and the session waits instead.
-    fn weigh(&mut self) -> bool {
-        let c = &self.config.importance;
-        let (metric, window) = (c.metric, c.window);
-        match Weights::from_scores(&self.recorder.scores(metric, window)) {
-            Ok(weights) => {
-                let p = self.recorder.p_true(window);
-                let hard = p.iter().map(|p| p.is_some_and(|p| p < HARD)).collect();
-                self.adopt(weights, hard);
-                true
-            }
-            Err(e) => {
-                self.config.importance.sampler = Sampler::Uniform;
-                // Equal weights: should somebody turn the bias on, it is uniform.
-                if let Ok(equal) = Weights::from_scores(&vec![Some(1.0); self.train.len()]) {
-                    self.importance = Some(Importance {
-                        weights: equal,
-                        hard: vec![false; self.train.len()],
-                        drawn_since: vec![false; self.train.len()],
-                    });
-                }
-                let reason = format!(
-                    "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
-                );
-                self.pause(Cause::NotFinite, Some(reason));
-                false
-            }
-        }
-    }
-
-    fn adopt(&mut self, weights: Weights, hard: Vec<bool>) {
-        let n = weights.values().len();
-        let q = Probabilities::shape(&weights, &self.labels, self.classes, &self.config.importance.shaping());
-        let histogram = weights.histogram(BINS);
-        self.outbox.push(Event::Weights(WeightsSummary {
-            epoch: self.completed,
-            n,
-            unseen: weights.unseen(),
-            spread: weights.quartiles(),
-            mean: weights.mean(),
-            ess: q.effective_sample_size(),
-            edges: histogram.edges,
-            counts: histogram.counts,
-            class_mean: weights.class_means(&self.labels, self.classes),
-        }));
-        if q.fell_back() {
-            let why =
-                if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };
-            self.warn("uniform-weights", format!("{why}, so biased draws are uniform draws with replacement"));
-        } else if weights.unseen() > 0 {
-            self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
-        }
-        self.importance = Some(Importance { weights, hard, drawn_since: vec![false; n] });
-        self.weighed_at = self.completed;
-    }
-
-    fn score(&mut self, at: usize, mut observations: Vec<Tensor<2>>) -> Progress {
-        let n = self.train.len();
-        let end = (at + self.config.train.eval_batch_size).min(n);
-        let drawn: Vec<u32> = (at as u32..end as u32).collect();
-        let (images, labels) = self.train.batch(&drawn, None);
-        let logits = self.model.valid().forward(images, Mode::Evaluate);
-        observations.push(forward_loss(logits, labels, 0.0, None).observations);
-        if end < n {
-            self.stage = Stage::Scoring { at: end, observations };
-            return Progress::Evaluated;
-        }
-        let all: Vec<u32> = (0..n as u32).collect();
-        self.recorder.record_epoch(&all, &read_observations(observations));
-        self.weigh();
-        Progress::Evaluated
-    }
-
     fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
         let began = Instant::now();
         let batch_size = self.config.train.batch_size;
@@ -533,15 +419,6 @@ impl Session {
             self.stage = self.evaluation_of(epoch);
         }
         Progress::Step
-    }
-
-    fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
-        let k = self.config.importance.reweight;
-        (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
-            let factors = epoch.q.loss_factors(drawn, k);
-            let b = factors.len();
-            Tensor::from_data(TensorData::new(factors, [b]), &self.device)
-        })
     }
 
     fn finish(&mut self, stopped: bool) {
