@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli -+-> tui ---> link --> dashboard --> protocol
+//!      |-> compare --> host
 //!      `-> host --> link, run --> train --> importance, model, data      (all) --> protocol, config, stream
 //! ```
 //!
@@ -17,10 +18,12 @@
 //! - [`link`]: how a cockpit reaches a trainer: in its process, or over a socket
 //! - [`run`]: what a run leaves on the disk, and the hub that writes it
 //! - [`host`]: the process that trains a run, whether or not anybody looks
+//! - [`compare`]: arms of one run, paired by seed, and what may be said of them
 //! - [`tui`]: the cockpit
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod dashboard;
 pub mod data;

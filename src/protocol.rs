@@ -178,6 +178,9 @@ pub enum Event {
         step: usize,
         /// Steps it has; 0 when it has not begun.
         steps: usize,
+        /// SHA-256 over all parameters and running statistics there.
+        #[serde(default)]
+        parameters_sha256: String,
     },
     /// An epoch of this phase begins.
     Phase {
@@ -338,6 +341,8 @@ pub enum Stop {
     AfterEpoch,
     /// Before the next step.
     Now,
+    /// When this epoch has been evaluated.
+    AtEpoch(usize),
 }
 
 /// Everything a person can ask; applied between two steps, each answered by an [`Event`].

@@ -1,7 +1,7 @@
 //! Random streams: each one a pure function of (seed, purpose, epoch), so that no draw depends on what else happened.
 //! Knows nothing of what is drawn.
 
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// What a stream is for. Two purposes never share numbers, so adding a consumer changes nothing for the others.
@@ -17,6 +17,8 @@ pub enum Purpose {
     Draw,
     /// Crop offsets and flips, per draw.
     Augment,
+    /// Seeds of the forks of a run.
+    Fork,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Shuffle => b"shuffle",
             Self::Draw => b"draw",
             Self::Augment => b"augment",
+            Self::Fork => b"fork",
         }
     }
 }
@@ -44,10 +47,23 @@ pub fn stream(seed: u64, purpose: Purpose, epoch: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// The seed of a fork's draws: `seed` itself for fork 0, so that it does what the run would have done; for any other number
+/// one that shares no stream with it.
+pub fn fork_seed(seed: u64, fork: u32) -> u64 {
+    if fork == 0 { seed } else { stream(seed, Purpose::Fork, u64::from(fork)).next_u64() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
+
+    #[test]
+    fn the_fork_zero_is_the_run_itself_and_others_differ() {
+        assert_eq!(fork_seed(7, 0), 7);
+        let seeds: std::collections::HashSet<u64> = (0..1_000).map(|fork| fork_seed(7, fork)).collect();
+        assert_eq!(seeds.len(), 1_000);
+        assert_ne!(fork_seed(7, 1), fork_seed(8, 1));
+    }
 
     #[test]
     fn streams_differ_in_every_coordinate_and_repeat_themselves() {

@@ -4,6 +4,7 @@
 mod attach;
 mod cli;
 mod cockpit;
+mod compare;
 mod configs;
 mod data;
 mod faults;

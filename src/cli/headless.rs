@@ -9,7 +9,7 @@ use std::io::Write;
 
 /// Prints until the run is over. INT and TERM stop it (a second one at once); a terminal that goes away does not.
 pub(super) fn run(host: Host, mut link: CockpitEnd, json: bool) -> Outcome {
-    let signalled = match host::mind_signals(host.requests().downgrade(), |text| complain(text)) {
+    let signalled = match host::mind_signals(host.stopper(|text| complain(text))) {
         Ok(signalled) => signalled,
         Err(e) => return failed(format!("signals cannot be handled: {e}")),
     };

@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and which exit code it ends with.
 
+mod compare;
 mod data;
 mod doctor;
 mod headless;
@@ -76,6 +77,8 @@ enum Command {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Train several arms of one run, forked at E and paired by seed, and put them side by side.
+    Compare(CompareArgs),
     /// Watch a run's journal like a film (or print it: --headless).
     Replay(ReplayArgs),
     /// Train a run in a process of its own (what `train` and `resume` start).
@@ -230,6 +233,50 @@ enum BiasWord {
     On,
 }
 
+/// Arguments of `earlybird compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Config file in TOML; none = the demo on the embedded data. [arms.NAME] tables in it define arms.
+    config: Option<PathBuf>,
+    /// Arms, separated by commas; uniform and uniform-null are always among them.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "biased,class-balanced")]
+    arms: Vec<String>,
+    /// How many seeds, from the config's on.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Name of the comparison. Default: the config's, with -compare.
+    #[arg(long, value_parser = run_name)]
+    name: Option<String>,
+    /// Go on with this comparison; finished arms are not trained again.
+    #[arg(long, value_name = "COMPARISON", conflicts_with_all = ["config", "name", "set", "seed"])]
+    resume: Option<String>,
+    /// Set a config value (may be repeated; comes after the file).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The first seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where to train: cpu, cuda:0, flex. Default: the first CUDA device, else the CPU.
+    #[arg(long)]
+    device: Option<String>,
+    /// CPU threads of LibTorch.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Plain lines (there is nothing else yet: this flag is for scripts that say so).
+    #[arg(long)]
+    headless: bool,
+    /// Every epoch, and the table at the end, as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+fn run_name(text: &str) -> Result<String, String> {
+    let set = crate::config::parse_set(&format!("name={text}"));
+    set.map(|_| text.to_owned()).map_err(|p| p.what)
+}
+
 /// Arguments of `earlybird replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -291,6 +338,7 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Attach(args)) => watch::attach(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Replay(args)) => watch::replay(&args),
         Some(Command::Send(args)) => send::run(args),
         Some(Command::Runs { json, place }) => runs::run(&place.runs_dir, json),

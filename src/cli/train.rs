@@ -71,7 +71,7 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
         watch::start(&directory, how.device, how.threads, None)?;
         return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
     }
-    in_this_process(directory, Beginning::New(Box::new(config)), how)
+    in_this_process(directory, Beginning::New(Box::new(config)), Vec::new(), how)
 }
 
 fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
@@ -98,12 +98,12 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
         watch::start(&directory, how.device, how.threads, Some(&args.set))?;
         return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
     }
-    in_this_process(directory, Beginning::Resume(commands), how)
+    in_this_process(directory, Beginning::Resume, commands, how)
 }
 
-fn in_this_process(directory: RunDirectory, beginning: Beginning, how: How) -> Result<Outcome, Outcome> {
+fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<Command>, how: How) -> Result<Outcome, Outcome> {
     let backlog = if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
-    let plan = Plan { directory, device: how.device, threads: how.threads, beginning };
+    let plan = Plan { directory, device: how.device, threads: how.threads, beginning, commands };
     let mut shown = super::data::ProgressLine::default();
     let begun = host::begin(plan, Some(backlog), &mut |s| watch::report(&mut shown, s));
     shown.end();

@@ -120,7 +120,7 @@ fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
 pub(super) fn inline(host: Host, link: CockpitEnd, screen: Appearance) -> Outcome {
     let directory = host.directory().clone();
     let requests = host.requests().clone();
-    let signalled = host::mind_signals(requests.downgrade(), |_| {});
+    let signalled = host::mind_signals(host.stopper(|_| {}));
     let ending = std::thread::spawn(move || host.finish());
     let log = directory.file("host.log");
     let ended = catch_unwind(AssertUnwindSafe(|| tui::run(Source::InlineRun(link, TRAINER_THREAD), screen, &log)));

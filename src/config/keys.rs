@@ -59,6 +59,7 @@ const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) ->
 pub const KEYS: &[Key] = &[
     key("name", Name, No, "name of the run; its directory begins with it"),
     key("seed", Integer(0, i64::MAX), No, "seed of every random stream"),
+    key("fork", Integer(0, u32::MAX as i64), No, "which fork of the run, for its draws; 0 = the run itself"),
     key("data.source", OneOf(&["embedded", "fashion-mnist", "cifar10", "cifar100", "folder"]), No, "where the images come from"),
     key("data.path", Text, No, "directory or archive; empty = where the source usually is"),
     key("data.train_limit", Integer(0, 1 << 31), No, "keep at most so many training samples; 0 = all"),
@@ -109,6 +110,9 @@ pub const KEYS: &[Key] = &[
     key("checkpoint.on_disk_error", OneOf(&["pause", "continue"]), NextStep, "when the run's state cannot be written"),
 ];
 
+/// What makes a name.
+pub(super) const NAME: Rule = Name;
+
 /// The key with this path.
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
@@ -127,6 +131,11 @@ pub fn nearest(path: &str) -> Option<&'static Key> {
 }
 
 impl Rule {
+    /// Whether the text is allowed.
+    pub(super) fn accepts(&self, text: &str) -> bool {
+        self.objection(&Value::String(text.to_owned())).is_none()
+    }
+
     /// Why `value` is not allowed, or `None`.
     pub fn objection(&self, value: &Value) -> Option<String> {
         let in_range = |low: i64, high: i64, v: i64| (low..=high).contains(&v);

@@ -1,7 +1,7 @@
 //! From TOML text and `--set key=value` to a checked [`RunConfig`], or to errors that say file, line, key, value and range.
 //! Live changes go the same way. Knows nothing of what the values do.
 
-use super::keys::{self, Key};
+use super::keys::{self, Key, Live};
 use super::{RunConfig, Source};
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// The demo on the embedded data: what runs when no config is named.
-const DEMO: &str = include_str!("../../configs/demo.toml");
+pub const DEMO: &str = include_str!("../../configs/demo.toml");
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,9 +108,18 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     let spans = DeTable::parse(text).map_err(|e| syntax(&e))?;
     let mut values: Value = toml::from_str(text).map(Value::Table).map_err(|e| syntax(&e))?;
 
+    let mut problems: Vec<Problem> = Vec::new();
     let mut origins: Vec<(String, Origin)> = Vec::new();
     collect(spans.get_ref(), "", &mut |path, offset| origins.push((path, Origin::File(file.to_owned(), line_of(offset)))));
-    let mut problems: Vec<Problem> = Vec::new();
+    origins.retain(|(path, origin)| {
+        let Some(change) = path.strip_prefix(ARMS) else { return true };
+        let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
+        problems.extend(check_arm(change, &value, origin).err());
+        false
+    });
+    if let Value::Table(t) = &mut values {
+        t.remove("arms");
+    }
     for (path, origin) in &origins {
         let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
         if let Err(p) = check(path, &value, origin) {
@@ -137,6 +146,52 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     let config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
     let problems = contradictions(&config, origin_of);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// Arms that a config defines for comparisons: `[arms.NAME]` with the values that differ.
+const ARMS: &str = "arms.";
+
+/// An arm of a config: its name, and the keys that it changes.
+pub type ArmChanges = (String, Vec<(&'static Key, Value)>);
+
+/// The arms that config text defines, in its order.
+///
+/// # Errors
+/// As [`from_str`].
+pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
+    from_str(text, file, &[])?;
+    let mut arms: Vec<ArmChanges> = Vec::new();
+    let (Ok(spans), Ok(values)) = (DeTable::parse(text), toml::from_str(text).map(Value::Table)) else { return Ok(arms) };
+    collect(spans.get_ref(), "", &mut |path, _| {
+        let Some((name, key)) = path.strip_prefix(ARMS).and_then(|rest| rest.split_once('.')) else { return };
+        let (Some(key), Some(value)) = (keys::find(key), path_get(&values, &path)) else { return };
+        let change = (key, value.clone());
+        match arms.iter_mut().find(|(n, _)| n == name) {
+            Some((_, changes)) => changes.push(change),
+            None => arms.push((name.to_owned(), vec![change])),
+        }
+    });
+    Ok(arms)
+}
+
+/// Whether an arm may change this: the arms of a comparison share everything up to E, and the budget.
+fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> {
+    let problem = |what: String, help: &str| Err(Problem { origin: origin.clone(), what, help: help.into() });
+    let Some((name, key)) = path.split_once('.') else {
+        return problem(format!("arms.{path} is no arm"), "An arm is a table: [arms.mine] with importance.exponent = 0.5, say.");
+    };
+    if !keys::NAME.accepts(name) {
+        return problem(format!("an arm cannot be called \"{name}\""), "Letters, digits, -, _ and . make a name.");
+    }
+    check(key, value, origin)?;
+    let shared = ["importance.pretrain_epochs", "train.epochs", "train.lr"].contains(&key);
+    if shared || keys::find(key).is_none_or(|k| k.live == Live::No) {
+        return problem(
+            format!("arm {name} cannot change {key}"),
+            "Arms share everything up to E, and the budget; what a live run can change after E may differ.",
+        );
+    }
+    Ok(())
 }
 
 /// The same config with one value changed while the run goes on. The key must be known; whether it may change live is

@@ -5,7 +5,7 @@ mod keys;
 mod load;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
-pub use load::{ConfigError, Origin, Problem, demo, from_str, from_value, load, parse_set};
+pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set};
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct RunConfig {
     pub name: String,
     /// Seed of every random stream.
     pub seed: u64,
+    /// Which fork of the run this is, for the draws from here on; 0 = the run itself. Arms of a comparison are forks.
+    pub fork: u32,
     /// Where the images come from.
     pub data: DataConfig,
     /// What is trained.
@@ -198,6 +200,7 @@ impl Default for RunConfig {
         Self {
             name: "run".into(),
             seed: 1,
+            fork: 0,
             data: DataConfig::default(),
             model: ModelConfig::default(),
             train: TrainConfig::default(),

@@ -155,7 +155,7 @@ impl Dashboard {
                 (self.data, self.model) = (Some(data), Some(model));
                 (self.state, self.summary) = (RunState::Training, None);
             }
-            Event::Continued { epoch, step, steps } => self.continue_from(epoch, (step, steps)),
+            Event::Continued { epoch, step, steps, .. } => self.continue_from(epoch, (step, steps)),
             Event::Phase { epoch, phase } => {
                 if self.phase != phase || self.epoch == 0 {
                     self.say(Tone::Note, format!("epoch {epoch}: {}", phase_words(phase)));

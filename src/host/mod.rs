@@ -7,7 +7,7 @@ mod signals;
 mod start;
 
 pub use process::{Arguments, run as run_process};
-pub use signals::{Signalled, mind as mind_signals};
+pub use signals::{Signalled, mind as mind_signals, stop_by_signal};
 pub use start::{StartError, start};
 
 use crate::config::RunConfig;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub threads: Option<usize>,
     /// New, or continued.
     pub beginning: Beginning,
+    /// What is asked of it before its first step.
+    pub commands: Vec<Command>,
 }
 
 /// How a run begins.
@@ -40,8 +42,8 @@ pub struct Plan {
 pub enum Beginning {
     /// With its first epoch, as this config says.
     New(Box<RunConfig>),
-    /// From its newest whole checkpoint, with these commands before the first step.
-    Resume(Vec<Command>),
+    /// From its newest whole checkpoint.
+    Resume,
 }
 
 /// What a host says before it trains.
@@ -142,7 +144,7 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     let lock = directory.lock().map_err(HostError::from)?;
     let past = match &plan.beginning {
         Beginning::New(_) => Past { journal: ReadJournal::default(), checkpoint: None, damaged: Vec::new() },
-        Beginning::Resume(_) => Past::of(&directory)?,
+        Beginning::Resume => Past::of(&directory)?,
     };
     past.damaged.iter().for_each(|d| report(StartUp::Note(d.clone())));
     let (mut dashboard, mut last) = (Dashboard::default(), (0, past.checkpoint.as_ref().map_or(0.0, |c| c.state.seconds)));
@@ -171,17 +173,13 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     for text in past.damaged {
         outlet.emit(Event::Warning { code: "damaged".into(), text }, None);
     }
-    let (beginning, config) = match (plan.beginning, past.checkpoint) {
-        (Beginning::New(config), _) => ((Vec::new(), None), *config),
-        (Beginning::Resume(commands), checkpoint) => {
-            let config = checkpoint.as_ref().map(|c| c.state.config.clone()).unwrap_or_default();
-            ((commands, checkpoint), config)
-        }
+    let config = match (plan.beginning, &past.checkpoint) {
+        (Beginning::New(config), _) => *config,
+        (Beginning::Resume, checkpoint) => checkpoint.as_ref().map(|c| c.state.config.clone()).unwrap_or_default(),
     };
-    let (commands, checkpoint) = beginning;
-    let materials = provide(&directory, config, checkpoint, plan.device, plan.threads, report);
+    let materials = provide(&directory, config, past.checkpoint, plan.device, plan.threads, report);
     let materials = materials.inspect_err(|e| outlet.emit(Event::Failed { reason: e.0.clone() }, None))?;
-    for command in commands {
+    for command in plan.commands {
         requests.try_send(command.into()).map_err(HostError::from)?;
     }
     let trainer = crate::train::spawn(move || materials.build(), received, outlet).map_err(HostError::from)?;
@@ -208,6 +206,15 @@ fn provide(
 }
 
 impl Host {
+    /// What ends this run when a signal comes; `say` tells a person.
+    pub fn stopper(&self, say: impl Fn(&str) + Send + 'static) -> impl Fn(&str) + Send + 'static {
+        let requests = self.requests.downgrade();
+        move |signal| {
+            say("stopping after this step (once more: at once)");
+            stop_by_signal(&requests, signal);
+        }
+    }
+
     /// Where the run is kept.
     pub fn directory(&self) -> &RunDirectory {
         &self.directory

@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> u8 {
             return 1;
         }
     };
-    let signalled = super::mind_signals(host.requests().downgrade(), complain);
+    let signalled = super::mind_signals(host.stopper(complain));
     let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
     // Fails when this process leads a group already: somebody started it by hand, and may keep it.
     let _ = rustix::process::setsid();
@@ -67,18 +67,20 @@ pub fn run(arguments: &Arguments) -> u8 {
 fn plan(arguments: &Arguments) -> Result<Plan, String> {
     let directory = RunDirectory::open(&arguments.directory);
     let device: DeviceName = arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
+    let mut commands = Vec::new();
     let beginning = if arguments.resume {
         let command = |item: &String| {
             let (key, value) = config::parse_set(item).map_err(|p| p.to_string())?;
             let value = serde_json::to_value(value).map_err(|e| e.to_string())?;
             Ok(Command::Set { key: key.path.into(), value })
         };
-        Beginning::Resume(arguments.set.iter().map(command).collect::<Result<_, String>>()?)
+        commands = arguments.set.iter().map(command).collect::<Result<_, String>>()?;
+        Beginning::Resume
     } else {
         let file = directory.file("config.toml");
         Beginning::New(Box::new(config::load(&file, &arguments.set).map_err(|e| e.to_string())?))
     };
-    Ok(Plan { directory, device, threads: arguments.threads, beginning })
+    Ok(Plan { directory, device, threads: arguments.threads, beginning, commands })
 }
 
 fn complain(text: &str) {

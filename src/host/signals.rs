@@ -26,11 +26,20 @@ impl Signalled {
     }
 }
 
-/// Handles signals from here on, on a thread of its own, as long as the process lives. `say` tells a person.
+/// Asks a run to end because a signal (`INT`, say) came.
+pub fn stop_by_signal(requests: &WeakSender<Request>, signal: &str) {
+    if let Some(requests) = requests.upgrade() {
+        let _ = requests.try_send(Command::Note { text: format!("stopped by SIG{signal}") }.into());
+        let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
+    }
+}
+
+/// Handles signals from here on, on a thread of its own, as long as the process lives. `stop` is told the first one's name
+/// (`INT`, say), and has a while to bring the process to its end.
 ///
 /// # Errors
 /// When the system gives no handler.
-pub fn mind(requests: WeakSender<Request>, say: impl Fn(&str) + Send + 'static) -> io::Result<Signalled> {
+pub fn mind(stop: impl Fn(&str) + Send + 'static) -> io::Result<Signalled> {
     let signalled = Signalled::default();
     let code = signalled.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -48,11 +57,7 @@ pub fn mind(requests: WeakSender<Request>, say: impl Fn(&str) + Send + 'static) 
         };
         let (first, name) = next().await;
         code.0.store(first, Ordering::Relaxed);
-        say("stopping after this step (once more: at once)");
-        if let Some(requests) = requests.upgrade() {
-            let _ = requests.try_send(Command::Note { text: format!("stopped by SIG{name}") }.into());
-            let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
-        }
+        stop(name);
         let last = tokio::time::timeout(IN_ORDER, next()).await.map_or(first, |(code, _)| code);
         // Exit handlers would run under a computing trainer.
         signal_hook::low_level::exit(last)

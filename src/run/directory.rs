@@ -82,6 +82,11 @@ impl RunDirectory {
         Self { path: path.to_owned() }
     }
 
+    /// The run in a directory below this one.
+    pub fn part(&self, names: &[&str]) -> Self {
+        Self { path: names.iter().fold(self.path.clone(), |path, name| path.join(name)) }
+    }
+
     /// All runs under `runs`, the one that began last at the end; none where there is no such directory.
     pub fn all(runs: &Path) -> Vec<Self> {
         let begun = |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();

@@ -28,7 +28,7 @@ impl Session {
 
     pub(super) fn plan(&mut self, epoch: usize, phase: Phase) -> (EpochPlan, Probabilities) {
         let n = self.train.len();
-        let (seed, stream_epoch) = (self.config.seed, epoch as u64);
+        let (seed, stream_epoch) = (self.draw_seed(), epoch as u64);
         let c = &self.config.importance;
         match (phase, c.sampler, &self.importance) {
             (Phase::Uniform, Sampler::UniformReplacement, _) => {

@@ -43,6 +43,7 @@ impl Session {
                 let when = match stop {
                     Stop::Now => "now",
                     Stop::AfterEpoch => "when this epoch has been evaluated",
+                    Stop::AtEpoch(_) => "when that epoch has been evaluated",
                 };
                 self.changed("stop", Value::Null, json!(stop), when);
             }

@@ -20,6 +20,7 @@ use crate::data::{Augment, Dataset};
 use crate::importance::{EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
 use crate::model::{Mode, Model, NamedTensor, device, sha256};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
+use crate::stream::fork_seed;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
@@ -311,7 +312,11 @@ impl Session {
     /// Weights where they are due, the end where it is, else the plan of the next epoch.
     fn pass_boundary(&mut self) -> Progress {
         let epoch = self.completed + 1;
-        if self.completed >= self.config.train.epochs || self.stop == Some(Stop::AfterEpoch) {
+        let enough = match self.stop {
+            Some(Stop::AtEpoch(epoch)) => self.completed >= epoch,
+            stop => stop == Some(Stop::AfterEpoch),
+        };
+        if self.completed >= self.config.train.epochs || enough {
             let early = self.completed < self.config.train.epochs;
             self.finish(early);
             return Progress::Finished;
@@ -356,6 +361,11 @@ impl Session {
         Progress::Boundary
     }
 
+    /// Seed of what an epoch draws: a fork's own.
+    fn draw_seed(&self) -> u64 {
+        fork_seed(self.config.seed, self.config.fork)
+    }
+
     /// Steps of an epoch: a last batch of one sample (batch norm cannot train on it) joins the one before.
     fn whole_steps(&self, steps: usize) -> usize {
         let rest = self.train.len() % self.config.train.batch_size;
@@ -369,7 +379,7 @@ impl Session {
         let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
         let number = self.completed + 1;
         let drawn = &epoch.plan.draws()[from..to];
-        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.config.seed, number as u64, from..to));
+        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
         let (images, labels) = self.train.batch(drawn, crops.as_deref());
         let factors = self.factors(&epoch, drawn);
 

@@ -4,6 +4,7 @@ use super::finite::Footings;
 use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
 use crate::data::Dataset;
 use crate::importance::{EpochPlan, METRICS, Observation, Probabilities, Recorder, Weights};
+use crate::model::sha256;
 use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
 use crate::train::optimizer::Sgd;
@@ -133,7 +134,8 @@ impl Session {
                 }
             }
         };
-        self.outbox.push(Event::Continued { epoch: s.completed, step, steps });
+        let parameters_sha256 = sha256(&self.state());
+        self.outbox.push(Event::Continued { epoch: s.completed, step, steps, parameters_sha256 });
         Ok(())
     }
 }

@@ -1,0 +1,141 @@
+//! What a comparison may claim: means and deviations over seeds, differences paired by seed with their interval, and the
+//! speedup to the baseline's maximum. Pure; knows no runs.
+
+use crate::protocol::EpochSummary;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// Mean and standard deviation (n - 1) of one figure over seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation over seeds; `None` for one seed.
+    pub sd: Option<f64>,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (!values.is_empty()).then(|| Self { mean, sd: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) })
+    }
+}
+
+/// A difference to the baseline, paired by seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Mean over seeds.
+    pub mean: f64,
+    /// Its 95% interval (Student's t); `None` for one seed.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Difference {
+    /// Of the paired differences, at least one.
+    pub fn of(differences: &[f64]) -> Option<Self> {
+        let spread = Spread::of(differences)?;
+        let n = differences.len() as f64;
+        let quantile = || StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|t| t.inverse_cdf(0.975));
+        let half = spread.sd.zip(spread.sd.and_then(|_| quantile())).map(|(sd, t)| t * sd / n.sqrt());
+        Some(Self { mean: spread.mean, interval: half.map(|h| (spread.mean - h, spread.mean + h)) })
+    }
+
+    /// Whether the interval lies on one side of zero.
+    pub fn is_decided(&self) -> bool {
+        self.interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0)
+    }
+}
+
+/// How much sooner an arm reaches the baseline's maximum (METHOD: `e*/e'`). Above 1: sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speedup {
+    /// It reaches it.
+    Reached {
+        /// In epochs.
+        epochs: f64,
+        /// In samples drawn.
+        samples: f64,
+        /// In seconds of the run, everything included.
+        seconds: f64,
+    },
+    /// It does not, within the budget.
+    NotReached,
+}
+
+/// The speedup of `arm` to the highest test accuracy of `baseline`; `None` without epochs.
+pub fn speedup(baseline: &[EpochSummary], arm: &[EpochSummary]) -> Option<Speedup> {
+    let highest = baseline.iter().map(|e| e.test_accuracy).fold(f64::NEG_INFINITY, f64::max);
+    let first = |run: &[EpochSummary]| {
+        let at = run.iter().position(|e| e.test_accuracy >= highest)?;
+        let seconds: f64 = run[..=at].iter().map(|e| e.seconds).sum();
+        Some((run[at].epoch as f64, run[at].samples as f64, seconds))
+    };
+    let theirs = first(baseline)?;
+    Some(match first(arm) {
+        None => Speedup::NotReached,
+        Some(ours) => {
+            Speedup::Reached { epochs: theirs.0 / ours.0, samples: theirs.1 / ours.1, seconds: theirs.2 / ours.2.max(1e-9) }
+        }
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::protocol::Phase;
+
+    pub(in crate::compare) fn run(accuracies: &[f64]) -> Vec<EpochSummary> {
+        let epoch = |(i, a): (usize, &f64)| EpochSummary {
+            epoch: i + 1,
+            phase: Phase::Uniform,
+            train_loss: 1.0,
+            test_loss: 1.0,
+            test_accuracy: *a,
+            recall: vec![*a; 2],
+            drawn: vec![50, 50],
+            expected: vec![50.0; 2],
+            coverage: 1.0,
+            expected_coverage: 1.0,
+            max_multiplicity: 1,
+            never_drawn: 0,
+            hard_share: None,
+            balance: 1.0,
+            ess: 1.0,
+            seconds: 2.0,
+            eval_seconds: 0.5,
+            samples: 100 * (i as u64 + 1),
+        };
+        accuracies.iter().enumerate().map(epoch).collect()
+    }
+
+    #[test]
+    fn spread_and_difference_are_those_of_the_textbook() {
+        let s = Spread::of(&[1.0, 2.0, 3.0]).expect("values");
+        assert!((s.mean - 2.0).abs() < 1e-12 && (s.sd.expect("three") - 1.0).abs() < 1e-12);
+        assert_eq!(Spread::of(&[]), None);
+        assert_eq!(Spread::of(&[5.0]), Some(Spread { mean: 5.0, sd: None }));
+        // t(0.975, 2) = 4.302653
+        let d = Difference::of(&[1.0, 2.0, 3.0]).expect("values");
+        let (low, high) = d.interval.expect("three");
+        assert!((low - (2.0 - 4.302_653 / 3.0_f64.sqrt())).abs() < 1e-5 && (high + low - 4.0).abs() < 1e-9, "{low} {high}");
+        assert!(!d.is_decided() && Difference::of(&[1.0, 1.1, 0.9]).expect("values").is_decided());
+        assert!(!Difference::of(&[1.0]).expect("a value").is_decided(), "one seed decides nothing");
+    }
+
+    #[test]
+    fn a_speedup_is_the_ratio_of_first_epochs_and_not_reached_is_no_number() {
+        let baseline = run(&[0.5, 0.7, 0.9, 0.8]);
+        assert_eq!(speedup(&baseline, &run(&[0.5, 0.89, 0.89, 0.89])), Some(Speedup::NotReached));
+        let Some(Speedup::Reached { epochs, samples, seconds }) = speedup(&baseline, &run(&[0.5, 0.91, 0.6, 0.95])) else {
+            panic!("reached in epoch 2");
+        };
+        assert_eq!((epochs, samples, seconds), (1.5, 1.5, 1.5));
+        assert_eq!(speedup(&[], &baseline), None);
+        let Some(Speedup::Reached { epochs, .. }) = speedup(&baseline, &baseline) else { panic!("the baseline reaches itself") };
+        assert_eq!(epochs, 1.0);
+    }
+}
