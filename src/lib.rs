@@ -19,6 +19,7 @@
 //! - [`run`]: what a run leaves on the disk, and the hub that writes it
 //! - [`host`]: the process that trains a run, whether or not anybody looks
 //! - [`compare`]: arms of one run, paired by seed, and what may be said of them
+//! - [`report`]: runs and comparisons as a page with figures and tables
 //! - [`tui`]: the cockpit
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 
@@ -32,6 +33,7 @@ pub mod importance;
 pub mod link;
 pub mod model;
 pub mod protocol;
+pub mod report;
 pub mod run;
 pub mod stream;
 pub mod train;

@@ -26,12 +26,13 @@ fn events(directory: &Path) -> Vec<Event> {
     read_journal(&directory.join("journal.jsonl")).unwrap().records.into_iter().map(|r| r.event).collect()
 }
 
-/// What was reached, without what depends on the clock.
-fn figures(outcome: &Outcome) -> Vec<(String, u64, String, Vec<(usize, f64, Vec<u64>)>)> {
+/// What was reached, as text, without what depends on the clock.
+fn figures(outcome: &Outcome) -> Vec<String> {
     let seeds = outcome.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s)));
-    let epochs =
-        |s: &earlybird::compare::SeedOutcome| s.epochs.iter().map(|e| (e.epoch, e.test_accuracy, e.drawn.clone())).collect();
-    seeds.map(|(a, s)| (a.arm.clone(), s.seed, s.parameters_sha256.clone(), epochs(s))).collect()
+    let epochs = |s: &earlybird::compare::SeedOutcome| -> Vec<String> {
+        s.epochs.iter().map(|e| format!("{} {} {:?}", e.epoch, e.test_accuracy, e.drawn)).collect()
+    };
+    seeds.map(|(a, s)| format!("{} {} {} {:?}", a.arm, s.seed, s.parameters_sha256, epochs(s))).collect()
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod faults;
 mod fetch;
 mod method;
 mod pty;
+mod report;
 mod resume;
 mod support;
 mod terminal;

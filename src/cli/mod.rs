@@ -4,6 +4,7 @@ mod compare;
 mod data;
 mod doctor;
 mod headless;
+mod report;
 mod runs;
 mod send;
 mod train;
@@ -79,6 +80,17 @@ enum Command {
     },
     /// Train several arms of one run, forked at E and paired by seed, and put them side by side.
     Compare(CompareArgs),
+    /// Write a page about runs, or about a comparison: figures, tables, cautions.
+    Report {
+        /// Runs or one comparison: names under the runs' directory, or paths.
+        #[arg(required = true)]
+        what: Vec<String>,
+        /// Directory for the page. Default: `report` in the (first) run's directory.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Watch a run's journal like a film (or print it: --headless).
     Replay(ReplayArgs),
     /// Train a run in a process of its own (what `train` and `resume` start).
@@ -338,6 +350,7 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Attach(args)) => watch::attach(&args),
+        Some(Command::Report { what, out, place }) => report::run(&what, out, &place.runs_dir),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Replay(args)) => watch::replay(&args),
         Some(Command::Send(args)) => send::run(args),

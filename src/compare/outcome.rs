@@ -88,6 +88,27 @@ pub struct Row {
     pub seconds: Spread,
 }
 
+impl Row {
+    /// `1.20x 0.95x, not reached`, in epochs, by seed; `-` for the baseline.
+    pub fn speedups_in_words(&self) -> String {
+        let (mut reached, mut not) = (Vec::new(), 0);
+        for s in &self.speedups {
+            match s {
+                Speedup::Reached { epochs, .. } => reached.push(format!("{epochs:.2}x")),
+                Speedup::NotReached => not += 1,
+            }
+        }
+        let missed = match not {
+            0 => None,
+            1 => Some("not reached".to_owned()),
+            n => Some(format!("not reached ({n} times)")),
+        };
+        let reached = (!reached.is_empty()).then(|| reached.join(" "));
+        let parts: Vec<String> = [reached, missed].into_iter().flatten().collect();
+        if parts.is_empty() { "-".into() } else { parts.join(", ") }
+    }
+}
+
 impl ArmOutcome {
     fn spread(&self, figure: impl Fn(&SeedOutcome) -> f64) -> Option<Spread> {
         Spread::of(&self.seeds.iter().map(figure).collect::<Vec<_>>())
@@ -165,15 +186,7 @@ impl Outcome {
 
     /// The table as text, and the cautions.
     pub fn text(&self) -> String {
-        let percent = |s: Spread| match s.sd {
-            Some(sd) => format!("{:.2} +- {:.2}", 100.0 * s.mean, 100.0 * sd),
-            None => format!("{:.2}", 100.0 * s.mean),
-        };
-        let points = |d: Option<Difference>| match d.map(|d| (100.0 * d.mean, d.interval)) {
-            None => "-".to_owned(),
-            Some((mean, None)) => format!("{mean:+.2}"),
-            Some((mean, Some((low, high)))) => format!("{mean:+.2} [{:+.2}, {:+.2}]", 100.0 * low, 100.0 * high),
-        };
+        let points = |d: Option<Difference>| d.map_or_else(|| "-".to_owned(), |d| d.points());
         let mut out = format!(
             "{:<20}  {:<15}  {:<23}  {:<15}  {:<23}  {:<28}  {:<13}  balance\n",
             "arm",
@@ -189,34 +202,16 @@ impl Outcome {
             out += &format!(
                 "{:<20}  {:<15}  {:<23}  {:<15}  {:<23}  {:<28}  {:<13}  {balance:.3}\n",
                 row.arm,
-                percent(row.last),
+                row.last.percent(),
                 points(row.last_gain),
-                percent(row.best),
+                row.best.percent(),
                 points(row.best_gain),
-                if row.arm == self.baseline { "-".to_owned() } else { speedups(&row.speedups) },
-                percent(row.lowest_recall),
+                row.speedups_in_words(),
+                row.lowest_recall.percent(),
             );
         }
         out + "\n" + &self.cautions().iter().map(|c| format!("- {c}\n")).collect::<String>()
     }
-}
-
-/// `1.20x 0.95x, not reached`, in epochs, by seed.
-fn speedups(all: &[Speedup]) -> String {
-    let (mut reached, mut not) = (Vec::new(), 0);
-    for s in all {
-        match s {
-            Speedup::Reached { epochs, .. } => reached.push(format!("{epochs:.2}x")),
-            Speedup::NotReached => not += 1,
-        }
-    }
-    let missed = match not {
-        0 => None,
-        1 => Some("not reached".to_owned()),
-        n => Some(format!("not reached ({n} times)")),
-    };
-    let reached = (!reached.is_empty()).then(|| reached.join(" "));
-    [reached, missed].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -15,6 +15,14 @@ pub struct Spread {
 }
 
 impl Spread {
+    /// In percent, as `86.22 +- 0.24`.
+    pub fn percent(&self) -> String {
+        match self.sd {
+            Some(sd) => format!("{:.2} +- {:.2}", 100.0 * self.mean, 100.0 * sd),
+            None => format!("{:.2}", 100.0 * self.mean),
+        }
+    }
+
     /// Of at least one value.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len() as f64;
@@ -41,6 +49,12 @@ impl Difference {
         let quantile = || StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|t| t.inverse_cdf(0.975));
         let half = spread.sd.zip(spread.sd.and_then(|_| quantile())).map(|(sd, t)| t * sd / n.sqrt());
         Some(Self { mean: spread.mean, interval: half.map(|h| (spread.mean - h, spread.mean + h)) })
+    }
+
+    /// In percentage points with the interval, as `+1.49 [+0.40, +2.57]`.
+    pub fn points(&self) -> String {
+        let mean = format!("{:+.2}", 100.0 * self.mean);
+        self.interval.map_or(mean.clone(), |(low, high)| format!("{mean} [{:+.2}, {:+.2}]", 100.0 * low, 100.0 * high))
     }
 
     /// Whether the interval lies on one side of zero.

@@ -1,0 +1,165 @@
+//! What a report is about, read from journals.
+
+use super::ReportError;
+use crate::compare::Outcome;
+use crate::config::RunConfig;
+use crate::dashboard::Dashboard;
+use crate::protocol::{DataSummary, EpochSummary, Event, WeightsSummary};
+use crate::run::{self, RunDirectory};
+
+/// Everything in a report.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Name of the comparison, or of the runs.
+    pub title: String,
+    /// The arms of a comparison, or the runs.
+    pub arms: Vec<ArmFigures>,
+    /// The comparison's table, if it is one.
+    pub outcome: Option<Outcome>,
+    /// What it was made with, by name.
+    pub facts: Vec<(String, String)>,
+    /// The config.
+    pub config: RunConfig,
+    /// The data.
+    pub data: DataSummary,
+}
+
+/// One arm, or one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmFigures {
+    /// Its name.
+    pub name: String,
+    /// By seed; at least one.
+    pub seeds: Vec<SeedFigures>,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeedFigures {
+    /// Its seed.
+    pub seed: u64,
+    /// Pretraining epochs, E, as they were in the end.
+    pub pretrain_epochs: usize,
+    /// Its epochs; at least one.
+    pub epochs: Vec<EpochSummary>,
+    /// Its weights, once there were some.
+    pub weights: Option<WeightsSummary>,
+    /// What a person changed: in which epoch, and what, in words.
+    pub changes: Vec<(usize, String)>,
+}
+
+impl Subject {
+    /// What `directories` hold: one comparison, or any runs side by side.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`], [`ReportError::Empty`].
+    pub fn of(directories: &[RunDirectory]) -> Result<Self, ReportError> {
+        let title = directories.iter().map(RunDirectory::id).collect::<Vec<_>>().join(", ");
+        let outcome = match directories {
+            [one] => comparison(one)?,
+            _ => None,
+        };
+        let mut read = Vec::new();
+        match &outcome {
+            Some(o) => {
+                for arm in &o.arms {
+                    for seed in &arm.seeds {
+                        let part = directories[0].part(&[&format!("seed-{}", seed.seed), &arm.arm]);
+                        read.push((arm.arm.clone(), Story::of(&part)?));
+                    }
+                }
+            }
+            None => {
+                for directory in directories {
+                    read.push((directory.id(), Story::of(directory)?));
+                }
+            }
+        }
+        let mut arms: Vec<ArmFigures> = Vec::new();
+        let mut first = None;
+        for (name, story) in read {
+            let Some(data) = story.dashboard.data.clone().filter(|_| !story.dashboard.epochs.is_empty()) else { continue };
+            first.get_or_insert((data, story.dashboard.config.clone(), story.facts.clone()));
+            let figures = story.figures();
+            match arms.iter_mut().find(|a| a.name == name) {
+                Some(arm) => arm.seeds.push(figures),
+                None => arms.push(ArmFigures { name, seeds: vec![figures] }),
+            }
+        }
+        let (data, config, mut facts) = first.ok_or_else(|| ReportError::Empty(title.clone()))?;
+        let mut seeds: Vec<u64> = arms.iter().flat_map(|a| a.seeds.iter().map(|s| s.seed)).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        facts.push(("seeds".into(), seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")));
+        let config = outcome.as_ref().map_or(config, |o| o.config.clone());
+        Ok(Self { title, arms, outcome, facts, config, data })
+    }
+}
+
+/// The outcome of a comparison; `None` when this is no comparison.
+fn comparison(directory: &RunDirectory) -> Result<Option<Outcome>, ReportError> {
+    if !directory.file("comparison.json").exists() {
+        return Ok(None);
+    }
+    let path = directory.file("outcome.json");
+    let text = std::fs::read(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            ReportError::Empty(format!("{} (not finished: compare --resume goes on)", directory.id()))
+        }
+        _ => ReportError::Io { path: path.clone(), source: e },
+    })?;
+    serde_json::from_slice(&text).map(Some).map_err(|e| ReportError::Io { path, source: e.into() })
+}
+
+/// A journal, folded.
+struct Story {
+    dashboard: Dashboard,
+    changes: Vec<(usize, String)>,
+    facts: Vec<(String, String)>,
+}
+
+impl Story {
+    fn of(directory: &RunDirectory) -> Result<Self, ReportError> {
+        let path = directory.file("journal.jsonl");
+        let records = run::read_without_steps(&path).map_err(|source| ReportError::Io { path, source })?;
+        let mut story = Self { dashboard: Dashboard::default(), changes: Vec::new(), facts: Vec::new() };
+        for record in records {
+            match &record.event {
+                Event::RunStarted { device, versions, data, model, .. } => {
+                    let shape = data.shape;
+                    let mut facts = vec![
+                        (
+                            "data".to_owned(),
+                            format!(
+                                "{}, {} training and {} test images, {}x{}x{}",
+                                data.name, data.train, data.test, shape[0], shape[1], shape[2]
+                            ),
+                        ),
+                        ("model".to_owned(), format!("{}, {} parameters", model.name, model.parameters)),
+                        ("device".to_owned(), device.clone()),
+                    ];
+                    facts.extend(versions.iter().cloned());
+                    story.facts = facts;
+                }
+                Event::Continued { epoch, .. } => story.changes.retain(|(at, _)| at <= epoch),
+                Event::Changed { epoch, key, old, new, .. } if key != "stop" => {
+                    story.changes.push((*epoch, format!("{key}: {old} to {new}")));
+                }
+                _ => {}
+            }
+            story.dashboard.fold(record);
+        }
+        Ok(story)
+    }
+
+    fn figures(self) -> SeedFigures {
+        let d = self.dashboard;
+        SeedFigures {
+            seed: d.config.seed,
+            pretrain_epochs: d.config.importance.pretrain_epochs,
+            epochs: d.epochs,
+            weights: d.weights,
+            changes: self.changes,
+        }
+    }
+}

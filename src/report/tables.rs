@@ -1,0 +1,126 @@
+//! Every table of a report as CSV.
+
+use super::Subject;
+use crate::compare::{Difference, Speedup, Spread};
+
+/// File names and contents.
+pub(super) fn all(subject: &Subject) -> Vec<(&'static str, Vec<u8>)> {
+    let mut out = vec![("epochs.csv", epochs(subject)), ("classes.csv", classes(subject))];
+    if subject.outcome.is_some() {
+        out.push(("arms.csv", arms(subject)));
+    }
+    out
+}
+
+fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to memory does not fail, and every row is as long as the header.
+    let _ = writer.write_record(header);
+    rows.for_each(|row| drop(writer.write_record(row)));
+    writer.into_inner().unwrap_or_default()
+}
+
+fn epochs(subject: &Subject) -> Vec<u8> {
+    let header = [
+        "arm",
+        "seed",
+        "epoch",
+        "phase",
+        "train_loss",
+        "test_loss",
+        "test_accuracy",
+        "balance",
+        "coverage",
+        "never_drawn",
+        "max_multiplicity",
+        "effective_sample_size",
+        "seconds",
+        "samples",
+    ];
+    let rows = subject.arms.iter().flat_map(|arm| {
+        arm.seeds.iter().flat_map(move |s| {
+            s.epochs.iter().map(move |e| {
+                let mut row = vec![arm.name.clone(), s.seed.to_string(), e.epoch.to_string(), e.phase.word().to_owned()];
+                row.extend([e.train_loss, e.test_loss, e.test_accuracy, e.balance, e.coverage].map(|v| v.to_string()));
+                row.extend([e.never_drawn.to_string(), e.max_multiplicity.to_string()]);
+                row.extend([e.ess.to_string(), e.seconds.to_string(), e.samples.to_string()]);
+                row
+            })
+        })
+    });
+    csv(&header, rows)
+}
+
+fn classes(subject: &Subject) -> Vec<u8> {
+    let header = ["arm", "seed", "epoch", "class", "train_samples", "expected_draws", "draws", "recall"];
+    let data = &subject.data;
+    let rows = subject.arms.iter().flat_map(|arm| {
+        arm.seeds.iter().flat_map(move |s| {
+            s.epochs.iter().flat_map(move |e| {
+                data.classes.iter().enumerate().map(move |(c, class)| {
+                    let figure = |v: Option<String>| v.unwrap_or_default();
+                    vec![
+                        arm.name.clone(),
+                        s.seed.to_string(),
+                        e.epoch.to_string(),
+                        class.clone(),
+                        figure(data.counts.get(c).map(u64::to_string)),
+                        figure(e.expected.get(c).map(f64::to_string)),
+                        figure(e.drawn.get(c).map(u64::to_string)),
+                        figure(e.recall.get(c).map(f64::to_string)),
+                    ]
+                })
+            })
+        })
+    });
+    csv(&header, rows)
+}
+
+fn arms(subject: &Subject) -> Vec<u8> {
+    let header = [
+        "arm",
+        "final_mean",
+        "final_sd",
+        "final_gain",
+        "final_gain_low",
+        "final_gain_high",
+        "best_mean",
+        "best_sd",
+        "best_gain",
+        "best_gain_low",
+        "best_gain_high",
+        "reached",
+        "of_seeds",
+        "speedups_epochs",
+        "speedups_samples",
+        "speedups_seconds",
+        "lowest_recall_mean",
+        "balance_mean",
+        "seconds_mean",
+    ];
+    let spread = |s: Spread| [s.mean.to_string(), s.sd.map_or_else(String::new, |v| v.to_string())];
+    let difference = |d: Option<Difference>| {
+        let (low, high) = d.and_then(|d| d.interval).unzip();
+        [d.map(|d| d.mean), low, high].map(|v| v.map_or_else(String::new, |v| v.to_string()))
+    };
+    let rows = subject.outcome.iter().flat_map(|o| o.rows()).map(|row| {
+        let list = |pick: fn(f64, f64, f64) -> f64| {
+            let each = row.speedups.iter().map(|s| match s {
+                Speedup::Reached { epochs, samples, seconds } => format!("{:.4}", pick(*epochs, *samples, *seconds)),
+                Speedup::NotReached => "not reached".to_owned(),
+            });
+            each.collect::<Vec<_>>().join(" ")
+        };
+        let reached = row.speedups.iter().filter(|s| matches!(s, Speedup::Reached { .. })).count();
+        let mut out = vec![row.arm.clone()];
+        out.extend(spread(row.last));
+        out.extend(difference(row.last_gain));
+        out.extend(spread(row.best));
+        out.extend(difference(row.best_gain));
+        out.extend([reached.to_string(), row.speedups.len().to_string()]);
+        out.extend([list(|e, _, _| e), list(|_, s, _| s), list(|_, _, t| t)]);
+        out.extend([row.lowest_recall.mean, row.balance.mean, row.seconds.mean].map(|v| v.to_string()));
+        out
+    });
+    csv(&header, rows)
+}

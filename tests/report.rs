@@ -1,0 +1,80 @@
+//! The report: one page that needs nothing but itself, figures and tables beside it.
+
+use crate::support::{Runs, small_args};
+use earlybird::protocol::Event;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn earlybird(runs: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_earlybird")).args(args).arg("--runs-dir").arg(runs).output().unwrap()
+}
+
+/// What a page would fetch or run.
+fn outside(html: &str) -> Vec<&str> {
+    let links = html.split(['"', '\'', '(', '>']).filter(|part| part.starts_with("http") || part.starts_with("//"));
+    let scripts =
+        html.match_indices("<script").chain(html.match_indices("<link")).chain(html.match_indices("<img")).map(|(_, m)| m);
+    links.filter(|l| *l != "http://www.w3.org/2000/svg").chain(scripts).collect()
+}
+
+fn rows(file: &Path) -> Vec<csv::StringRecord> {
+    csv::Reader::from_path(file).unwrap().records().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
+    let runs = Runs::new();
+    let args = small_args(&["compare", "--arms", "biased", "--seeds", "2"]);
+    assert!(earlybird(runs.path(), &args).status.success());
+    let output = earlybird(runs.path(), &["report", "demo-compare-001"]);
+    assert!(output.status.success(), "{output:?}");
+    let report = runs.path().join("demo-compare-001/report");
+    let html = std::fs::read_to_string(report.join("index.html")).unwrap();
+    assert_eq!(outside(&html), Vec::<&str>::new());
+    let figures = ["accuracy", "loss", "balance", "speedup", "weights", "classes", "draws", "recall"];
+    assert_eq!(html.matches("<svg").count(), figures.len());
+    for figure in figures {
+        let svg = std::fs::read_to_string(report.join(format!("figures/{figure}.svg"))).unwrap();
+        assert!(html.contains(svg.trim_end()) && !svg.contains("NaN"), "{figure}");
+    }
+    for part in ["uniform-null", "95%", "not", "Before you believe it", "pretrain_epochs = 2", "seeds"] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert_eq!(rows(&report.join("tables/arms.csv")).len(), 3);
+    assert_eq!(rows(&report.join("tables/epochs.csv")).len(), 3 * 2 * 5);
+    let classes = rows(&report.join("tables/classes.csv"));
+    assert_eq!(classes.len(), 3 * 2 * 5 * 10);
+    // Draws of an epoch sum to n.
+    let drawn: u64 = classes[..10].iter().map(|r| r[6].parse::<u64>().unwrap()).sum();
+    assert_eq!(drawn, 300);
+}
+
+#[test]
+fn runs_side_by_side_and_live_changes_are_reported() {
+    let runs = Runs::new();
+    runs.headless("train", &[]).end();
+    let child = runs.headless("train", &["--set", "train.epochs=100000"]);
+    child.until(|e| matches!(e, Event::EpochEnd(_)));
+    assert!(earlybird(runs.path(), &["send", "demo-002", "set", "train.lr_scale", "0.25"]).status.success());
+    child.until(|e| matches!(e, Event::EpochEnd(_)));
+    assert!(earlybird(runs.path(), &["send", "demo-002", "stop"]).status.success());
+    child.end();
+    let out = runs.path().join("page");
+    let output = earlybird(runs.path(), &["report", "demo-001", "demo-002", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let html = std::fs::read_to_string(out.join("index.html")).unwrap();
+    assert!(html.contains("train.lr_scale: 1.0 to 0.25") && html.contains("demo-001, demo-002"), "changes are told");
+    assert!(!html.contains("Before you believe it"), "no comparison, no claims");
+}
+
+#[test]
+fn nothing_to_report_is_said() {
+    let runs = Runs::new();
+    let unknown = earlybird(runs.path(), &["report", "demo-007"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let failing = runs.headless("train", &["--set", "data.source=folder", "--set", "data.path=/no/such"]);
+    failing.end();
+    let empty = earlybird(runs.path(), &["report", "demo-001"]);
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&empty.stderr).contains("no finished epoch"), "{empty:?}");
+}
