@@ -139,6 +139,10 @@ pub struct EpochSummary {
     pub never_drawn: usize,
     /// Share of the draws that went to samples with `p < 0.1` (null before E).
     pub hard_share: Option<f64>,
+    /// Share of the draws that went to samples that the model confidently called another class (null before E).
+    pub suspect_share: Option<f64>,
+    /// Share of the draws that went to labels that were flipped on purpose (null where none were).
+    pub flipped_share: Option<f64>,
     /// `H(f) / ln C` of the draws.
     pub balance: f64,
     /// Effective sample size of the probabilities, share of n.

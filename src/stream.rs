@@ -19,6 +19,8 @@ pub enum Purpose {
     Augment,
     /// Seeds of the forks of a run.
     Fork,
+    /// Which labels are flipped, and to what (epoch 0).
+    Noise,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Draw => b"draw",
             Self::Augment => b"augment",
             Self::Fork => b"fork",
+            Self::Noise => b"noise",
         }
     }
 }

@@ -65,6 +65,8 @@ fn records(until: usize) -> Vec<Event> {
             max_multiplicity: 7,
             never_drawn: 400,
             hard_share: Some(0.2),
+            suspect_share: Some(0.01),
+            flipped_share: None,
             balance: 0.944,
             ess: 0.75,
             seconds: 3.1,

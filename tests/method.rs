@@ -336,3 +336,22 @@ fn resnet18_has_torchvision_s_names_and_count() {
     assert_eq!(names.len(), 102); // 62 parameters and 40 running statistics
     assert_eq!(epochs(&finish(&mut s)).len(), 1);
 }
+
+#[test]
+fn flipped_labels_attract_the_bias_and_dropping_the_hardest_keeps_them_out() {
+    let noisy = ["data.label_noise=0.1", "data.train_limit=3000", "data.imbalance=1.0", "data.test_limit=100", "train.lr=0.1"];
+    let run = |more: &[&str]| {
+        let mut s = session(&[&noisy[..], &["train.epochs=4", "importance.pretrain_epochs=3"], more].concat());
+        finish(&mut s)
+    };
+    let share = |events: &[Event]| epochs(events).last().unwrap().flipped_share.unwrap();
+    let biased = run(&[]);
+    assert_eq!(epochs(&biased)[0].flipped_share, Some(0.1), "each sample once");
+    assert!(share(&biased) > 0.15, "{}", share(&biased));
+    let warned = |events: &[Event]| events.iter().any(|e| matches!(e, Event::Warning { code, .. } if code == "label-noise"));
+    assert!(warned(&biased), "the caution appears: {:?}", epochs(&biased)[3].suspect_share);
+    let dropped = run(&["importance.drop_hardest=0.1"]);
+    assert!(share(&dropped) < 0.06, "{}", share(&dropped));
+    let clean = finish(&mut session(&[&noisy[1..], &["train.epochs=4", "importance.pretrain_epochs=3"]].concat()));
+    assert!(!warned(&clean) && epochs(&clean)[3].flipped_share.is_none(), "{:?}", epochs(&clean)[3].suspect_share);
+}

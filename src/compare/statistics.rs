@@ -117,6 +117,8 @@ pub(super) mod tests {
             max_multiplicity: 1,
             never_drawn: 0,
             hard_share: None,
+            suspect_share: None,
+            flipped_share: None,
             balance: 1.0,
             ess: 1.0,
             seconds: 2.0,

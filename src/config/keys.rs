@@ -69,6 +69,7 @@ pub const KEYS: &[Key] = &[
     key("data.image_size", Integer(8, 1024), No, "side in pixels to which an image folder is scaled"),
     key("data.crop_padding", Integer(0, 64), No, "random crop after padding by so many pixels; 0 = off"),
     key("data.flip", Flag, No, "random horizontal flip"),
+    key("data.label_noise", Number(0.0, 0.9), No, "share of the training labels flipped to another class"),
     key("model.name", OneOf(&["convnet", "resnet18"]), No, "architecture"),
     key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
     key("train.batch_size", Integer(2, 65_536), No, "images per step"),

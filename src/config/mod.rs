@@ -54,6 +54,8 @@ pub struct DataConfig {
     pub crop_padding: usize,
     /// Random horizontal flip with probability 1/2.
     pub flip: bool,
+    /// Share of the training labels that is flipped to another class, chosen by seed: for experiments.
+    pub label_noise: f64,
 }
 
 /// Kinds of data source.
@@ -228,6 +230,7 @@ impl Default for DataConfig {
             image_size: 64,
             crop_padding: 0,
             flip: false,
+            label_noise: 0.0,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn load(root: &Path, size: usize) -> Result<Dataset, DataError> {
         }
     }
     let [train, test] = splits;
-    Ok(Dataset { name: name(root), shape: [3, size, size], classes: names, train, test })
+    Ok(Dataset { name: name(root), shape: [3, size, size], classes: names, train, test, flipped: Vec::new() })
 }
 
 fn name(path: &Path) -> String {

@@ -60,6 +60,8 @@ pub struct Dataset {
     pub train: Split,
     /// What is evaluated on.
     pub test: Split,
+    /// Which training labels were flipped on purpose, shape `[n]`; empty where none were.
+    pub flipped: Vec<bool>,
 }
 
 impl Dataset {
@@ -82,7 +84,7 @@ impl Dataset {
     }
 }
 
-/// Loads what the config asks for: source, then long tail, then limits, both by `seed`.
+/// Loads what the config asks for: source, then long tail, limits and flipped labels, all by `seed`.
 /// Sources that are not on this machine are downloaded into the cache; `progress` hears of it.
 ///
 /// # Errors
@@ -103,6 +105,9 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) 
     }
     if config.train_limit > 0 {
         data.train = subset::take(&data.train, data.shape, &subset::quotas(&data.train, classes, config.train_limit), seed);
+    }
+    if config.label_noise > 0.0 {
+        data.flipped = subset::flip_labels(&mut data.train, classes, config.label_noise, seed);
     }
     if config.test_limit > 0 {
         data.test = subset::take(&data.test, data.shape, &subset::quotas(&data.test, classes, config.test_limit), seed);

@@ -4,6 +4,7 @@
 use super::Split;
 use super::read::DataError;
 use crate::stream::{Purpose, stream};
+use rand::RngExt;
 use rand::seq::SliceRandom;
 
 /// Sizes per class of a long tail, shape `[C]`; `None` when the split stays as it is.
@@ -75,6 +76,20 @@ pub(super) fn take(split: &Split, shape: [usize; 3], sizes: &[usize], seed: u64)
     out
 }
 
+/// Gives `share` of the labels another class, each other one alike, chosen by `seed`; tells which, shape `[n]`.
+pub(super) fn flip_labels(split: &mut Split, classes: usize, share: f64, seed: u64) -> Vec<bool> {
+    let mut rng = stream(seed, Purpose::Noise, 0);
+    let mut order: Vec<usize> = (0..split.len()).collect();
+    order.shuffle(&mut rng);
+    let mut flipped = vec![false; split.len()];
+    for &i in order.iter().take((share * split.len() as f64).round() as usize) {
+        let other = rng.random_range(0..classes as u32 - 1);
+        split.labels[i] = other + u32::from(other >= split.labels[i]);
+        flipped[i] = true;
+    }
+    flipped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +106,23 @@ mod tests {
         assert_eq!(long_tail(&s, 5, 1.0, &[]).expect("fits"), None);
         assert!(long_tail(&s, 5, 1.0, &[100, 101, 1, 1, 1]).is_err());
         assert!(long_tail(&s, 5, 1.0, &[1, 1]).is_err());
+    }
+
+    #[test]
+    fn flipped_labels_are_as_many_as_asked_all_wrong_and_spread_over_the_classes() {
+        let (clean, mut noisy) = (split(&[2_000; 5]), split(&[2_000; 5]));
+        let flipped = flip_labels(&mut noisy, 5, 0.1, 3);
+        assert_eq!(flipped.iter().filter(|f| **f).count(), 1_000);
+        for (i, f) in flipped.iter().enumerate() {
+            assert_eq!(*f, clean.labels[i] != noisy.labels[i]);
+        }
+        let mut to = [0_u32; 5];
+        flipped.iter().enumerate().filter(|(_, f)| **f).for_each(|(i, _)| to[noisy.labels[i] as usize] += 1);
+        // Binomial(1000, 1/5): sd 12.6; four of them.
+        assert!(to.iter().all(|n| n.abs_diff(200) <= 51), "{to:?}");
+        let mut again = split(&[2_000; 5]);
+        assert_eq!(flip_labels(&mut again, 5, 0.1, 3), flipped);
+        assert_ne!(flip_labels(&mut split(&[2_000; 5]), 5, 0.1, 4), flipped);
     }
 
     #[test]

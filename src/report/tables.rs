@@ -36,6 +36,9 @@ fn epochs(subject: &Subject) -> Vec<u8> {
         "effective_sample_size",
         "seconds",
         "samples",
+        "hard_share",
+        "suspect_share",
+        "flipped_share",
     ];
     let rows = subject.arms.iter().flat_map(|arm| {
         arm.seeds.iter().flat_map(move |s| {
@@ -44,6 +47,9 @@ fn epochs(subject: &Subject) -> Vec<u8> {
                 row.extend([e.train_loss, e.test_loss, e.test_accuracy, e.balance, e.coverage].map(|v| v.to_string()));
                 row.extend([e.never_drawn.to_string(), e.max_multiplicity.to_string()]);
                 row.extend([e.ess.to_string(), e.seconds.to_string(), e.samples.to_string()]);
+                row.extend(
+                    [e.hard_share, e.suspect_share, e.flipped_share].map(|v| v.map_or_else(String::new, |v| v.to_string())),
+                );
                 row
             })
         })

@@ -104,7 +104,8 @@ mod tests {
         }
         let split = Split { pixels, labels: vec![0, 1] };
         let classes = vec!["a".into(), "b".into()];
-        let data = Dataset { name: "test".into(), shape: [2, 8, 8], classes, train: split.clone(), test: split };
+        let data =
+            Dataset { name: "test".into(), shape: [2, 8, 8], classes, train: split.clone(), test: split, flipped: Vec::new() };
         let unit = (vec![0.0; 2], vec![1.0 / 255.0; 2]); // normalised value = byte value
         DeviceSplit::new(&data, &data.train, &unit, &device.open().expect("device"))
     }

@@ -2,7 +2,7 @@
 //! Knows nothing of steps, losses or commands.
 
 use super::{Epoch, Importance, Progress, Session, Stage};
-use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Sampler, Weights};
+use crate::importance::{AliasTable, Draw, EpochPlan, Metric, Probabilities, Sampler, Weights, Window};
 use crate::model::Mode;
 use crate::protocol::{Cause, Event, Phase, WeightsSummary};
 use crate::train::step::{forward_loss, read_observations};
@@ -13,6 +13,11 @@ use burn::tensor::{Tensor, TensorData};
 const BINS: usize = 40;
 /// A sample with a smaller probability of its true class counts as hard.
 const HARD: f32 = 0.1;
+/// A sample whose margin metric is above this is confidently called another class: that one's probability is larger by 0.8.
+const SUSPECT: f32 = 0.9;
+/// Where more of the draws than this go to such samples, wrong labels are likely. Measured on the embedded data, E = 3: 2.3% to
+/// 4.2% with clean labels (balanced and long-tailed), 5.4% to 6.9% with a tenth of them flipped.
+const SUSPECT_DRAWS: f64 = 0.045;
 
 impl Session {
     pub(super) fn phase_of(&self, epoch: usize) -> Phase {
@@ -59,7 +64,9 @@ impl Session {
             Ok(weights) => {
                 let p = self.recorder.p_true(window);
                 let hard = p.iter().map(|p| p.is_some_and(|p| p < HARD)).collect();
-                self.adopt(weights, hard);
+                let margin = self.recorder.scores(Metric::Margin, Window::Last);
+                let suspect = margin.iter().map(|m| m.is_some_and(|m| m > SUSPECT)).collect();
+                self.adopt(weights, hard, suspect);
                 true
             }
             Err(e) => {
@@ -69,6 +76,7 @@ impl Session {
                     self.importance = Some(Importance {
                         weights: equal,
                         hard: vec![false; self.train.len()],
+                        suspect: vec![false; self.train.len()],
                         drawn_since: vec![false; self.train.len()],
                     });
                 }
@@ -81,7 +89,7 @@ impl Session {
         }
     }
 
-    fn adopt(&mut self, weights: Weights, hard: Vec<bool>) {
+    fn adopt(&mut self, weights: Weights, hard: Vec<bool>, suspect: Vec<bool>) {
         let n = weights.values().len();
         let q = Probabilities::shape(&weights, &self.labels, self.classes, &self.config.importance.shaping());
         let histogram = weights.histogram(BINS);
@@ -103,7 +111,19 @@ impl Session {
         } else if weights.unseen() > 0 {
             self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
         }
-        self.importance = Some(Importance { weights, hard, drawn_since: vec![false; n] });
+        let to_suspects: f64 = q.values().iter().zip(&suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
+        if to_suspects > SUSPECT_DRAWS && self.config.importance.sampler == Sampler::Biased {
+            let count = suspect.iter().filter(|s| **s).count();
+            self.warn(
+                "label-noise",
+                format!(
+                    "{count} samples are confidently called another class and would get {:.0}% of the draws: wrong labels? Look at them, or \
+                     leave the hardest out (importance.drop_hardest)",
+                    100.0 * to_suspects
+                ),
+            );
+        }
+        self.importance = Some(Importance { weights, hard, suspect, drawn_since: vec![false; n] });
         self.weighed_at = self.completed;
     }
 

@@ -68,14 +68,18 @@ impl Session {
         }
         let times = epoch.plan.multiplicities();
         let drawn = epoch.plan.class_counts(&self.labels, self.classes);
-        let (mut never_drawn, mut hard_share) = (0, None);
+        let share_of = |marked: &[bool]| {
+            let draws: u32 = times.iter().zip(marked).filter(|(_, m)| **m).map(|(t, _)| t).sum();
+            f64::from(draws) / n
+        };
+        let (mut never_drawn, mut hard_share, mut suspect_share) = (0, None, None);
         if let Some(importance) = &mut self.importance {
             for (seen, times) in importance.drawn_since.iter_mut().zip(&times) {
                 *seen |= *times > 0;
             }
             never_drawn = importance.drawn_since.iter().filter(|s| !**s).count();
-            let to_hard: u32 = times.iter().zip(&importance.hard).filter(|(_, h)| **h).map(|(t, _)| t).sum();
-            hard_share = Some(f64::from(to_hard) / n);
+            hard_share = Some(share_of(&importance.hard));
+            suspect_share = Some(share_of(&importance.suspect));
         }
         let shuffled = times.iter().all(|t| *t == 1);
         let summary = EpochSummary {
@@ -91,6 +95,8 @@ impl Session {
             max_multiplicity: times.iter().copied().max().unwrap_or(0),
             never_drawn,
             hard_share,
+            suspect_share,
+            flipped_share: (!self.flipped.is_empty()).then(|| share_of(&self.flipped)),
             balance: balance::balance_index(&drawn.iter().map(|d| *d as f64).collect::<Vec<_>>()),
             ess: epoch.q.effective_sample_size(),
             drawn,

@@ -76,6 +76,8 @@ pub struct Session {
     train: DeviceSplit,
     test: DeviceSplit,
     labels: Vec<u32>,
+    /// Labels that were flipped on purpose, shape `[n]`, or empty.
+    flipped: Vec<bool>,
     test_labels: Vec<u32>,
     classes: usize,
     recorder: Recorder,
@@ -112,6 +114,8 @@ struct Importance {
     weights: Weights,
     /// Samples with `p < 0.1` when the weights were computed.
     hard: Vec<bool>,
+    /// Samples that the model confidently called another class: maybe wrong labels.
+    suspect: Vec<bool>,
     /// Samples drawn since then.
     drawn_since: Vec<bool>,
 }
@@ -204,6 +208,7 @@ impl Session {
             train,
             test,
             labels: data.train.labels,
+            flipped: data.flipped,
             test_labels: data.test.labels,
             classes,
             importance: None,

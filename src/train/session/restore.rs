@@ -29,6 +29,7 @@ impl Session {
         if let Some(i) = &self.importance {
             arrays.push(Array::f32("importance.weights", vec![self.train.len()], i.weights.values().to_vec()));
             arrays.push(Array::flags("importance.hard", &i.hard));
+            arrays.push(Array::flags("importance.suspect", &i.suspect));
             arrays.push(Array::flags("importance.drawn_since", &i.drawn_since));
         }
         let epoch = match &self.stage {
@@ -107,7 +108,12 @@ impl Session {
                 let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
                 let flags =
                     |name| -> Result<Vec<bool>, RestoreError> { Ok(checkpoint.u32s(name, n)?.iter().map(|v| *v != 0).collect()) };
-                Some(Importance { weights, hard: flags("importance.hard")?, drawn_since: flags("importance.drawn_since")? })
+                Some(Importance {
+                    weights,
+                    hard: flags("importance.hard")?,
+                    suspect: flags("importance.suspect")?,
+                    drawn_since: flags("importance.drawn_since")?,
+                })
             }
         };
         let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, n, &device)).transpose()?;
