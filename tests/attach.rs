@@ -250,3 +250,17 @@ fn a_journal_is_replayed_on_the_screen_and_as_lines() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().filter(|l| l.contains("  epoch ")).count(), 5, "{text}");
 }
+
+#[test]
+fn a_resumed_run_stays_on_its_device() {
+    let runs = Runs::new();
+    let child = runs.headless("train", &["--device", "flex", "--set", "data.train_limit=40", "--set", "data.test_limit=20"]);
+    child.until(|e| matches!(e, Event::Checkpoint { epoch: 1, .. }));
+    child.kill(Signal::KILL);
+    let (code, events) = runs.headless("resume", &[]).end();
+    let devices: Vec<&str> = events
+        .iter()
+        .filter_map(|e| if let Event::RunStarted { device, .. } = e { Some(device.as_str()) } else { None })
+        .collect();
+    assert_eq!((code, devices), (0, vec!["flex"]));
+}

@@ -258,7 +258,7 @@ fn a_device_out_of_memory_is_told_with_the_batch_size_and_a_checkpoint_kept() {
     assert!(kept, "{events:?}");
     let Some(Event::Failed { reason }) = events.last() else { panic!("{:?}", events.last()) };
     assert!(reason.contains("out of memory") && reason.contains("train.batch_size = 4000"), "{reason}");
-    // With the memory that it needs, it goes on from there.
+    // With the memory that it needs, it goes on from there, on the device that it was on.
     let (code, events) = runs.headless("resume", &[]).end();
     assert_eq!((code, epochs(&events).len()), (0, 5));
 }

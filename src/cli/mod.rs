@@ -124,7 +124,8 @@ pub struct TrainArgs {
 /// Where a run is computed, kept and shown.
 #[derive(Debug, Default, Args)]
 struct HowArgs {
-    /// Where to train: cpu, cuda:0, flex. Default: the first CUDA device, else the CPU.
+    /// Where to train: cpu, cuda:0, flex. Default: the device that the run was on; for a new one the first CUDA device, else
+    /// the CPU.
     #[arg(long)]
     device: Option<String>,
     /// Plain lines instead of the cockpit.

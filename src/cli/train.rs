@@ -29,8 +29,9 @@ enum Shown {
 }
 
 impl How {
-    fn settle(args: &HowArgs) -> Result<Self, Outcome> {
-        let name = args.device.as_deref().map_or_else(|| Ok(DeviceName::best()), str::parse);
+    /// `before` is the device that a run to be continued was on.
+    fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
+        let name = args.device.as_deref().map_or_else(|| Ok(before.unwrap_or_else(DeviceName::best)), str::parse);
         let device = name.map_err(usage)?;
         let screen = watch::appearance(&args.screen)?;
         let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
@@ -64,7 +65,7 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
         say(text.trim_end());
         return Ok(Outcome::Done);
     }
-    let how = How::settle(&args.how)?;
+    let how = How::settle(&args.how, None)?;
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
     directory.write("config.toml", &text).map_err(failed)?;
     if let Shown::Attached = how.shown {
@@ -93,7 +94,7 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
             return Ok(Outcome::Done);
         }
     }
-    let how = How::settle(&args.how)?;
+    let how = How::settle(&args.how, watch::device_of(&directory))?;
     if let Shown::Attached = how.shown {
         watch::start(&directory, how.device, how.threads, Some(&args.set))?;
         return Ok(watch::attached(&directory, how.screen, how.device, how.threads));

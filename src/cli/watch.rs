@@ -6,7 +6,7 @@ use crate::dashboard::{Dashboard, RunState};
 use crate::host::{self, Host, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
 use crate::model::device::DeviceName;
-use crate::protocol::{Command, Stop};
+use crate::protocol::{Command, Event, Record, Stop};
 use crate::run::{self, RunDirectory};
 use crate::train::{TRAINER_THREAD, TrainerReport};
 use crate::tui::{self, Appearance, Ended, Player, Source};
@@ -27,7 +27,15 @@ pub(super) fn attach(args: &AttachArgs) -> Outcome {
     if !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
         return usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)");
     }
-    attached(&directory, screen, DeviceName::best(), None)
+    let device = device_of(&directory).unwrap_or_else(DeviceName::best);
+    attached(&directory, screen, device, None)
+}
+
+/// The device that a run was trained on last, as its journal has it.
+pub(super) fn device_of(directory: &RunDirectory) -> Option<DeviceName> {
+    let records = run::read_without_steps(&directory.file("journal.jsonl")).ok()?;
+    let device = |r: &Record| if let Event::RunStarted { device, .. } = &r.event { device.parse().ok() } else { None };
+    records.iter().rev().find_map(device)
 }
 
 /// The run that was named, or the newest that is being trained.
