@@ -7,6 +7,7 @@ mod cockpit;
 mod compare;
 mod configs;
 mod data;
+mod evaluate;
 mod faults;
 mod fetch;
 mod method;

@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod doctor;
+mod evaluate;
 mod headless;
 mod report;
 mod runs;
@@ -80,6 +81,10 @@ enum Command {
     },
     /// Train several arms of one run, forked at E and paired by seed, and put them side by side.
     Compare(CompareArgs),
+    /// A trained model on its test set: accuracy, recall and precision by class, confusion matrix.
+    Evaluate(EvaluateArgs),
+    /// Write a run's newest model to a safetensors file with PyTorch's names and layouts.
+    Export(ExportArgs),
     /// Write a page about runs, or about a comparison: figures, tables, cautions.
     Report {
         /// Runs or one comparison: names under the runs' directory, or paths.
@@ -246,6 +251,42 @@ enum BiasWord {
     On,
 }
 
+/// Arguments of `earlybird evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// A run (its name or path), or a safetensors file.
+    what: String,
+    /// Config that names model and data. Default: the run's own; for a file the demo's.
+    #[arg(long, value_name = "CONFIG")]
+    data: Option<PathBuf>,
+    /// Set a config value (may be repeated; comes after the file).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Where to compute: cpu, cuda:0, flex.
+    #[arg(long)]
+    device: Option<String>,
+    /// Write the logits, shape [n, C], to this safetensors file.
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+    /// As one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+/// Arguments of `earlybird export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run: its name under the runs' directory, or a path.
+    run: String,
+    /// The file.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
 /// Arguments of `earlybird compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
@@ -351,6 +392,8 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
         Some(Command::Attach(args)) => watch::attach(&args),
+        Some(Command::Evaluate(args)) => evaluate::run(&args),
+        Some(Command::Export(args)) => evaluate::export(&args),
         Some(Command::Report { what, out, place }) => report::run(&what, out, &place.runs_dir),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Replay(args)) => watch::replay(&args),

@@ -187,6 +187,10 @@ impl Comparison {
         let beginning = if reached.is_some() {
             Beginning::Resume
         } else {
+            // Killed before its first checkpoint: from the beginning.
+            if directory.path().exists() {
+                std::fs::remove_dir_all(directory.path()).map_err(at(&directory, ""))?;
+            }
             std::fs::create_dir_all(directory.path()).map_err(at(&directory, ""))?;
             let mut config = RunConfig { seed, ..self.design.config.clone() };
             config.importance.sampler = Sampler::Uniform;

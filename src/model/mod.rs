@@ -12,7 +12,7 @@ mod state;
 pub use convnet::Convnet;
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
-pub use state::{NamedTensor, named_parameters, sha256, to_safetensors};
+pub use state::{NamedTensor, from_safetensors, named_parameters, sha256, to_safetensors};
 
 use crate::config::ModelName;
 use burn::module::Module;

@@ -3,7 +3,7 @@
 use super::Model;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -136,6 +136,23 @@ pub fn sha256(state: &[NamedTensor]) -> String {
         }
     }
     hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The tensors in the bytes of a safetensors file.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
+    let read = |(name, view): (String, TensorView<'_>)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("tensor {name} is of type {:?}, not F32", view.dtype()));
+        }
+        let values = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let trainable = !name.contains("running_");
+        Ok(NamedTensor { name, shape: view.shape().to_vec(), values, trainable })
+    };
+    file.tensors().into_iter().map(read).collect()
 }
 
 /// All tensors as the bytes of one safetensors file.

@@ -84,6 +84,11 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
 
 impl Outlet for HubOutlet {
     fn emit(&mut self, event: Event, answer: Option<Answer>) {
+        if matches!(event, Event::Step { .. } | Event::Evaluating { .. }) {
+            // Where training is can be told the next time; a disk that takes long is no reason to wait.
+            let _ = self.jobs.try_send(Job::Emit(event, answer));
+            return;
+        }
         // An error: the hub's thread panicked. Training goes on; the panic's report is in the log.
         let _ = self.jobs.send(Job::Emit(event, answer));
     }

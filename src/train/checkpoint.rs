@@ -100,6 +100,11 @@ pub enum RestoreError {
 }
 
 impl Checkpoint {
+    /// Parameters and running statistics of the model.
+    pub fn model(&self) -> Vec<NamedTensor> {
+        self.tensors("model.")
+    }
+
     /// Values of an f32 array of so many elements.
     pub(super) fn f32s(&self, name: &str, len: usize) -> Result<&[f32], RestoreError> {
         match self.find(name) {

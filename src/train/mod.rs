@@ -3,6 +3,8 @@
 
 mod batches;
 mod checkpoint;
+mod confusion;
+mod evaluate;
 mod optimizer;
 mod schedule;
 mod session;
@@ -11,6 +13,8 @@ mod thread;
 
 pub use batches::DeviceSplit;
 pub use checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState, Values};
+pub use confusion::Confusion;
+pub use evaluate::{Evaluated, evaluate};
 pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Progress, Session, TrainError};

@@ -4,6 +4,7 @@ use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
 use crate::model::{Mode, Model};
 use crate::protocol::{Cause, EpochSummary, Event, Phase};
+use crate::train::confusion::Confusion;
 use crate::train::step::{forward_loss, read_observations};
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -54,7 +55,8 @@ impl Session {
         self.completed += 1;
         let n = self.train.len() as f64;
         let predictions: Vec<u32> = Tensor::cat(evaluation.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
-        let (recall, accuracy) = recall(&predictions, &self.test_labels, self.classes);
+        let confusion = Confusion::of(&predictions, &self.test_labels, self.classes);
+        let (recall, accuracy) = (confusion.recall(), confusion.accuracy());
         let test_loss = f64::from(evaluation.loss.into_scalar::<f32>()) / self.test_labels.len() as f64;
         self.best.last = accuracy;
         if self.best.epoch == 0 || accuracy > self.best.accuracy {
@@ -114,28 +116,5 @@ impl Session {
             );
             self.pause(Cause::NotFinite, Some(reason));
         }
-    }
-}
-
-/// Recall per class (0 for a class without test samples) and accuracy.
-fn recall(predictions: &[u32], labels: &[u32], classes: usize) -> (Vec<f64>, f64) {
-    let (mut right, mut of) = (vec![0_usize; classes], vec![0_usize; classes]);
-    for (p, &l) in predictions.iter().zip(labels) {
-        of[l as usize] += 1;
-        right[l as usize] += usize::from(*p == l);
-    }
-    let accuracy = right.iter().sum::<usize>() as f64 / labels.len().max(1) as f64;
-    (right.iter().zip(of).map(|(r, n)| *r as f64 / n.max(1) as f64).collect(), accuracy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recall_is_per_class_and_accuracy_over_all() {
-        let (r, a) = recall(&[0, 0, 1, 2], &[0, 1, 1, 2], 4);
-        assert_eq!(r, [1.0, 0.5, 1.0, 0.0]);
-        assert_eq!(a, 0.75);
     }
 }

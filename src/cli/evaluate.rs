@@ -1,0 +1,115 @@
+//! `earlybird evaluate` and `earlybird export`: a trained model on a test set, and as a file for others.
+
+use super::{EvaluateArgs, ExportArgs, Outcome, failed, say, usage};
+use crate::config::{self, RunConfig};
+use crate::data;
+use crate::model::device::DeviceName;
+use crate::model::{NamedTensor, from_safetensors, to_safetensors};
+use crate::run::RunDirectory;
+use crate::train::{Evaluated, evaluate};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Classes whose confusion is printed; more are in the JSON.
+const CLASSES: usize = 12;
+
+/// `earlybird evaluate`
+pub(super) fn run(args: &EvaluateArgs) -> Outcome {
+    try_run(args).unwrap_or_else(|outcome| outcome)
+}
+
+fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
+    let device: DeviceName = args.device.as_deref().map_or_else(|| Ok(DeviceName::best()), str::parse).map_err(usage)?;
+    let file = Path::new(&args.what);
+    let (state, from, config_file) = if file.is_file() {
+        let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
+        let state = from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
+        (state, file.to_owned(), None)
+    } else {
+        let directory = RunDirectory::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
+        let (state, path) = directory.model().map_err(failed)?;
+        (state, path, Some(directory.file("config.toml")))
+    };
+    let config = config_of(args, config_file)?;
+    let dataset = data::load(&config.data, config.seed, &mut |_| {}).map_err(failed)?;
+    let opened = device.open().map_err(failed)?;
+    let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|name| {
+        failed(format!(
+            "{} does not fit: it lacks {name}, or has it in another shape\n  The config has to name its model and data.",
+            from.display()
+        ))
+    })?;
+    if let Some(out) = &args.logits {
+        let classes = dataset.classes.len();
+        let logits = NamedTensor {
+            name: "logits".into(),
+            shape: vec![dataset.test.len(), classes],
+            values: evaluated.logits.clone(),
+            trainable: false,
+        };
+        let written = to_safetensors(&[logits]).and_then(|bytes| std::fs::write(out, bytes));
+        written.map_err(|e| failed(format!("{}: {e}", out.display())))?;
+    }
+    if args.json {
+        let (c, names) = (&evaluated.confusion, &dataset.classes);
+        say(json!({
+            "model": from.display().to_string(), "samples": dataset.test.len(), "accuracy": c.accuracy(), "loss": evaluated.loss,
+            "classes": names, "recall": c.recall(), "precision": c.precision(), "confusion": c,
+        }));
+    } else {
+        table(&evaluated, &dataset.classes, &from);
+    }
+    Ok(Outcome::Done)
+}
+
+fn config_of(args: &EvaluateArgs, of_run: Option<PathBuf>) -> Result<RunConfig, Outcome> {
+    match args.data.clone().or(of_run) {
+        Some(file) => config::load(&file, &args.set).map_err(usage),
+        None => config::demo(&args.set).map_err(usage),
+    }
+}
+
+fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
+    let c = &evaluated.confusion;
+    let n: u64 = c.rows().iter().flatten().sum();
+    say(format!("{}: test accuracy {:.2}% of {n}, loss {:.4}\n", from.display(), 100.0 * c.accuracy(), evaluated.loss));
+    let shown = classes.len().min(CLASSES);
+    let numbers: String = (0..shown).map(|k| format!("{k:>7}")).collect();
+    say(format!(
+        "{:>3} {:<20} {:>8} {:>10}  predicted as{}",
+        "",
+        "class",
+        "recall",
+        "precision",
+        &numbers[5.min(numbers.len())..]
+    ));
+    let (recall, precision) = (c.recall(), c.precision());
+    for (k, name) in classes.iter().enumerate() {
+        let short: String = name.chars().take(20).collect();
+        let row: String = c.rows()[k].iter().take(shown).map(|v| format!("{v:>7}")).collect();
+        say(format!("{k:>3} {short:<20} {:>7.2}% {:>9.2}%        {row}", 100.0 * recall[k], 100.0 * precision[k]));
+    }
+    if classes.len() > shown {
+        say(format!("\nThe first {shown} columns of the confusion matrix; --json has all of it."));
+    }
+}
+
+/// `earlybird export`
+pub(super) fn export(args: &ExportArgs) -> Outcome {
+    let directory = match RunDirectory::find(&args.place.runs_dir, Some(&args.run)) {
+        Ok(directory) => directory,
+        Err(e) => return usage(e),
+    };
+    let written = directory.model().and_then(|(state, from)| {
+        let bytes = to_safetensors(&state).map_err(|e| e.to_string())?;
+        std::fs::write(&args.to, bytes).map_err(|e| format!("{}: {e}", args.to.display()))?;
+        Ok(from)
+    });
+    match written {
+        Ok(from) => {
+            say(format!("{} (from {}), PyTorch's names and layouts", args.to.display(), from.display()));
+            Outcome::Done
+        }
+        Err(e) => failed(e),
+    }
+}

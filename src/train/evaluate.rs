@@ -1,0 +1,54 @@
+//! A model on a test set, from beginning to end. A session does the same batch by batch.
+
+use super::DeviceSplit;
+use super::confusion::Confusion;
+use super::step::forward_loss;
+use crate::config::RunConfig;
+use crate::data::Dataset;
+use crate::model::{Mode, Model, NamedTensor};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+/// What a model says about a test set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// Predictions by label.
+    pub confusion: Confusion,
+    /// Mean cross entropy.
+    pub loss: f64,
+    /// What the softmax is taken of, shape `[n, C]`, row-major.
+    pub logits: Vec<f32>,
+}
+
+/// Evaluates the model that `state` holds (the architecture is the config's) on the test split of `data`.
+///
+/// # Errors
+/// The name of a parameter that `state` lacks or has in another shape.
+pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], device: &Device) -> Result<Evaluated, String> {
+    let classes = data.classes.len();
+    let model = Model::new(config.model.name, data.shape[0], classes, config.seed, device).with_state(state, device)?.valid();
+    let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
+    let (n, batch) = (data.test.len(), config.train.eval_batch_size);
+    let (mut logits, mut loss): (Vec<f32>, f64) = (Vec::new(), 0.0);
+    for from in (0..n).step_by(batch) {
+        let drawn: Vec<u32> = (from as u32..(from + batch).min(n) as u32).collect();
+        let (images, labels) = test.batch(&drawn, None);
+        let out: Tensor<2> = model.forward(images, Mode::Evaluate);
+        let mean = forward_loss(out.clone(), labels, 0.0, None).loss.into_scalar::<f32>();
+        loss += f64::from(mean) * drawn.len() as f64;
+        logits.extend(out.into_data().iter::<f32>());
+    }
+    let predictions: Vec<u32> = logits.chunks(classes).map(highest).collect();
+    Ok(Evaluated { confusion: Confusion::of(&predictions, &data.test.labels, classes), loss: loss / n.max(1) as f64, logits })
+}
+
+/// Index of the first of the highest values.
+fn highest(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (i, v) in row.iter().enumerate() {
+        if *v > row[best] {
+            best = i;
+        }
+    }
+    best as u32
+}
