@@ -88,7 +88,37 @@ pub struct Row {
     pub seconds: Spread,
 }
 
+/// Columns of the table.
+const COLUMNS: usize = 8;
+
 impl Row {
+    /// What stands over the cells.
+    pub const HEADER: [&'static str; COLUMNS] = [
+        "arm",
+        "final accuracy",
+        "to the baseline [95%]",
+        "best accuracy",
+        "to the baseline [95%]",
+        "speedup to baseline's best",
+        "lowest recall",
+        "balance",
+    ];
+
+    /// The row as people read it: percent, percentage points, words.
+    pub fn cells(&self) -> [String; COLUMNS] {
+        let points = |d: Option<Difference>| d.map_or_else(|| "-".to_owned(), |d| d.points());
+        [
+            self.arm.clone(),
+            self.last.percent(),
+            points(self.last_gain),
+            self.best.percent(),
+            points(self.best_gain),
+            self.speedups_in_words(),
+            self.lowest_recall.percent(),
+            format!("{:.3}", self.balance.mean),
+        ]
+    }
+
     /// `1.20x 0.95x, not reached`, in epochs, by seed; `-` for the baseline.
     pub fn speedups_in_words(&self) -> String {
         let (mut reached, mut not) = (Vec::new(), 0);
@@ -186,29 +216,14 @@ impl Outcome {
 
     /// The table as text, and the cautions.
     pub fn text(&self) -> String {
-        let points = |d: Option<Difference>| d.map_or_else(|| "-".to_owned(), |d| d.points());
-        let mut out = format!(
-            "{:<20}  {:<15}  {:<23}  {:<15}  {:<23}  {:<28}  {:<13}  balance\n",
-            "arm",
-            "final accuracy",
-            "to the baseline [95%]",
-            "best accuracy",
-            "to the baseline [95%]",
-            "speedup to baseline's max",
-            "lowest recall"
-        );
-        for row in self.rows() {
-            let balance = row.balance.mean;
-            out += &format!(
-                "{:<20}  {:<15}  {:<23}  {:<15}  {:<23}  {:<28}  {:<13}  {balance:.3}\n",
-                row.arm,
-                row.last.percent(),
-                points(row.last_gain),
-                row.best.percent(),
-                points(row.best_gain),
-                row.speedups_in_words(),
-                row.lowest_recall.percent(),
-            );
+        let mut table: Vec<[String; COLUMNS]> = vec![Row::HEADER.map(str::to_owned)];
+        table.extend(self.rows().iter().map(Row::cells));
+        let mut out = String::new();
+        for row in &table {
+            let width = |column: usize| table.iter().map(|r| r[column].len()).max().unwrap_or(0);
+            let line: String = row.iter().enumerate().map(|(k, cell)| format!("{cell:<0$}  ", width(k))).collect();
+            out += line.trim_end();
+            out += "\n";
         }
         out + "\n" + &self.cautions().iter().map(|c| format!("- {c}\n")).collect::<String>()
     }

@@ -2,7 +2,7 @@
 
 use super::Subject;
 use super::figures::Figure;
-use crate::compare::Difference;
+use crate::compare::Row;
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;margin:0 auto;padding:1rem;max-width:72rem}
@@ -30,30 +30,7 @@ pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
     out += &table(&["", ""], subject.facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
     if let Some(o) = &subject.outcome {
         out += "<h2>Arms</h2>\n";
-        let header = [
-            "arm",
-            "final accuracy",
-            "to the baseline [95%]",
-            "best accuracy",
-            "to the baseline [95%]",
-            "speedup (epochs)",
-            "lowest recall",
-            "balance",
-        ];
-        let points = |d: Option<Difference>| d.map_or_else(|| "-".to_owned(), |d| d.points());
-        let rows = o.rows().into_iter().map(|row| {
-            vec![
-                row.arm.clone(),
-                row.last.percent(),
-                points(row.last_gain),
-                row.best.percent(),
-                points(row.best_gain),
-                row.speedups_in_words(),
-                row.lowest_recall.percent(),
-                format!("{:.3}", row.balance.mean),
-            ]
-        });
-        out += &table(&header, rows);
+        out += &table(&Row::HEADER, o.rows().iter().map(|row| row.cells().to_vec()));
         out += "<h2>Before you believe it</h2>\n<ul>\n";
         out += &o.cautions().iter().map(|c| format!("<li>{}</li>\n", escape(c))).collect::<String>();
         out += "</ul>\n";
