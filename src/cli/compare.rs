@@ -5,7 +5,6 @@ use super::{CompareArgs, Outcome, complain, failed, program, say, usage, watch};
 use crate::compare::{self, Comparison, Hooks, Piece};
 use crate::config;
 use crate::host::{self, Signalled, StartUp};
-use crate::model::device::DeviceName;
 use crate::protocol::{Event, Record, Request};
 use crate::run::RunDirectory;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +16,7 @@ pub(super) fn run(args: &CompareArgs) -> Outcome {
 }
 
 fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
-    let device: DeviceName = args.device.as_deref().map_or_else(|| Ok(DeviceName::best()), str::parse).map_err(usage)?;
+    let device = args.compute.device(None)?;
     let comparison = match &args.resume {
         Some(name) => {
             let path = [name.into(), args.place.runs_dir.join(name)].into_iter().find(|p| p.join("comparison.json").is_file());
@@ -35,7 +34,7 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     });
     let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
     let mut lines = Lines { json: args.json, shown: ProgressLine::default(), current, signalled: signalled.clone() };
-    let trained = comparison.train(device, args.threads.map(usize::from), &mut lines);
+    let trained = comparison.train(device, args.compute.threads(), &mut lines);
     let Some(outcome) = trained.map_err(failed)? else {
         complain(format!("stopped; {} compare --resume {id} goes on", program()));
         return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));

@@ -3,7 +3,7 @@
 use super::{EvaluateArgs, ExportArgs, Outcome, failed, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
-use crate::model::device::DeviceName;
+use crate::model::device::set_threads;
 use crate::model::{NamedTensor, from_safetensors, to_safetensors};
 use crate::run::RunDirectory;
 use crate::train::{Evaluated, evaluate};
@@ -19,7 +19,10 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
 }
 
 fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
-    let device: DeviceName = args.device.as_deref().map_or_else(|| Ok(DeviceName::best()), str::parse).map_err(usage)?;
+    let device = args.compute.device(None)?;
+    if let Some(threads) = args.compute.threads() {
+        set_threads(threads);
+    }
     let file = Path::new(&args.what);
     let (state, from, config_file) = if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;

@@ -11,6 +11,7 @@ mod send;
 mod train;
 mod watch;
 
+use crate::model::device::DeviceName;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -129,10 +130,8 @@ pub struct TrainArgs {
 /// Where a run is computed, kept and shown.
 #[derive(Debug, Default, Args)]
 struct HowArgs {
-    /// Where to train: cpu, cuda:0, flex. Default: the device that the run was on; for a new one the first CUDA device, else
-    /// the CPU.
-    #[arg(long)]
-    device: Option<String>,
+    #[command(flatten)]
+    compute: ComputeArgs,
     /// Plain lines instead of the cockpit.
     #[arg(long)]
     headless: bool,
@@ -144,9 +143,6 @@ struct HowArgs {
     inline: bool,
     #[command(flatten)]
     place: PlaceArgs,
-    /// CPU threads of LibTorch. Default: what LibTorch chooses (the physical cores).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
     #[command(flatten)]
     screen: ScreenArgs,
 }
@@ -161,6 +157,29 @@ pub struct ResumeArgs {
     set: Vec<String>,
     #[command(flatten)]
     how: HowArgs,
+}
+
+/// What computes.
+#[derive(Debug, Default, Args)]
+struct ComputeArgs {
+    /// cpu, cuda:0 or flex. Default: the device that a run to be continued was on, else the first CUDA device, else the CPU.
+    #[arg(long)]
+    device: Option<String>,
+    /// CPU threads of LibTorch. Default: what LibTorch chooses (the physical cores).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl ComputeArgs {
+    /// The device that was named; else `before`, the one that a run to be continued was on; else the best there is.
+    fn device(&self, before: Option<DeviceName>) -> Result<DeviceName, Outcome> {
+        let name = self.device.as_deref().map_or_else(|| Ok(before.unwrap_or_else(DeviceName::best)), str::parse);
+        name.map_err(usage)
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
 }
 
 /// Where runs are kept.
@@ -262,9 +281,8 @@ pub struct EvaluateArgs {
     /// Set a config value (may be repeated; comes after the file).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where to compute: cpu, cuda:0, flex.
-    #[arg(long)]
-    device: Option<String>,
+    #[command(flatten)]
+    compute: ComputeArgs,
     /// Write the logits, shape [n, C], to this safetensors file.
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
@@ -310,12 +328,8 @@ pub struct CompareArgs {
     /// The first seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Where to train: cpu, cuda:0, flex. Default: the first CUDA device, else the CPU.
-    #[arg(long)]
-    device: Option<String>,
-    /// CPU threads of LibTorch.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    compute: ComputeArgs,
     /// Plain lines (there is nothing else yet: this flag is for scripts that say so).
     #[arg(long)]
     headless: bool,

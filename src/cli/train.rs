@@ -31,8 +31,7 @@ enum Shown {
 impl How {
     /// `before` is the device that a run to be continued was on.
     fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
-        let name = args.device.as_deref().map_or_else(|| Ok(before.unwrap_or_else(DeviceName::best)), str::parse);
-        let device = name.map_err(usage)?;
+        let device = args.compute.device(before)?;
         let screen = watch::appearance(&args.screen)?;
         let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
         let shown = match (args.headless || args.json, terminal, args.inline) {
@@ -44,7 +43,7 @@ impl How {
             (false, true, true) => Shown::Inline,
             (false, true, false) => Shown::Attached,
         };
-        Ok(Self { device, threads: args.threads.map(usize::from), screen, shown })
+        Ok(Self { device, threads: args.compute.threads(), screen, shown })
     }
 }
 

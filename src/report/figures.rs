@@ -10,6 +10,11 @@ use std::ops::Range;
 
 /// Pixels; a page scales them.
 const SIZE: (u32, u32) = (760, 400);
+/// Type of labels, and of what an axis is called.
+const LABELS: (&str, u32) = ("sans-serif", 14);
+const AXES: (&str, u32) = ("sans-serif", 15);
+/// Lines that are no data: E, targets, changes.
+const GREY: RGBColor = RGBColor(120, 120, 120);
 /// Classes that a figure shows at most; more are in the table.
 const CLASSES: usize = 40;
 
@@ -168,18 +173,17 @@ fn curves(area: &Area<'_>, subject: &Subject, c: &Curves<'_>, sets: &[Vec<Curve>
         .x_label_formatter(&|v| format!("{v:.0}"))
         .y_label_formatter(&|v| format(*v))
         .light_line_style(WHITE)
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
+        .label_style(LABELS)
+        .axis_desc_style(AXES)
         .draw()?;
-    let grey = RGBColor(120, 120, 120);
     let e = subject.arms[0].seeds[0].pretrain_epochs as f64 + 0.5;
-    chart.draw_series(LineSeries::new([(e, c.y.start), (e, c.y.end)], grey.stroke_width(1)))?;
+    chart.draw_series(LineSeries::new([(e, c.y.start), (e, c.y.end)], GREY.stroke_width(1)))?;
     if let Some(target) = target {
-        chart.draw_series(DashedLineSeries::new([(0.5, target), (longest + 0.5, target)], 6, 5, grey.stroke_width(1)))?;
+        chart.draw_series(DashedLineSeries::new([(0.5, target), (longest + 0.5, target)], 6, 5, GREY.stroke_width(1)))?;
     }
     for (at, text) in subject.arms.iter().flat_map(|a| a.seeds.iter().flat_map(|s| s.changes.iter())) {
         let x = *at as f64;
-        chart.draw_series(DashedLineSeries::new([(x, c.y.start), (x, c.y.end)], 2, 4, grey.stroke_width(1)))?;
+        chart.draw_series(DashedLineSeries::new([(x, c.y.start), (x, c.y.end)], 2, 4, GREY.stroke_width(1)))?;
         chart.draw_series([Text::new(text.clone(), (x, c.y.end - 0.03 * (c.y.end - c.y.start)), ("sans-serif", 12))])?;
     }
     for (set, curves) in sets.iter().enumerate() {
@@ -211,7 +215,7 @@ fn curves(area: &Area<'_>, subject: &Subject, c: &Curves<'_>, sets: &[Vec<Curve>
         .position(c.legend.clone())
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(200, 200, 200))
-        .label_font(("sans-serif", 14))
+        .label_font(LABELS)
         .draw()?;
     Ok(())
 }
@@ -267,15 +271,15 @@ fn speedups(area: &Area<'_>, subject: &Subject) -> Drawn {
         .y_labels(0)
         .disable_y_mesh()
         .light_line_style(WHITE)
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
+        .label_style(LABELS)
+        .axis_desc_style(AXES)
         .draw()?;
-    chart.draw_series(LineSeries::new([(1.0, -0.5), (1.0, rows as f64 - 0.5)], RGBColor(120, 120, 120).stroke_width(1)))?;
+    chart.draw_series(LineSeries::new([(1.0, -0.5), (1.0, rows as f64 - 0.5)], GREY.stroke_width(1)))?;
     for (row, (arm, speedups)) in arms.iter().enumerate() {
         let y = (rows - 1 - row) as f64;
         let color = COLORS[(row + 1) % COLORS.len()];
         let (left, top) = chart.backend_coord(&(x.start, y));
-        area.draw(&Text::new(arm.name.clone(), (left - 145, top - 8), ("sans-serif", 14)))?;
+        area.draw(&Text::new(arm.name.clone(), (left - 145, top - 8), LABELS))?;
         for (k, s) in speedups.iter().enumerate() {
             let y = y + 0.16 * (k as f64 - (speedups.len() as f64 - 1.0) / 2.0);
             match s {
@@ -301,8 +305,8 @@ fn weights(area: &Area<'_>, arm: &ArmFigures) -> Drawn {
         .y_desc("samples")
         .y_label_formatter(&|v| format!("{v:.0}"))
         .light_line_style(WHITE)
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
+        .label_style(LABELS)
+        .axis_desc_style(AXES)
         .draw()?;
     let bars = w.edges.windows(2).zip(&w.counts);
     chart.draw_series(bars.map(|(edges, count)| {
@@ -339,8 +343,8 @@ fn by_class<'a>(
         .y_labels(0)
         .disable_y_mesh()
         .light_line_style(WHITE)
-        .label_style(("sans-serif", 14))
-        .axis_desc_style(("sans-serif", 15))
+        .label_style(LABELS)
+        .axis_desc_style(AXES)
         .draw()?;
     for (c, name) in subject.data.classes.iter().take(rows).enumerate() {
         let (left, top) = chart.backend_coord(&(x.start, (rows - 1 - c) as f64));

@@ -221,20 +221,24 @@ impl App {
 
     /// Back to the last checkpoint, where that is offered.
     fn go_back(&mut self) -> Effect {
-        match self.dashboard.state {
-            RunState::Paused(Cause::NotFinite) => return Effect::Send(Command::Rewind { lr_factor: LR_AFTER_FAULT }),
-            RunState::Finished { stopped: false } => {
-                self.dashboard.say(Tone::Note, "the run is at its end: n sets a larger N next time".into())
+        let words = match (self.dashboard.state, &self.lost) {
+            (RunState::Paused(Cause::NotFinite), None) => {
+                return Effect::Send(Command::Rewind { lr_factor: LR_AFTER_FAULT });
             }
-            RunState::Failed | RunState::Finished { .. } => self.again = true,
-            _ if self.lost.is_some() => self.again = true,
-            _ => self.dashboard.say(Tone::Note, "r goes back after a failure, or when the loss is not finite".into()),
-        }
-        if self.again && self.watching == Watching::InlineRun {
-            self.again = false;
-            self.dashboard.say(Tone::Note, "leave (q), then: earlybird resume".into());
-        }
-        if self.again { Effect::Leave } else { Effect::None }
+            (RunState::Finished { stopped: false }, _) => {
+                "the run is at its N; to train on: earlybird resume --set train.epochs=..."
+            }
+            (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_)) if self.watching == Watching::InlineRun => {
+                "leave (q), then: earlybird resume"
+            }
+            (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_)) => {
+                self.again = true;
+                return Effect::Leave;
+            }
+            _ => "r goes back after a failure, or when the loss is not finite",
+        };
+        self.dashboard.say(Tone::Note, words.into());
+        Effect::None
     }
 
     fn type_into(&mut self, mut prompt: Prompt, key: &KeyEvent, event: &TermEvent) -> Effect {
