@@ -10,11 +10,11 @@ CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 # What `make run` passes on, e.g. ARGS="train configs/long-tail.toml --seed 7"
 ARGS ?=
 
-.PHONY: run build test check doc libtorch help clean
+.PHONY: run build test test-peers check doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'With arguments: make run ARGS="train configs/long-tail.toml"'
 
 run: build ## build, and open the cockpit on the demo
@@ -34,6 +34,9 @@ check: libtorch ## formatting, lints, every test: what CI runs
 	cargo fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
+
+test-peers: build ## PyTorch and TensorBoard read what earlybird writes (fetches both from the Python registry)
+	@python=$$(./scripts/peers.sh) && cd tests/peers && $$python -m unittest -v
 
 doc: libtorch ## build the documentation, free of warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

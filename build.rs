@@ -18,16 +18,23 @@ fn main() {
     // LibTorch 2.9 is built with the C++11 ABI everywhere; LIBTORCH_CXX11_ABI says otherwise to torch-sys, too.
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         .pic(true)
-        .warnings(false) // ATen's headers have many
+        .opt_level(3) // its loops are training's
+        .warnings(true)
+        .flag("-isystem") // ATen's headers have warnings of their own
+        .flag(include.display().to_string())
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .include(&include)
-        .include(include.join("torch/csrc/api/include"))
-        .file("src/model/kernels/shim.cpp")
-        .compile("earlybird_shim");
+        .file("src/model/kernels/shim.cpp");
+    // The shim's loops share LibTorch's threads where both mean the same OpenMP; else they leave them to ATen.
+    if build.get_compiler().is_like_gnu() && Path::new(&lib).join("libgomp.so.1").exists() {
+        build.flag("-fopenmp");
+        println!("cargo:rustc-link-lib=dylib=gomp");
+    }
+    build.compile("earlybird_shim");
     println!("cargo:rustc-link-search=native={lib}");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");

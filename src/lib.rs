@@ -21,8 +21,10 @@
 //! - [`compare`]: arms of one run, paired by seed, and what may be said of them
 //! - [`report`]: runs and comparisons as a page with figures and tables
 //! - [`tui`]: the cockpit
+//! - [`bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 
+pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod config;

@@ -62,6 +62,9 @@ pub struct DataSummary {
     pub train: usize,
     /// Test samples.
     pub test: usize,
+    /// Samples taken out of the training set to measure epochs on; 0 = the test set is used for that.
+    #[serde(default)]
+    pub validation: usize,
     /// Class names, shape `[C]`.
     pub classes: Vec<String>,
     /// Training samples per class, shape `[C]`.
@@ -99,6 +102,12 @@ pub struct WeightsSummary {
     pub edges: Vec<f32>,
     /// Bin counts of the histogram.
     pub counts: Vec<u64>,
+    /// Bin edges of the histogram of `n q_i`, the draws that an epoch is expected to give each sample.
+    #[serde(default)]
+    pub draw_edges: Vec<f32>,
+    /// Bin counts of that histogram.
+    #[serde(default)]
+    pub draw_counts: Vec<u64>,
     /// Mean weight per class, shape `[C]`.
     pub class_mean: Vec<f64>,
 }
@@ -106,6 +115,67 @@ pub struct WeightsSummary {
 /// JSON has no NaN: what is not finite is written as null, and read as NaN again.
 pub(crate) fn nan_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// The images that epochs are measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeasuredOn {
+    /// The test set.
+    Test,
+    /// A part of the training set that is not trained on.
+    Validation,
+}
+
+impl MeasuredOn {
+    /// As a word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
+        }
+    }
+}
+
+/// Mean loss and accuracy on images that are not trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "MeasuredFields", into = "MeasuredFields")]
+pub struct Measured {
+    /// Which images.
+    pub on: MeasuredOn,
+    /// Mean cross entropy in nats; NaN where the model's output was.
+    pub loss: f64,
+    /// Share predicted right, in [0, 1].
+    pub accuracy: f64,
+}
+
+/// How [`Measured`] stands in JSON: no figure has the name of another.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum MeasuredFields {
+    Test { test_loss: Option<f64>, test_accuracy: f64 },
+    Validation { validation_loss: Option<f64>, validation_accuracy: f64 },
+}
+
+impl From<MeasuredFields> for Measured {
+    fn from(fields: MeasuredFields) -> Self {
+        let (on, loss, accuracy) = match fields {
+            MeasuredFields::Test { test_loss, test_accuracy } => (MeasuredOn::Test, test_loss, test_accuracy),
+            MeasuredFields::Validation { validation_loss, validation_accuracy } => {
+                (MeasuredOn::Validation, validation_loss, validation_accuracy)
+            }
+        };
+        Self { on, loss: loss.unwrap_or(f64::NAN), accuracy }
+    }
+}
+
+impl From<Measured> for MeasuredFields {
+    fn from(m: Measured) -> Self {
+        let loss = Some(m.loss).filter(|l| l.is_finite());
+        match m.on {
+            MeasuredOn::Test => Self::Test { test_loss: loss, test_accuracy: m.accuracy },
+            MeasuredOn::Validation => Self::Validation { validation_loss: loss, validation_accuracy: m.accuracy },
+        }
+    }
 }
 
 /// The figures of a finished epoch.
@@ -118,12 +188,10 @@ pub struct EpochSummary {
     /// Mean training loss.
     #[serde(deserialize_with = "nan_if_null")]
     pub train_loss: f64,
-    /// Mean test loss.
-    #[serde(deserialize_with = "nan_if_null")]
-    pub test_loss: f64,
-    /// Test accuracy, in [0, 1].
-    pub test_accuracy: f64,
-    /// Test recall per class, shape `[C]`.
+    /// Loss and accuracy after it; in JSON `test_loss` and `test_accuracy`, or `validation_loss` and `validation_accuracy`.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// Recall per class on the same images, shape `[C]`.
     pub recall: Vec<f64>,
     /// Draws per class, shape `[C]`, sum n.
     pub drawn: Vec<u64>,
@@ -222,6 +290,20 @@ pub enum Event {
     Weights(WeightsSummary),
     /// An epoch is over.
     EpochEnd(EpochSummary),
+    /// The test set was read, once, after an epoch chosen without it: where there is a validation split.
+    Tested {
+        /// The epoch whose model was tested.
+        epoch: usize,
+        /// Whether it is the one with the best validation accuracy, or the last one.
+        best: bool,
+        /// Mean test loss.
+        #[serde(deserialize_with = "nan_if_null")]
+        loss: f64,
+        /// Test accuracy, in [0, 1].
+        accuracy: f64,
+        /// Test recall per class, shape `[C]`.
+        recall: Vec<f64>,
+    },
     /// A command changed a value.
     Changed {
         /// Epoch in progress.
@@ -297,11 +379,11 @@ pub enum Event {
     Finished {
         /// Completed epochs.
         epochs: usize,
-        /// Best test accuracy.
+        /// Best accuracy on what epochs are measured on.
         best_accuracy: f64,
         /// First epoch that reached it; 0 when no epoch was completed.
         best_epoch: usize,
-        /// Last test accuracy.
+        /// Last accuracy on the same.
         final_accuracy: f64,
         /// Seconds of the run.
         seconds: f64,

@@ -19,6 +19,8 @@ pub enum Purpose {
     Augment,
     /// Seeds of the forks of a run.
     Fork,
+    /// Which samples are held out for validation (epoch 0).
+    Validation,
     /// Which labels are flipped, and to what (epoch 0).
     Noise,
 }
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Draw => b"draw",
             Self::Augment => b"augment",
             Self::Fork => b"fork",
+            Self::Validation => b"validation",
             Self::Noise => b"noise",
         }
     }

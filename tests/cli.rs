@@ -54,7 +54,7 @@ fn the_demo_config_reaches_its_promises() {
     let ends: Vec<_> = records.iter().filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e) } else { None }).collect();
     let phases: Vec<Phase> = ends.iter().map(|e| e.phase).collect();
     assert_eq!(phases, [Phase::Pretrain, Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Biased, Phase::Biased]);
-    assert!(ends[5].test_accuracy > 0.80, "{}", ends[5].test_accuracy);
+    assert!(ends[5].measured.accuracy > 0.80, "{}", ends[5].measured.accuracy);
     for e in &ends {
         let n: u64 = e.drawn.iter().sum();
         assert_eq!(n, 4_085);

@@ -4,7 +4,9 @@ use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
 use earlybird::config;
 use earlybird::importance::Quartiles;
 use earlybird::link::Delivery;
-use earlybird::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use earlybird::protocol::{
+    Cause, DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, WeightsSummary,
+};
 use earlybird::tui::{ASCII, App, Appearance, UNICODE, Watching, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -29,6 +31,7 @@ fn records(until: usize) -> Vec<Event> {
             name: "fashion-mnist-mini".into(),
             train: 4085,
             test: 5000,
+            validation: 0,
             classes: NAMES.map(String::from).to_vec(),
             counts: COUNTS.to_vec(),
             shape: [1, 28, 28],
@@ -55,8 +58,7 @@ fn records(until: usize) -> Vec<Event> {
             epoch,
             phase,
             train_loss: 0.5,
-            test_loss: 0.6123,
-            test_accuracy: accuracy,
+            measured: Measured { on: MeasuredOn::Test, loss: 0.6123, accuracy },
             recall: (0..10).map(|c| accuracy - 0.02 * f64::from(c)).collect(),
             drawn: drawn.to_vec(),
             expected: drawn.iter().map(|d| *d as f64 + 3.0).collect(),
@@ -83,6 +85,8 @@ fn records(until: usize) -> Vec<Event> {
                 ess: 0.75,
                 edges: (0..=40).map(|i| i as f32 / 40.0).collect(),
                 counts: (0..40_u64).map(|i| 20 + (i * (40 - i)) % 300).collect(),
+                draw_edges: (0..=40).map(|i| i as f32 / 16.0).collect(),
+                draw_counts: (0..40_u64).map(|i| 20 + (i * (40 - i)) % 300).collect(),
                 class_mean: vec![0.4; 10],
             }));
         }

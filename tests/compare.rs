@@ -30,7 +30,7 @@ fn events(directory: &Path) -> Vec<Event> {
 fn figures(outcome: &Outcome) -> Vec<String> {
     let seeds = outcome.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s)));
     let epochs = |s: &earlybird::compare::SeedOutcome| -> Vec<String> {
-        s.epochs.iter().map(|e| format!("{} {} {:?}", e.epoch, e.test_accuracy, e.drawn)).collect()
+        s.epochs.iter().map(|e| format!("{} {} {:?}", e.epoch, e.measured.accuracy, e.drawn)).collect()
     };
     seeds.map(|(a, s)| format!("{} {} {} {:?}", a.arm, s.seed, s.parameters_sha256, epochs(s))).collect()
 }
@@ -92,6 +92,20 @@ fn a_comparison_killed_anywhere_ends_with_the_same_table() {
         assert!(told <= 2 * (2 + 4 * 3) + 1 - lines + 2, "{told} lines after {lines}: finished arms are not trained again");
         assert_eq!(figures(&outcome(runs.path())), expected);
     }
+}
+
+#[test]
+fn runs_side_by_side_end_with_the_same_table_and_are_listed() {
+    let (one, two) = (Runs::new(), Runs::new());
+    assert!(compare(one.path(), &["--threads", "1"]).output().unwrap().status.success());
+    let args = ["--jobs", "3", "--devices", "cpu,libtorch:cpu", "--threads", "1"];
+    let output = compare(two.path(), &args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(figures(&outcome(one.path())), figures(&outcome(two.path())));
+    let listed =
+        Command::new(env!("CARGO_BIN_EXE_earlybird")).args(["runs", "--json", "--runs-dir"]).arg(two.path()).output().unwrap();
+    let row: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!((&row["state"], &row["done"], &row["of"]), (&"finished".into(), &10.into(), &10.into()), "{row}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn a_run_is_evaluated_to_the_figures_of_its_last_epoch() {
     // The run's config.toml is the resolved one: the same data, the same split.
     let logits = runs.path().join("logits.safetensors");
     let found = json(&earlybird(runs.path(), &["evaluate", "demo-001", "--json", "--logits", logits.to_str().unwrap()]));
-    assert_eq!(found["accuracy"].as_f64(), Some(last.test_accuracy));
-    assert!((found["loss"].as_f64().unwrap() - last.test_loss).abs() < 1e-5);
+    assert_eq!(found["accuracy"].as_f64(), Some(last.measured.accuracy));
+    assert!((found["loss"].as_f64().unwrap() - last.measured.loss).abs() < 1e-5);
     let recall: Vec<f64> = found["recall"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     assert_eq!(recall, last.recall);
     let all: u64 =

@@ -39,10 +39,10 @@ fn assert_same_epochs(a: &[EpochSummary], b: &[EpochSummary]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         assert_eq!(
-            (a.epoch, a.phase, &a.drawn, &a.recall, a.never_drawn, a.test_accuracy, a.samples),
-            (b.epoch, b.phase, &b.drawn, &b.recall, b.never_drawn, b.test_accuracy, b.samples)
+            (a.epoch, a.phase, &a.drawn, &a.recall, a.never_drawn, a.measured.accuracy, a.samples),
+            (b.epoch, b.phase, &b.drawn, &b.recall, b.never_drawn, b.measured.accuracy, b.samples)
         );
-        assert!((a.train_loss - b.train_loss).abs() < 1e-5 && a.test_loss == b.test_loss, "{a:?} {b:?}");
+        assert!((a.train_loss - b.train_loss).abs() < 1e-5 && a.measured.loss == b.measured.loss, "{a:?} {b:?}");
     }
 }
 

@@ -231,7 +231,7 @@ fn every_option_of_the_method_trains() {
         let ends = epochs(&events);
         assert_eq!(ends.len(), 4, "{options:?}");
         for e in ends {
-            assert!(e.train_loss.is_finite() && e.test_loss.is_finite(), "{options:?}: {e:?}");
+            assert!(e.train_loss.is_finite() && e.measured.loss.is_finite(), "{options:?}: {e:?}");
             assert_eq!(e.drawn.iter().sum::<u64>(), 300, "{options:?}");
         }
     }

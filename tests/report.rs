@@ -31,11 +31,27 @@ fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
     let report = runs.path().join("demo-compare-001/report");
     let html = std::fs::read_to_string(report.join("index.html")).unwrap();
     assert_eq!(outside(&html), Vec::<&str>::new());
-    let figures = ["accuracy", "loss", "balance", "speedup", "weights", "classes", "draws", "recall"];
+    let figures = [
+        "accuracy",
+        "loss",
+        "balance",
+        "speedup",
+        "weights",
+        "probabilities",
+        "classes",
+        "draws",
+        "recall",
+        "hardest",
+        "easiest",
+        "suspects",
+    ];
     assert_eq!(html.matches("<svg").count(), figures.len());
     for figure in figures {
         let svg = std::fs::read_to_string(report.join(format!("figures/{figure}.svg"))).unwrap();
-        assert!(html.contains(svg.trim_end()) && !svg.contains("NaN"), "{figure}");
+        assert!(html.contains(svg.trim_end()) && (svg.contains("base64") || !svg.contains("NaN")), "{figure}");
+        let png = image::open(report.join(format!("figures/{figure}.png"))).unwrap().to_luma8();
+        let ink = png.pixels().filter(|p| p.0[0] < 128).count();
+        assert!(png.width() >= 1_400 && ink > 1_000, "{figure}: {}x{}, {ink} dark pixels", png.width(), png.height());
     }
     for part in ["uniform-null", "95%", "not", "Before you believe it", "pretrain_epochs = 2", "seeds"] {
         assert!(html.contains(part), "{part}");
@@ -65,6 +81,31 @@ fn runs_side_by_side_and_live_changes_are_reported() {
     let html = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(html.contains("train.lr_scale: 1.0 to 0.25") && html.contains("demo-001, demo-002"), "changes are told");
     assert!(!html.contains("Before you believe it"), "no comparison, no claims");
+}
+
+/// A tenth of the labels is planted wrong: the report tells where they went.
+#[test]
+fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_hardest() {
+    let runs = Runs::new();
+    let file = runs.path().join("noise.toml");
+    let config = std::fs::read_to_string("configs/demo.toml").unwrap() + "\n[arms.dropped]\nimportance.drop_hardest = 0.15\n";
+    std::fs::write(&file, config).unwrap();
+    let file = file.display().to_string();
+    let noise = ["--set", "data.label_noise=0.1", "--set", "data.imbalance=1.0", "--set", "data.train_limit=1000"];
+    let args = small_args(&[&["compare", &file, "--arms", "biased,dropped", "--seeds", "1"][..], &noise].concat());
+    assert!(earlybird(runs.path(), &args).status.success());
+    assert!(earlybird(runs.path(), &["report", "demo-compare-001"]).status.success());
+    let report = runs.path().join("demo-compare-001/report");
+    let html = std::fs::read_to_string(report.join("index.html")).unwrap();
+    for figure in ["flipped", "flips"] {
+        assert!(report.join(format!("figures/{figure}.svg")).exists(), "{figure}");
+    }
+    assert!(html.contains("of these pictures"), "the pictures say how many of them are flipped");
+    let flips = std::fs::read_to_string(report.join("figures/hardest.svg")).unwrap().matches("<rect").count() - 1;
+    assert!(flips >= 24, "{flips} of 80 pictures of the hardest are flipped: three times the base rate at least");
+    let epochs = rows(&report.join("tables/epochs.csv"));
+    let share = |arm: &str| -> f64 { epochs.iter().rev().find(|r| &r[0] == arm).unwrap()[17].parse().unwrap() };
+    assert!(share("biased") > 0.11 && share("dropped") < 0.09, "{} {}", share("biased"), share("dropped"));
 }
 
 #[test]

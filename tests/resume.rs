@@ -194,7 +194,7 @@ fn a_checkpoint_that_does_not_fit_is_refused_with_the_reason() {
     other_data.state.config = small_config(&["seed=2"]);
     let error = try_restore(&other_data).err().unwrap();
     assert!(error.contains("not what this run trained on"), "{error}");
-    for (name, arrays) in [("model.conv2.weight", 1), ("importance.hard", 1), ("epoch.draws", 1)] {
+    for (name, arrays) in [("model.conv2.weight", 1), ("importance.p", 1), ("epoch.draws", 1)] {
         let mut lacking = whole.clone();
         lacking.arrays.retain(|a| a.name != name);
         assert_eq!(lacking.arrays.len() + arrays, whole.arrays.len());

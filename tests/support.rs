@@ -24,7 +24,7 @@ pub fn small_config(set: &[&str]) -> RunConfig {
 
 pub fn session_on(config: RunConfig, device: DeviceName) -> Session {
     let dataset = data::load(&config.data, config.seed, &mut |_| {}).unwrap();
-    Session::new(config, dataset, &device.open().unwrap(), &device.to_string()).unwrap()
+    Session::new(config, dataset, &[], &device.open().unwrap(), &device.to_string()).unwrap()
 }
 
 pub fn session(set: &[&str]) -> Session {

@@ -1,14 +1,19 @@
-//! `earlybird compare`: trains the arms of a comparison, printing a line an epoch, and puts them side by side.
+//! `earlybird compare`: the comparison is settled on the plain terminal; then a process of its own trains it and a screen opens
+//! on it, or this process trains it and prints a line an epoch.
 
 use super::data::ProgressLine;
 use super::{CompareArgs, Outcome, complain, failed, program, say, usage, watch};
-use crate::compare::{self, Comparison, Hooks, Piece};
+use crate::compare::{self, Comparison, Race, Said, Stopper};
 use crate::config;
-use crate::host::{self, Signalled, StartUp};
-use crate::protocol::{Event, Record, Request};
+use crate::host;
+use crate::model::device::DeviceName;
+use crate::protocol::Event;
 use crate::run::RunDirectory;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::WeakSender;
+use crate::tui::{self, Appearance, Left};
+use std::fs::OpenOptions;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// `earlybird compare`
 pub(super) fn run(args: &CompareArgs) -> Outcome {
@@ -16,39 +21,43 @@ pub(super) fn run(args: &CompareArgs) -> Outcome {
 }
 
 fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
-    let device = args.compute.device(None)?;
+    if args.detached {
+        // No terminal can take it along. Fails where this process leads a group already, which is as good.
+        let _ = rustix::process::setsid();
+    }
+    let workers = workers(args)?;
+    let screen = watch::appearance(&args.screen)?;
     let comparison = match &args.resume {
         Some(name) => {
-            let path = [name.into(), args.place.runs_dir.join(name)].into_iter().find(|p| p.join("comparison.json").is_file());
-            let path = path.ok_or_else(|| usage(format!("{name} is no comparison in {}", args.place.runs_dir.display())))?;
-            Comparison::open(RunDirectory::open(&path)).map_err(failed)?
+            let directory = find(&args.place.runs_dir, name)
+                .ok_or_else(|| usage(format!("{name} is no comparison in {}", args.place.runs_dir.display())))?;
+            Comparison::open(directory).map_err(failed)?
         }
         None => begin(args)?,
     };
-    let id = comparison.directory().id();
-    complain_to_json(args.json, &format!("{id}: {} runs, one after another", comparison.pieces()));
-    let current = Current::default();
-    let signalled = host::mind_signals({
-        let current = current.clone();
-        move |signal| current.stop(signal)
-    });
-    let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
-    let mut lines = Lines { json: args.json, shown: ProgressLine::default(), current, signalled: signalled.clone() };
-    let trained = comparison.train(device, args.compute.threads(), &mut lines);
-    let Some(outcome) = trained.map_err(failed)? else {
-        complain(format!("stopped; {} compare --resume {id} goes on", program()));
-        return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));
-    };
-    let text = serde_json::to_string(&outcome).map_err(failed)?;
-    comparison.directory().write("outcome.json", &text).map_err(failed)?;
-    if args.json {
-        let rows = serde_json::json!({ "comparison": id, "rows": outcome.rows(), "cautions": outcome.cautions() });
-        say(rows);
-    } else {
-        comparison.directory().write("table.txt", &outcome.text()).map_err(failed)?;
-        say(format!("\n{}\nkept in {}", outcome.text(), comparison.directory().path().display()));
+    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if args.headless || args.json || !terminal {
+        return train(&comparison, &workers, args);
     }
-    Ok(Outcome::Done)
+    let directory = comparison.directory().clone();
+    drop(comparison); // the process that trains it takes the lock
+    start(&directory, args)?;
+    Ok(watch(&directory, screen))
+}
+
+/// A worker on each of these devices.
+fn workers(args: &CompareArgs) -> Result<Vec<DeviceName>, Outcome> {
+    let named: Vec<DeviceName> = match args.devices.as_slice() {
+        [] => vec![args.compute.device(None)?],
+        names => names.iter().map(|n| n.parse()).collect::<Result<_, _>>().map_err(usage)?,
+    };
+    let jobs = args.jobs.map_or(named.len(), usize::from);
+    Ok((0..jobs).map(|k| named[k % named.len()]).collect())
+}
+
+/// The comparison that a name or a path names.
+pub(super) fn find(runs: &Path, name: &str) -> Option<RunDirectory> {
+    [name.into(), runs.join(name)].iter().map(|p| RunDirectory::open(p)).find(compare::is_comparison)
 }
 
 fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
@@ -70,62 +79,131 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
     Comparison::create(&args.place.runs_dir, &name, config, &arms, args.seeds).map_err(usage)
 }
 
+/// Trains it in this process, with a line an epoch, and puts the arms side by side.
+fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) -> Result<Outcome, Outcome> {
+    let directory = comparison.directory();
+    let id = directory.id();
+    let pieces = comparison.design().pieces().len();
+    let at_once = if workers.len() > 1 { format!("{} at once", workers.len()) } else { "one after another".to_owned() };
+    complain_to_json(args.json, &format!("{id}: {pieces} runs, {at_once}"));
+    directory.write("pid", &std::process::id().to_string()).map_err(failed)?;
+    let stopper = Stopper::default();
+    let signalled = host::mind_signals({
+        let stopper = stopper.clone();
+        move |_| {
+            complain("stopping after this step (once more: at once)");
+            stopper.stop();
+        }
+    });
+    let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
+    // Side by side on one processor they share its cores.
+    let cpu = workers.iter().filter(|d| !d.is_gpu()).count();
+    let threads = args.compute.threads().or_else(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (cpu > 1).then(|| (cores / cpu).max(1))
+    });
+    let mut shown = ProgressLine::default();
+    let trained = comparison.train(workers, threads, &stopper, &mut |said| tell(said, args.json, &mut shown));
+    let Some(outcome) = trained.map_err(failed)? else {
+        complain(format!("stopped; {} compare --resume {id} goes on", program()));
+        return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));
+    };
+    if args.json {
+        say(serde_json::json!({ "comparison": id, "rows": outcome.rows(), "cautions": outcome.cautions() }));
+    } else {
+        say(format!("\n{}\nkept in {}", outcome.text(), directory.path().display()));
+    }
+    Ok(Outcome::Done)
+}
+
 fn complain_to_json(json: bool, text: &str) {
     if json { complain(text) } else { say(text) }
 }
 
-/// The run in progress, for whoever wants to stop it.
-#[derive(Clone, Debug, Default)]
-struct Current(Arc<Mutex<Option<WeakSender<Request>>>>);
-
-impl Current {
-    fn set(&self, requests: WeakSender<Request>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(requests);
+fn tell(said: Said, json: bool, shown: &mut ProgressLine) {
+    let (piece, record) = match said {
+        Said::StartUp(word) => return watch::report(shown, word),
+        Said::Record(piece, record) => (piece, record),
+    };
+    let Event::EpochEnd(e) = &record.event else { return };
+    shown.end();
+    if json {
+        return say(serde_json::json!({ "seed": piece.seed, "arm": piece.arm, "record": record }));
     }
+    say(format!(
+        "seed {:<3} {:<20} epoch {:>3}  {} accuracy {:.2}%  balance {:.3}  {:.1} s",
+        piece.seed,
+        piece.arm,
+        e.epoch,
+        e.measured.on.word(),
+        100.0 * e.measured.accuracy,
+        e.balance,
+        e.seconds
+    ));
+}
 
-    fn stop(&self, signal: &str) {
-        complain("stopping after this step (once more: at once)");
-        if let Some(requests) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            host::stop_by_signal(requests, signal);
+/// Starts a process that trains the comparison, whatever becomes of this one.
+fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), Outcome> {
+    let file = directory.file("compare.log");
+    let cannot = |e: std::io::Error| {
+        failed(format!("no process can be started for the comparison: {e}\n  --headless trains it in this one."))
+    };
+    let log = OpenOptions::new().create(true).append(true).open(&file).map_err(cannot)?;
+    let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
+    command.args(["compare", "--headless", "--detached", "--resume"]).arg(directory.path());
+    command.arg("--runs-dir").arg(&args.place.runs_dir);
+    if let Some(device) = &args.compute.device {
+        command.args(["--device", device]);
+    }
+    if let Some(threads) = args.compute.threads() {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    if let Some(jobs) = args.jobs {
+        command.args(["--jobs", &jobs.to_string()]);
+    }
+    if !args.devices.is_empty() {
+        command.args(["--devices", &args.devices.join(",")]);
+    }
+    let errors = log.try_clone().map_err(cannot)?;
+    command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().map_err(cannot)?;
+    Ok(())
+}
+
+/// Opens the screen on a comparison, whoever trains it.
+pub(super) fn watch(directory: &RunDirectory, screen: Appearance) -> Outcome {
+    let (p, id) = (program(), directory.id());
+    let race = match Race::open(directory) {
+        Ok(race) => race,
+        Err(e) => return failed(format!("{}: {e}", directory.path().display())),
+    };
+    match tui::watch(race, directory, screen) {
+        Err(e) => failed(format!("the terminal: {e}\n  The comparison goes on: {p} attach {id}")),
+        Ok((_, Left::Stop)) => stop(directory),
+        Ok((race, _)) if race.done() == race.of() => {
+            say(format!("{}\nkept in {}; as a page: {p} report {id}", race.outcome().text(), directory.path().display()));
+            Outcome::Done
+        }
+        Ok(_) if directory.is_locked() => {
+            say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop"));
+            Outcome::Done
+        }
+        Ok((race, _)) => {
+            say(format!("{id}: {} of {} runs are trained; go on: {p} compare --resume {id}", race.done(), race.of()));
+            Outcome::Interrupted(130)
         }
     }
 }
 
-struct Lines {
-    json: bool,
-    shown: ProgressLine,
-    current: Current,
-    signalled: Signalled,
-}
-
-impl Hooks for Lines {
-    fn begins(&mut self, _: &Piece, requests: WeakSender<Request>) {
-        self.shown.end();
-        self.current.set(requests);
-    }
-
-    fn record(&mut self, piece: &Piece, record: &Record) {
-        let Event::EpochEnd(e) = &record.event else { return };
-        if self.json {
-            say(serde_json::json!({ "seed": piece.seed, "arm": piece.arm, "record": record }));
-        } else {
-            say(format!(
-                "seed {:<3} {:<20} epoch {:>3}  test accuracy {:.2}%  balance {:.3}  {:.1} s",
-                piece.seed,
-                piece.arm,
-                e.epoch,
-                100.0 * e.test_accuracy,
-                e.balance,
-                e.seconds
-            ));
+/// Has the process that trains a comparison end in order.
+pub(super) fn stop(directory: &RunDirectory) -> Outcome {
+    let pid = std::fs::read_to_string(directory.file("pid")).ok().and_then(|text| text.trim().parse().ok());
+    let pid = pid.filter(|_| directory.is_locked()).and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else { return failed(format!("{} is not being trained", directory.id())) };
+    match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+        Ok(()) => {
+            say(format!("{} stops after the step in progress; go on: {} compare --resume {0}", directory.id(), program()));
+            Outcome::Done
         }
-    }
-
-    fn start_up(&mut self, said: StartUp) {
-        watch::report(&mut self.shown, said);
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.signalled.exit_code().is_some()
+        Err(e) => failed(e),
     }
 }

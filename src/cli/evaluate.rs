@@ -55,9 +55,10 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     }
     if args.json {
         let (c, names) = (&evaluated.confusion, &dataset.classes);
+        let (mean, std) = dataset.mean_std();
         say(json!({
             "model": from.display().to_string(), "samples": dataset.test.len(), "accuracy": c.accuracy(), "loss": evaluated.loss,
-            "classes": names, "recall": c.recall(), "precision": c.precision(), "confusion": c,
+            "mean": mean, "std": std, "classes": names, "recall": c.recall(), "precision": c.precision(), "confusion": c,
         }));
     } else {
         table(&evaluated, &dataset.classes, &from);

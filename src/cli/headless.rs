@@ -117,12 +117,14 @@ fn line_of(record: &Record) -> Option<String> {
                 _ => format!(", coverage {:.1}%, never drawn {}", 100.0 * e.coverage, e.never_drawn),
             };
             format!(
-                "epoch {:>3} {:<8} train loss {:.4}, test loss {:.4}, test accuracy {:.2}%, balance {:.3}{biased}, {:.1} s",
+                "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%, balance {:.3}{biased}, {:.1} s",
                 e.epoch,
                 e.phase.word(),
                 e.train_loss,
-                e.test_loss,
-                100.0 * e.test_accuracy,
+                e.measured.on.word(),
+                e.measured.loss,
+                e.measured.on.word(),
+                100.0 * e.measured.accuracy,
                 e.balance,
                 e.seconds
             )
@@ -135,8 +137,13 @@ fn line_of(record: &Record) -> Option<String> {
         Event::Checkpoint { file, .. } => format!("written {file}"),
         Event::Warning { text, .. } => format!("warning: {text}"),
         Event::Failed { reason } => format!("failed: {reason}"),
+        Event::Tested { epoch, best, loss, accuracy, .. } => format!(
+            "tested the {} (epoch {epoch}): test loss {loss:.4}, test accuracy {:.2}%",
+            if *best { "best model" } else { "last model" },
+            100.0 * accuracy
+        ),
         Event::Finished { epochs, best_accuracy, best_epoch, final_accuracy, seconds, parameters_sha256, stopped } => format!(
-            "{} after {epochs} epochs in {seconds:.1} s: test accuracy {:.2}%, best {:.2}% (epoch {best_epoch}), parameters {}",
+            "{} after {epochs} epochs in {seconds:.1} s: accuracy {:.2}%, best {:.2}% (epoch {best_epoch}), parameters {}",
             if *stopped { "stopped" } else { "finished" },
             100.0 * final_accuracy,
             100.0 * best_accuracy,

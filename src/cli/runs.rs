@@ -1,6 +1,7 @@
 //! `earlybird runs`: a table of what there is.
 
 use super::{Outcome, say};
+use crate::compare::Design;
 use crate::dashboard::{Dashboard, RunState};
 use crate::link;
 use crate::run::{self, RunDirectory};
@@ -41,12 +42,25 @@ struct Row {
 /// Prints the table, the newest run last.
 pub(super) fn run(runs: &Path, json: bool) -> Outcome {
     let rows: Vec<Row> = RunDirectory::all(runs).iter().map(row).collect();
+    let comparisons: Vec<ComparisonRow> = RunDirectory::others(runs).iter().filter_map(comparison).collect();
     if json {
         rows.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
+        comparisons.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
         return Outcome::Done;
     }
-    if rows.is_empty() {
+    if rows.is_empty() && comparisons.is_empty() {
         say(format!("no runs in {} (--runs-dir names another place)", runs.display()));
+        return Outcome::Done;
+    }
+    if !comparisons.is_empty() {
+        let width = comparisons.iter().map(|r| r.comparison.len()).max().unwrap_or(0).max(10);
+        say(format!("{:<width$}  {:<11}  {:>9}  arms", "comparison", "state", "runs"));
+        for row in &comparisons {
+            let runs = format!("{}/{}", row.done, row.of);
+            say(format!("{:<width$}  {:<11}  {runs:>9}  {}", row.comparison, word(row.state), row.arms.join(", ")));
+        }
+    }
+    if rows.is_empty() {
         return Outcome::Done;
     }
     let width = rows.iter().map(|r| r.run.len()).max().unwrap_or(0).max(3);
@@ -59,6 +73,39 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
         say(format!("{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}", row.run, word(row.state)));
     }
     Outcome::Done
+}
+
+/// One line of the table of comparisons.
+#[derive(Debug, Serialize)]
+struct ComparisonRow {
+    comparison: String,
+    state: State,
+    /// Finished runs.
+    done: usize,
+    /// Runs in all.
+    of: usize,
+    arms: Vec<String>,
+    path: String,
+}
+
+/// The row of a comparison; `None` for anything else.
+fn comparison(directory: &RunDirectory) -> Option<ComparisonRow> {
+    let design = Design::of(directory).ok()?;
+    let pieces = design.pieces();
+    let done = pieces.iter().filter(|p| design.is_done(p, directory)).count();
+    let state = match (directory.is_locked(), done == pieces.len()) {
+        (true, _) => State::Live,
+        (false, true) => State::Finished,
+        (false, false) => State::Interrupted,
+    };
+    Some(ComparisonRow {
+        comparison: directory.id(),
+        state,
+        done,
+        of: pieces.len(),
+        arms: design.arms.into_iter().map(|(name, _)| name).collect(),
+        path: directory.path().display().to_string(),
+    })
 }
 
 fn word(state: State) -> &'static str {

@@ -1,5 +1,6 @@
 //! `earlybird send`: one command to a run, for scripts.
 
+use super::compare;
 use super::{BiasWord, Outcome, SendArgs, SendWhat, failed, headless, program, usage};
 use crate::config;
 use crate::link::{self, Answered, ConnectError};
@@ -8,6 +9,17 @@ use crate::run::RunDirectory;
 
 /// Sends it, and prints the answer.
 pub(super) fn run(args: SendArgs) -> Outcome {
+    if let Some(comparison) = compare::find(&args.place.runs_dir, &args.run) {
+        return match args.what {
+            SendWhat::Stop { after_epoch: false } => compare::stop(&comparison),
+            _ => usage(format!(
+                "{} is a comparison, which takes `stop` only\n  Its runs take everything: {} send {}/seed-1/uniform pause, say.",
+                comparison.id(),
+                program(),
+                comparison.path().display()
+            )),
+        };
+    }
     let directory = match RunDirectory::find(&args.place.runs_dir, Some(&args.run)) {
         Ok(directory) => directory,
         Err(e) => return usage(e),

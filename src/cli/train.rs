@@ -119,6 +119,9 @@ fn resolve(args: &TrainArgs) -> Result<RunConfig, config::ConfigError> {
     if let Some(seed) = args.seed {
         set.push(format!("seed={seed}"));
     }
+    if args.tensorboard {
+        set.push("checkpoint.tensorboard=true".into());
+    }
     match &args.config {
         Some(file) => config::load(file, &set),
         None => config::demo(&set),

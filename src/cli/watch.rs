@@ -1,5 +1,6 @@
 //! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what `train` and `resume` open.
 
+use super::compare;
 use super::data::ProgressLine;
 use super::{AttachArgs, Outcome, ReplayArgs, ScreenArgs, complain, failed, headless, program, say, usage};
 use crate::dashboard::{Dashboard, RunState};
@@ -20,6 +21,13 @@ pub(super) fn appearance(args: &ScreenArgs) -> Result<Appearance, Outcome> {
 
 /// `earlybird attach`
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
+    if let Some(comparison) = args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name)) {
+        return match (appearance(&args.screen), std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+            (Err(outcome), _) => outcome,
+            (Ok(_), false) => usage("the screen needs a terminal (table.txt in the comparison's directory has what was found)"),
+            (Ok(screen), true) => compare::watch(&comparison, screen),
+        };
+    }
     let (screen, directory) = match (appearance(&args.screen), live(args)) {
         (Ok(screen), Ok(directory)) => (screen, directory),
         (Err(outcome), _) | (_, Err(outcome)) => return outcome,

@@ -3,11 +3,15 @@
 //! Knows nothing of screens.
 
 mod arms;
+mod design;
 mod outcome;
+mod race;
 mod runner;
 mod statistics;
 
 pub use arms::{Arm, ArmError, BASELINE, NULL, choose};
-pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome};
-pub use runner::{CompareError, Comparison, Hooks, Piece};
+pub use design::{Design, OUTCOME, PRETRAIN, Piece, is_comparison};
+pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome, Tested};
+pub use race::{Entry, Lane, Race};
+pub use runner::{CompareError, Comparison, Said, Stopper};
 pub use statistics::{Difference, Speedup, Spread, speedup};

@@ -3,7 +3,7 @@
 use super::arms::NULL;
 use super::statistics::{Difference, Speedup, Spread, speedup};
 use crate::config::RunConfig;
-use crate::protocol::EpochSummary;
+use crate::protocol::{EpochSummary, MeasuredOn};
 use serde::{Deserialize, Serialize};
 
 /// Below this share of n, few samples make most of the draws.
@@ -46,22 +46,43 @@ pub struct SeedOutcome {
     pub epochs: Vec<EpochSummary>,
     /// SHA-256 of the final parameters.
     pub parameters_sha256: String,
+    /// What the test set said at the end, where epochs were measured on a validation split.
+    #[serde(default)]
+    pub tested: Option<Tested>,
+}
+
+/// Accuracy and recall on a test set that was read once, at the end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tested {
+    /// Accuracy of the last model.
+    pub last: f64,
+    /// Accuracy of the model of the best validation epoch.
+    pub best: f64,
+    /// Recall by class of the last model, shape `[C]`.
+    pub recall: Vec<f64>,
 }
 
 impl SeedOutcome {
     /// Test accuracy after the last epoch.
     pub fn last(&self) -> f64 {
-        self.epochs.last().map_or(0.0, |e| e.test_accuracy)
+        if let Some(t) = &self.tested {
+            return t.last;
+        }
+        self.epochs.last().map_or(0.0, |e| e.measured.accuracy)
     }
 
-    /// Highest test accuracy of any epoch.
+    /// Highest test accuracy of any epoch; with a validation split, test accuracy of the epoch that was best on that.
     pub fn best(&self) -> f64 {
-        self.epochs.iter().map(|e| e.test_accuracy).fold(0.0, f64::max)
+        if let Some(t) = &self.tested {
+            return t.best;
+        }
+        self.epochs.iter().map(|e| e.measured.accuracy).fold(0.0, f64::max)
     }
 
     /// Lowest recall of a class after the last epoch.
     fn lowest_recall(&self) -> f64 {
-        self.epochs.last().map_or(0.0, |e| e.recall.iter().copied().fold(1.0, f64::min))
+        let recall = self.tested.as_ref().map(|t| &t.recall).or_else(|| self.epochs.last().map(|e| &e.recall));
+        recall.map_or(0.0, |r| r.iter().copied().fold(1.0, f64::min))
     }
 }
 
@@ -178,10 +199,25 @@ impl Outcome {
     pub fn cautions(&self) -> Vec<String> {
         let rows = self.rows();
         let seeds = self.arms.iter().map(|a| a.seeds.len()).min().unwrap_or(0);
-        let mut out = vec![
-            "Best epochs and targets were chosen on the test set: best accuracies are a little too high for every arm."
-                .to_owned(),
-        ];
+        let mut out = vec![match self.config.measured_on() {
+            MeasuredOn::Test => {
+                "Best epochs and targets were chosen on the test set: best accuracies are a little too high for every arm \
+                 (data.validation = 0.1 chooses them on a tenth of the training set instead)."
+            }
+            MeasuredOn::Validation => {
+                "Best epochs, targets and speedups were chosen on the validation split; accuracies and recall are those of the test \
+                 set, which was read once, at the end."
+            }
+        }
+        .to_owned()];
+        let data = &self.config.data;
+        if data.validation > 0.0 && (data.imbalance > 1.0 || !data.class_counts.is_empty()) {
+            out.push(
+                "The validation split has the long tail of the training set, the test set has not: what is best on one need not be \
+                 on the other."
+                    .to_owned(),
+            );
+        }
         if seeds < FEW_SEEDS {
             out.push(format!("Only {seeds} seed(s): a difference means little. Use --seeds 3 or more."));
         }
@@ -235,7 +271,12 @@ mod tests {
     use super::*;
 
     fn arm(name: &str, seeds: &[&[f64]]) -> ArmOutcome {
-        let seed = |(i, a): (usize, &&[f64])| SeedOutcome { seed: i as u64, epochs: run(a), parameters_sha256: String::new() };
+        let seed = |(i, a): (usize, &&[f64])| SeedOutcome {
+            seed: i as u64,
+            epochs: run(a),
+            parameters_sha256: String::new(),
+            tested: None,
+        };
         ArmOutcome { arm: name.into(), config: RunConfig::default(), seeds: seeds.iter().enumerate().map(seed).collect() }
     }
 

@@ -1,30 +1,21 @@
-//! Trains the arms of a comparison, one after another, each as a run of its own; what was trained is not trained again.
+//! Trains the runs of a comparison, each in a process of its own, as many at once as there are workers; what was trained is
+//! not trained again.
 
-use super::arms::{Arm, ArmError, BASELINE};
-use super::outcome::{ArmOutcome, Outcome, SeedOutcome};
+use super::arms::{Arm, ArmError};
+use super::design::{Design, FILE, OUTCOME, PRETRAIN, Piece};
+use super::outcome::Outcome;
 use crate::config::RunConfig;
-use crate::dashboard::{Dashboard, RunState};
-use crate::host::{self, Beginning, HostError, Plan, StartUp};
+use crate::host::{StartError, StartUp, TiedHost, TiedSays};
 use crate::importance::Sampler;
-use crate::link::{Backlog, Delivery};
 use crate::model::device::DeviceName;
-use crate::protocol::{Command, Event, Record, Request, Stop};
-use crate::run::{self, RunDirectory, RunError, RunLock};
-use crate::train::TrainerReport;
-use serde::{Deserialize, Serialize};
+use crate::protocol::{Cause, Event, Record};
+use crate::run::{RunDirectory, RunError, RunLock};
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use tokio::sync::mpsc::WeakSender;
-
-/// What is compared, as it stands in `comparison.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Design {
-    /// The run whose arms these are.
-    config: RunConfig,
-    /// Name and config of each arm, the baseline first.
-    arms: Vec<(String, RunConfig)>,
-    seeds: Vec<u64>,
-}
+use std::process::ChildStdin;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A comparison on the disk, held by this process.
 #[derive(Debug)]
@@ -43,14 +34,11 @@ pub enum CompareError {
     /// An arm is not possible.
     #[error(transparent)]
     Arm(#[from] ArmError),
-    /// A run of it cannot begin.
-    #[error(transparent)]
-    Host(#[from] HostError),
     /// A run of it failed.
     #[error("{piece}: {reason}\n  What was trained is kept; earlybird compare --resume {name} goes on.")]
     Failed {
         /// Which run.
-        piece: String,
+        piece: Piece,
         /// Why.
         reason: String,
         /// The comparison.
@@ -69,34 +57,93 @@ pub enum CompareError {
     },
 }
 
-/// A run of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Its seed.
-    pub seed: u64,
-    /// Its arm; `pretrain` for what all arms of the seed share.
-    pub arm: String,
+/// What is told while a comparison is trained.
+#[derive(Debug)]
+pub enum Said {
+    /// How a run's process starts.
+    StartUp(StartUp),
+    /// Something happened in a run.
+    Record(Piece, Box<Record>),
 }
 
-impl std::fmt::Display for Piece {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "seed {}, {}", self.seed, self.arm)
+/// Stops a comparison, from any thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stopper(Arc<Mutex<Stopping>>);
+
+#[derive(Debug, Default)]
+struct Stopping {
+    asked: bool,
+    /// A run trains as long as its input is open.
+    inputs: Vec<(Piece, ChildStdin)>,
+}
+
+impl Stopper {
+    /// Has every run write a checkpoint and end, and none begin any more.
+    pub fn stop(&self) {
+        let mut stopping = lock(&self.0);
+        stopping.asked = true;
+        stopping.inputs.clear();
+    }
+
+    fn is_asked(&self) -> bool {
+        lock(&self.0).asked
+    }
+
+    fn add(&self, piece: &Piece, input: ChildStdin) {
+        let mut stopping = lock(&self.0);
+        if !stopping.asked {
+            stopping.inputs.push((piece.clone(), input));
+        }
+    }
+
+    fn stop_one(&self, piece: &Piece) {
+        lock(&self.0).inputs.retain(|(p, _)| p != piece);
     }
 }
 
-/// Who is told what happens, and who may stop it.
-pub trait Hooks {
-    /// A run begins, and takes commands here.
-    fn begins(&mut self, piece: &Piece, requests: WeakSender<Request>);
-    /// A record of a run.
-    fn record(&mut self, piece: &Piece, record: &Record);
-    /// A host says something before it trains.
-    fn start_up(&mut self, said: StartUp);
-    /// Whether somebody wants all of it to stop.
-    fn is_stopped(&self) -> bool;
+/// What is still to be trained.
+struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
 }
 
-const PRETRAIN: &str = "pretrain";
+struct QueueState {
+    todo: Vec<Piece>,
+    /// Seeds whose arms may begin.
+    pretrained: HashSet<u64>,
+    error: Option<CompareError>,
+}
+
+impl Queue {
+    /// The next piece that may begin; waits for one while others are still pretraining.
+    fn next(&self, stopper: &Stopper) -> Option<Piece> {
+        let mut state = lock(&self.state);
+        loop {
+            if stopper.is_asked() || state.error.is_some() {
+                return None;
+            }
+            let ready = state.todo.iter().position(|p| p.arm == PRETRAIN || state.pretrained.contains(&p.seed));
+            match ready {
+                Some(at) => return Some(state.todo.remove(at)),
+                None if state.todo.is_empty() => return None,
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn ended(&self, piece: &Piece, outcome: Result<(), CompareError>, stopper: &Stopper) {
+        let mut state = lock(&self.state);
+        match outcome {
+            Ok(()) if piece.arm == PRETRAIN => drop(state.pretrained.insert(piece.seed)),
+            Ok(()) => {}
+            Err(e) => {
+                state.error.get_or_insert(e);
+                stopper.stop();
+            }
+        }
+        self.changed.notify_all();
+    }
+}
 
 impl Comparison {
     /// A new one under `runs`: `arms` (the baseline first) of the run `config` with seeds `config.seed` and those after it.
@@ -113,8 +160,8 @@ impl Comparison {
         let directory = RunDirectory::create(runs, name)?;
         let lock = directory.lock()?;
         let design = Design { seeds: (config.seed..config.seed.saturating_add(seeds)).collect(), config, arms };
-        let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, "comparison.json")(e.into()))?;
-        directory.write("comparison.json", &text)?;
+        let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
+        directory.write(FILE, &text)?;
         Ok(Self { directory, design, _lock: lock })
     }
 
@@ -124,8 +171,7 @@ impl Comparison {
     /// [`CompareError`].
     pub fn open(directory: RunDirectory) -> Result<Self, CompareError> {
         let lock = directory.lock()?;
-        let text = std::fs::read(directory.file("comparison.json")).map_err(at(&directory, "comparison.json"))?;
-        let design = serde_json::from_slice(&text).map_err(|e| at(&directory, "comparison.json")(e.into()))?;
+        let design = Design::of(&directory).map_err(at(&directory, FILE))?;
         Ok(Self { directory, design, _lock: lock })
     }
 
@@ -134,142 +180,142 @@ impl Comparison {
         &self.directory
     }
 
-    /// Runs in all: for each seed the pretraining and the arms.
-    pub fn pieces(&self) -> usize {
-        self.design.seeds.len() * (1 + self.design.arms.len())
+    /// What is compared.
+    pub fn design(&self) -> &Design {
+        &self.design
     }
 
-    /// Trains what is not trained yet; `None` when it was stopped before the end.
+    /// Trains what is not trained yet, a worker on each of `devices`; keeps and gives what was found, `None` when it was
+    /// stopped before the end.
     ///
     /// # Errors
     /// [`CompareError`].
     pub fn train(
         &self,
-        device: DeviceName,
+        devices: &[DeviceName],
         threads: Option<usize>,
-        hooks: &mut dyn Hooks,
+        stopper: &Stopper,
+        hear: &mut dyn FnMut(Said),
     ) -> Result<Option<Outcome>, CompareError> {
-        for &seed in &self.design.seeds {
-            let pretrained = self.pretrain(seed, device, threads, hooks)?;
-            for (arm, config) in &self.design.arms {
-                if hooks.is_stopped() {
-                    return Ok(None);
-                }
-                let directory = self.directory.part(&[&format!("seed-{seed}"), arm]);
-                if finished(&directory) {
-                    continue;
-                }
-                let piece = Piece { seed, arm: arm.clone() };
-                if !directory.path().exists() {
-                    fork(&pretrained, &directory, RunConfig { seed, name: arm.clone(), ..config.clone() })?;
-                }
-                let plan = Plan { directory, device, threads, beginning: Beginning::Resume, commands: Vec::new() };
-                self.run(&piece, plan, hooks)?;
+        let (mut todo, mut pretrained) = (Vec::new(), HashSet::new());
+        for piece in self.design.pieces() {
+            // A process of an earlier try may still be writing its last checkpoint.
+            let directory = piece.directory(&self.directory);
+            if directory.file("run.lock").exists() {
+                directory.wait_for_lock()?;
+            }
+            if !self.design.is_done(&piece, &self.directory) {
+                todo.push(piece);
+            } else if piece.arm == PRETRAIN {
+                pretrained.insert(piece.seed);
             }
         }
-        if hooks.is_stopped() { Ok(None) } else { self.outcome().map(Some) }
+        let queue = Queue { state: Mutex::new(QueueState { todo, pretrained, error: None }), changed: Condvar::new() };
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            for &device in devices {
+                let (tell, queue) = (tell.clone(), &queue);
+                scope.spawn(move || {
+                    while let Some(piece) = queue.next(stopper) {
+                        let outcome = self.train_piece(&piece, device, threads, stopper, &tell);
+                        queue.ended(&piece, outcome, stopper);
+                    }
+                });
+            }
+            drop(tell);
+            told.iter().for_each(&mut *hear);
+        });
+        if let Some(error) = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+            return Err(error);
+        }
+        if stopper.is_asked() {
+            return Ok(None);
+        }
+        let outcome = self.design.outcome(&self.directory).map_err(at(&self.directory, ""))?;
+        let text = serde_json::to_string(&outcome).map_err(|e| at(&self.directory, OUTCOME)(e.into()))?;
+        self.directory.write(OUTCOME, &text)?;
+        self.directory.write("table.txt", &outcome.text())?;
+        Ok(Some(outcome))
     }
 
-    /// The epochs up to E of a seed, which its arms share.
-    fn pretrain(
+    /// Trains one run as far as it is to be.
+    fn train_piece(
         &self,
-        seed: u64,
+        piece: &Piece,
         device: DeviceName,
         threads: Option<usize>,
-        hooks: &mut dyn Hooks,
-    ) -> Result<RunDirectory, CompareError> {
-        let directory = self.directory.part(&[&format!("seed-{seed}"), PRETRAIN]);
-        let e = self.design.config.importance.pretrain_epochs;
-        let reached = directory.checkpoints().newest_state().map(|s| s.completed);
-        if reached == Some(e) || hooks.is_stopped() {
-            return Ok(directory);
-        }
-        let beginning = if reached.is_some() {
-            Beginning::Resume
-        } else {
-            // Killed before its first checkpoint: from the beginning.
-            if directory.path().exists() {
-                std::fs::remove_dir_all(directory.path()).map_err(at(&directory, ""))?;
-            }
-            std::fs::create_dir_all(directory.path()).map_err(at(&directory, ""))?;
-            let mut config = RunConfig { seed, ..self.design.config.clone() };
-            config.importance.sampler = Sampler::Uniform;
-            Beginning::New(Box::new(config))
-        };
-        let piece = Piece { seed, arm: PRETRAIN.into() };
-        let commands = vec![Command::Stop { stop: Stop::AtEpoch(e) }];
-        let plan = Plan { directory: directory.clone(), device, threads, beginning, commands };
-        self.run(&piece, plan, hooks)?;
-        Ok(directory)
-    }
-
-    /// Trains one run to its end.
-    fn run(&self, piece: &Piece, plan: Plan, hooks: &mut dyn Hooks) -> Result<(), CompareError> {
-        let begun = host::begin(plan, Some(Backlog::Whole), &mut |said| hooks.start_up(said))?;
-        let (host, Some(mut link)) = begun else { return Ok(()) };
-        hooks.begins(piece, host.requests().downgrade());
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(at(&self.directory, ""))?;
-        let ending = std::thread::spawn(move || host.finish());
-        runtime.block_on(async {
-            while let Some(delivery) = link.next().await {
-                let Delivery::Record(record) = delivery else { continue };
-                hooks.record(piece, &record);
-                if let Event::Paused { reason: Some(_), cause: crate::protocol::Cause::NotFinite, .. } = record.event {
-                    link.send(Command::Stop { stop: Stop::Now }); // nobody is here to decide
+        stopper: &Stopper,
+        tell: &Sender<Said>,
+    ) -> Result<(), CompareError> {
+        let directory = piece.directory(&self.directory);
+        let pretrains = piece.arm == PRETRAIN;
+        let resume = if pretrains { self.prepare_pretraining(piece, &directory)? } else { self.prepare_arm(piece, &directory)? };
+        let until = pretrains.then_some(self.design.config.importance.pretrain_epochs);
+        let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason, name: self.directory.id() };
+        let broken = |e: StartError| failed(e.to_string());
+        let (mut host, input) = TiedHost::start(&directory, device, threads, resume, until).map_err(broken)?;
+        stopper.add(piece, input);
+        let mut reason = None;
+        while let Some(said) = host.hear() {
+            match said {
+                TiedSays::StartUp(StartUp::Failed(why)) => reason = Some(why),
+                TiedSays::StartUp(word) => drop(tell.send(Said::StartUp(word))),
+                TiedSays::Record(record) => {
+                    match &record.event {
+                        Event::Failed { reason: why } => reason = Some(why.clone()),
+                        Event::Paused { reason: Some(why), cause: Cause::NotFinite, .. } => {
+                            reason = Some(why.clone());
+                            stopper.stop_one(piece); // nobody is here to decide
+                        }
+                        _ => {}
+                    }
+                    let _ = tell.send(Said::Record(piece.clone(), record));
                 }
             }
-        });
-        let failed = |reason: String| Err(CompareError::Failed { piece: piece.to_string(), reason, name: self.directory.id() });
-        match ending.join().unwrap_or_else(|_| TrainerReport::Failed("the host panicked".into())) {
-            TrainerReport::Failed(reason) => failed(reason),
-            TrainerReport::Stopped if piece.arm != PRETRAIN && !hooks.is_stopped() => failed("it was stopped".into()),
-            _ => Ok(()),
         }
+        stopper.stop_one(piece);
+        let code = host.end().map_err(broken)?;
+        if stopper.is_asked() || self.design.is_done(piece, &self.directory) {
+            return Ok(());
+        }
+        Err(failed(reason.unwrap_or_else(|| format!("it ended with exit code {code} before its end"))))
     }
 
-    /// What the finished arms reached, by the journals of their runs.
-    ///
-    /// # Errors
-    /// When a journal cannot be read.
-    pub fn outcome(&self) -> Result<Outcome, CompareError> {
-        let mut arms = Vec::new();
-        for (arm, config) in &self.design.arms {
-            let mut seeds = Vec::new();
-            for &seed in &self.design.seeds {
-                let directory = self.directory.part(&[&format!("seed-{seed}"), arm]);
-                if finished(&directory) {
-                    seeds.push(reached(&directory, seed)?);
-                }
-            }
-            arms.push(ArmOutcome { arm: arm.clone(), config: config.clone(), seeds });
+    /// Makes the directory of a seed's pretraining what a host begins with; whether it goes on from a checkpoint.
+    fn prepare_pretraining(&self, piece: &Piece, directory: &RunDirectory) -> Result<bool, CompareError> {
+        if directory.checkpoints().newest_state().is_some() {
+            return Ok(true);
         }
-        Ok(Outcome { name: self.directory.id(), config: self.design.config.clone(), baseline: BASELINE.into(), arms })
+        // Killed before its first checkpoint: from the beginning.
+        if directory.path().exists() {
+            std::fs::remove_dir_all(directory.path()).map_err(at(directory, ""))?;
+        }
+        std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
+        let mut config = RunConfig { seed: piece.seed, ..self.design.config.clone() };
+        config.importance.sampler = Sampler::Uniform;
+        let text = toml::to_string(&config).map_err(|e| at(directory, "config.toml")(io::Error::other(e)))?;
+        directory.write("config.toml", &text)?;
+        Ok(false)
     }
+
+    /// Forks an arm that is not there yet.
+    fn prepare_arm(&self, piece: &Piece, directory: &RunDirectory) -> Result<bool, CompareError> {
+        if !directory.path().exists() {
+            let from = Piece { seed: piece.seed, arm: PRETRAIN.into() }.directory(&self.directory);
+            let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm).map(|(_, config)| config.clone());
+            let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config.unwrap_or_default() };
+            fork(&from, directory, config)?;
+        }
+        Ok(true)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn at<'a>(directory: &'a RunDirectory, file: &'a str) -> impl FnOnce(io::Error) -> CompareError + 'a {
     move |source| CompareError::Io { path: directory.file(file).display().to_string(), source }
-}
-
-fn dashboard_of(directory: &RunDirectory) -> io::Result<(Dashboard, Option<String>)> {
-    let mut dashboard = Dashboard::default();
-    let mut hash = None;
-    for record in run::read_without_steps(&directory.file("journal.jsonl"))? {
-        if let Event::Finished { parameters_sha256, .. } = &record.event {
-            hash = Some(parameters_sha256.clone());
-        }
-        dashboard.fold(record);
-    }
-    Ok((dashboard, hash))
-}
-
-fn finished(directory: &RunDirectory) -> bool {
-    dashboard_of(directory).is_ok_and(|(d, _)| d.state == RunState::Finished { stopped: false })
-}
-
-fn reached(directory: &RunDirectory, seed: u64) -> Result<SeedOutcome, CompareError> {
-    let (dashboard, hash) = dashboard_of(directory).map_err(at(directory, "journal.jsonl"))?;
-    Ok(SeedOutcome { seed, epochs: dashboard.epochs, parameters_sha256: hash.unwrap_or_default() })
 }
 
 /// Makes `to` a run that goes on from where `from` stopped, with another config. It has its name only when it is whole.

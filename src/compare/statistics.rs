@@ -82,9 +82,9 @@ pub enum Speedup {
 
 /// The speedup of `arm` to the highest test accuracy of `baseline`; `None` without epochs.
 pub fn speedup(baseline: &[EpochSummary], arm: &[EpochSummary]) -> Option<Speedup> {
-    let highest = baseline.iter().map(|e| e.test_accuracy).fold(f64::NEG_INFINITY, f64::max);
+    let highest = baseline.iter().map(|e| e.measured.accuracy).fold(f64::NEG_INFINITY, f64::max);
     let first = |run: &[EpochSummary]| {
-        let at = run.iter().position(|e| e.test_accuracy >= highest)?;
+        let at = run.iter().position(|e| e.measured.accuracy >= highest)?;
         let seconds: f64 = run[..=at].iter().map(|e| e.seconds).sum();
         Some((run[at].epoch as f64, run[at].samples as f64, seconds))
     };
@@ -100,15 +100,14 @@ pub fn speedup(baseline: &[EpochSummary], arm: &[EpochSummary]) -> Option<Speedu
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::protocol::Phase;
+    use crate::protocol::{Measured, MeasuredOn, Phase};
 
     pub(in crate::compare) fn run(accuracies: &[f64]) -> Vec<EpochSummary> {
         let epoch = |(i, a): (usize, &f64)| EpochSummary {
             epoch: i + 1,
             phase: Phase::Uniform,
             train_loss: 1.0,
-            test_loss: 1.0,
-            test_accuracy: *a,
+            measured: Measured { on: MeasuredOn::Test, loss: 1.0, accuracy: *a },
             recall: vec![*a; 2],
             drawn: vec![50, 50],
             expected: vec![50.0; 2],

@@ -70,8 +70,11 @@ pub const KEYS: &[Key] = &[
     key("data.crop_padding", Integer(0, 64), No, "random crop after padding by so many pixels; 0 = off"),
     key("data.flip", Flag, No, "random horizontal flip"),
     key("data.label_noise", Number(0.0, 0.9), No, "share of the training labels flipped to another class"),
+    key("data.validation", Number(0.0, 0.9), No, "share of each class to measure epochs on; 0 = on the test set"),
     key("model.name", OneOf(&["convnet", "resnet18"]), No, "architecture"),
+    key("model.init", Text, No, "safetensors file with the values to start from; empty = by the seed"),
     key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
+    key("train.precision", OneOf(&["fp32", "bf16"]), No, "what activations are computed in"),
     key("train.batch_size", Integer(2, 65_536), No, "images per step"),
     key("train.eval_batch_size", Integer(1, 65_536), No, "images per forward pass of an evaluation"),
     key("train.lr", Number(1e-8, 100.0), NextStep, "peak learning rate"),
@@ -108,6 +111,7 @@ pub const KEYS: &[Key] = &[
     key("importance.draw", OneOf(&["multinomial", "systematic"]), NextEpoch, "independent draws or systematic ones"),
     key("importance.rescore_every", Integer(0, 100_000), NextEpoch, "weights anew every so many biased epochs; 0 = never"),
     key("checkpoint.every_minutes", Number(0.0, 10_080.0), NextStep, "minutes between checkpoints in mid-epoch; 0 = none"),
+    key("checkpoint.tensorboard", Flag, No, "write TensorBoard's event files into the run's directory, too"),
     key("checkpoint.on_disk_error", OneOf(&["pause", "continue"]), NextStep, "when the run's state cannot be written"),
 ];
 

@@ -8,6 +8,7 @@ pub use keys::{KEYS, Key, Live, Rule, find, nearest};
 pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set};
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
+use crate::protocol::MeasuredOn;
 use serde::{Deserialize, Serialize};
 
 /// A whole run.
@@ -56,6 +57,9 @@ pub struct DataConfig {
     pub flip: bool,
     /// Share of the training labels that is flipped to another class, chosen by seed: for experiments.
     pub label_noise: f64,
+    /// Share of each class's training samples that is held out: epochs are measured on them, and the test set is read once, at
+    /// the end; 0 = epochs are measured on the test set.
+    pub validation: f64,
 }
 
 /// Kinds of data source.
@@ -80,6 +84,8 @@ pub enum Source {
 pub struct ModelConfig {
     /// Architecture.
     pub name: ModelName,
+    /// A safetensors file with the values to start from, PyTorch's names and layouts; empty: initialised by the seed.
+    pub init: String,
 }
 
 /// Architectures.
@@ -98,6 +104,8 @@ pub enum ModelName {
 pub struct TrainConfig {
     /// Total epochs, N.
     pub epochs: usize,
+    /// What activations are computed in.
+    pub precision: Precision,
     /// Images per step.
     pub batch_size: usize,
     /// Images per forward pass of an evaluation.
@@ -124,6 +132,16 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
+}
+
+/// What convolutions compute in. Parameters, statistics of batch norms, losses and the optimizer are f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32 bits.
+    Fp32,
+    /// Products and activations of 16 bits with the range of 32 (bfloat16); LibTorch only.
+    Bf16,
 }
 
 /// Learning-rate schedules, all by step.
@@ -176,6 +194,8 @@ pub struct ImportanceConfig {
 pub struct CheckpointConfig {
     /// Minutes after which the run's state is kept in mid-epoch, too; 0 = only at the end of each epoch.
     pub every_minutes: f64,
+    /// Whether TensorBoard's event files are written, too.
+    pub tensorboard: bool,
     /// What to do when the disk takes no more.
     pub on_disk_error: OnDiskError,
 }
@@ -188,6 +208,13 @@ pub enum OnDiskError {
     Pause,
     /// Go on; what is not written by the time of a failure is lost.
     Continue,
+}
+
+impl RunConfig {
+    /// The images that epochs are measured on.
+    pub fn measured_on(&self) -> MeasuredOn {
+        if self.data.validation > 0.0 { MeasuredOn::Validation } else { MeasuredOn::Test }
+    }
 }
 
 impl ImportanceConfig {
@@ -214,7 +241,7 @@ impl Default for RunConfig {
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self { every_minutes: 10.0, on_disk_error: OnDiskError::Pause }
+        Self { every_minutes: 10.0, tensorboard: false, on_disk_error: OnDiskError::Pause }
     }
 }
 
@@ -231,13 +258,14 @@ impl Default for DataConfig {
             crop_padding: 0,
             flip: false,
             label_noise: 0.0,
+            validation: 0.0,
         }
     }
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: ModelName::Convnet }
+        Self { name: ModelName::Convnet, init: String::new() }
     }
 }
 
@@ -245,6 +273,7 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             epochs: 20,
+            precision: Precision::Fp32,
             batch_size: 128,
             eval_batch_size: 500,
             lr: 0.1,

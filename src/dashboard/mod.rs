@@ -97,12 +97,16 @@ pub struct Dashboard {
     pub loss_raw: Series,
     /// Its moving mean.
     pub loss_smooth: Series,
-    /// Test accuracy, percent, over epochs.
+    /// Accuracy on what epochs are measured on, percent, over epochs.
     pub accuracy: Series,
     /// Finished epochs.
     pub epochs: Vec<EpochSummary>,
     /// Best accuracy (0 to 1) and its epoch.
     pub best: Option<(f64, usize)>,
+    /// Test accuracy (0 to 1) and epoch of the best model, where the test set was kept back to the end.
+    pub tested_best: Option<(f64, usize)>,
+    /// The same of the last model.
+    pub tested_last: Option<(f64, usize)>,
     /// The weights, once there are some.
     pub weights: Option<WeightsSummary>,
     /// Seconds since the run began, as of the last record.
@@ -136,6 +140,8 @@ impl Default for Dashboard {
             accuracy: Series::default(),
             epochs: Vec::new(),
             best: None,
+            tested_best: None,
+            tested_last: None,
             weights: None,
             t: 0.0,
             messages: Vec::new(),
@@ -186,13 +192,18 @@ impl Dashboard {
             }
             Event::EpochEnd(e) => {
                 self.epochs.retain(|earlier| earlier.epoch < e.epoch); // a continued run tells of an epoch again
-                self.accuracy.push(e.epoch as f64, 100.0 * e.test_accuracy);
-                if self.best.is_none_or(|(best, _)| e.test_accuracy > best) {
-                    self.best = Some((e.test_accuracy, e.epoch));
+                self.accuracy.push(e.epoch as f64, 100.0 * e.measured.accuracy);
+                if self.best.is_none_or(|(best, _)| e.measured.accuracy > best) {
+                    self.best = Some((e.measured.accuracy, e.epoch));
                 }
                 self.evaluated = None;
                 self.step = (self.step.1, self.step.1);
                 self.epochs.push(e);
+            }
+            Event::Tested { epoch, best, accuracy, .. } => {
+                *(if best { &mut self.tested_best } else { &mut self.tested_last }) = Some((accuracy, epoch));
+                let which = if best { "best" } else { "last" };
+                self.say(Tone::Good, format!("test accuracy of the {which} model (epoch {epoch}): {:.2}%", 100.0 * accuracy));
             }
             Event::Changed { key, old, new, effective, .. } => {
                 if let (Some(_), Ok(value)) = (crate::config::find(&key), toml::Value::try_from(&new))
@@ -237,7 +248,9 @@ impl Dashboard {
                 let text = match epochs {
                     0 => format!("{verb} before the end of an epoch"),
                     _ => format!(
-                        "{verb} after {epochs} epochs in {seconds:.0} s: test accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch})"
+                        "{verb} after {epochs} epochs in {seconds:.0} s: {} accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch}){}",
+                        self.config.measured_on().word(),
+                        self.tested_in_words()
                     ),
                 };
                 self.summary = Some(format!("Run {} {text}", self.run));
@@ -256,10 +269,10 @@ impl Dashboard {
         self.epochs.retain(|e| e.epoch <= completed);
         self.phases.retain(|epoch, _| *epoch <= completed + usize::from(step.1 > 0));
         self.weights = self.weights.take().filter(|w| w.epoch <= completed);
-        self.best = None;
+        (self.best, self.tested_best, self.tested_last) = (None, None, None);
         for e in &self.epochs {
-            if self.best.is_none_or(|(best, _)| e.test_accuracy > best) {
-                self.best = Some((e.test_accuracy, e.epoch));
+            if self.best.is_none_or(|(best, _)| e.measured.accuracy > best) {
+                self.best = Some((e.measured.accuracy, e.epoch));
             }
         }
         (self.epoch, self.step, self.evaluated) = (completed + usize::from(step.1 > 0), step, None);
@@ -270,6 +283,16 @@ impl Dashboard {
             (_, step) => format!("in epoch {}, after step {step}", completed + 1),
         };
         self.say(Tone::Note, format!("training goes on {place}"));
+    }
+
+    /// `; test accuracy 90.12%, of the best model (epoch 7) 90.34%`, where the test set was kept back to the end.
+    fn tested_in_words(&self) -> String {
+        match (self.tested_last, self.tested_best) {
+            (Some((last, _)), Some((best, epoch))) => {
+                format!("; test accuracy {:.2}%, of the best model (epoch {epoch}) {:.2}%", 100.0 * last, 100.0 * best)
+            }
+            _ => String::new(),
+        }
     }
 
     /// Position on the epoch axis: completed epochs and the share of the one in progress.

@@ -114,7 +114,7 @@ pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
         (false, Kind::Ten) => TEN.map(String::from).to_vec(),
         (false, Kind::Hundred) => (0..100).map(|c| format!("class {c}")).collect(),
     };
-    Ok(Dataset { name: kind.name().into(), shape: [3, SIDE, SIDE], classes, train, test, flipped: Vec::new() })
+    Ok(Dataset::new(kind.name(), [3, SIDE, SIDE], classes, train, test))
 }
 
 #[derive(Default)]

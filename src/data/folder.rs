@@ -37,7 +37,7 @@ pub(super) fn load(root: &Path, size: usize) -> Result<Dataset, DataError> {
         }
     }
     let [train, test] = splits;
-    Ok(Dataset { name: name(root), shape: [3, size, size], classes: names, train, test, flipped: Vec::new() })
+    Ok(Dataset::new(name(root), [3, size, size], names, train, test))
 }
 
 fn name(path: &Path) -> String {

@@ -58,7 +58,7 @@ pub(super) fn assemble(name: &str, train: (Split, [usize; 2]), test: (Split, [us
     let top = train.labels.iter().chain(&test.labels).max().map_or(0, |m| *m as usize + 1);
     let classes =
         if top <= FASHION.len() { FASHION.map(String::from).to_vec() } else { (0..top).map(|c| format!("class {c}")).collect() };
-    Ok(Dataset { name: name.into(), shape: [1, h, w], classes, train, test, flipped: Vec::new() })
+    Ok(Dataset::new(name, [1, h, w], classes, train, test))
 }
 
 /// Images and labels of one split, and height and width.

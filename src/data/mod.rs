@@ -7,11 +7,13 @@ mod embedded;
 mod fetch;
 mod folder;
 mod idx;
+mod picture;
 mod read;
 mod subset;
 
 pub use augment::{Augment, Crop};
 pub use fetch::{Download, Progress, Remote, cache_dir, download, remotes};
+pub use picture::strip;
 pub use read::DataError;
 
 use crate::config::{DataConfig, Source};
@@ -60,11 +62,18 @@ pub struct Dataset {
     pub train: Split,
     /// What is evaluated on.
     pub test: Split,
+    /// What was taken out of the training set to measure epochs on; empty where the test set is used for that.
+    pub validation: Split,
     /// Which training labels were flipped on purpose, shape `[n]`; empty where none were.
     pub flipped: Vec<bool>,
 }
 
 impl Dataset {
+    /// Images of `shape` (channels, height, width) as a source has them: nothing held out, no label flipped.
+    pub fn new(name: impl Into<String>, shape: [usize; 3], classes: Vec<String>, train: Split, test: Split) -> Self {
+        Self { name: name.into(), shape, classes, train, test, validation: Split::default(), flipped: Vec::new() }
+    }
+
     /// Mean and standard deviation per channel of the training images, in units of the byte range scaled to [0, 1].
     /// Both have shape `[c]`; a constant channel gets deviation 1.
     pub fn mean_std(&self) -> (Vec<f32>, Vec<f32>) {
@@ -84,7 +93,8 @@ impl Dataset {
     }
 }
 
-/// Loads what the config asks for: source, then long tail, limits and flipped labels, all by `seed`.
+/// Loads what the config asks for: source, then long tail, limits, validation split and flipped labels (of what is trained on), all by
+/// `seed`.
 /// Sources that are not on this machine are downloaded into the cache; `progress` hears of it.
 ///
 /// # Errors
@@ -106,13 +116,16 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) 
     if config.train_limit > 0 {
         data.train = subset::take(&data.train, data.shape, &subset::quotas(&data.train, classes, config.train_limit), seed);
     }
+    if config.validation > 0.0 {
+        (data.train, data.validation) = subset::hold_out(&data.train, data.shape, classes, config.validation, seed);
+    }
     if config.label_noise > 0.0 {
         data.flipped = subset::flip_labels(&mut data.train, classes, config.label_noise, seed);
     }
     if config.test_limit > 0 {
         data.test = subset::take(&data.test, data.shape, &subset::quotas(&data.test, classes, config.test_limit), seed);
     }
-    checked(data)
+    checked(data, config.validation)
 }
 
 /// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end to end.
@@ -137,7 +150,7 @@ pub fn check(path: &Path) -> Result<Dataset, DataError> {
                 .into(),
         })
     };
-    checked(data?)
+    checked(data?, 0.0)
 }
 
 /// Where a source's files are on this machine, if they are.
@@ -170,14 +183,17 @@ fn located(source: Source, path: Option<PathBuf>, progress: &mut dyn FnMut(Progr
     })
 }
 
-/// The promises of [`Dataset`], checked once for every source.
-fn checked(data: Dataset) -> Result<Dataset, DataError> {
+/// The promises of [`Dataset`], checked once for every source; `validation` is the share that was to be held out.
+fn checked(data: Dataset, validation: f64) -> Result<Dataset, DataError> {
     let empty = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
     if data.classes.len() < 2 {
         return empty("fewer than two classes", "Classification needs at least two.");
     }
     if data.train.is_empty() {
         return empty("no training samples are left", "Raise data.train_limit or data.class_counts.");
+    }
+    if validation > 0.0 && data.validation.is_empty() {
+        return empty("the validation split has no samples", "Raise data.validation or data.train_limit.");
     }
     if data.test.is_empty() {
         return empty("no test samples", "Accuracy is measured on them: raise data.test_limit, or add a test directory.");

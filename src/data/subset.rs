@@ -55,20 +55,41 @@ pub(super) fn quotas(split: &Split, classes: usize, limit: usize) -> Vec<usize> 
 
 /// The split with `sizes[c]` samples of class c, chosen by `seed`, in their old order.
 pub(super) fn take(split: &Split, shape: [usize; 3], sizes: &[usize], seed: u64) -> Split {
+    only(split, shape, &chosen(split, sizes, stream(seed, Purpose::Subset, 0)))
+}
+
+/// The split without `share` of each class (rounded; a class keeps at least one sample), and those, chosen by `seed`.
+pub(super) fn hold_out(split: &Split, shape: [usize; 3], classes: usize, share: f64, seed: u64) -> (Split, Split) {
+    let sizes: Vec<usize> = split
+        .class_counts(classes)
+        .iter()
+        .map(|&c| ((c as f64 * share).round() as usize).min(c.saturating_sub(1) as usize))
+        .collect();
+    let held = chosen(split, &sizes, stream(seed, Purpose::Validation, 0));
+    let rest: Vec<u32> = (0..split.len() as u32).filter(|i| held.binary_search(i).is_err()).collect();
+    (only(split, shape, &rest), only(split, shape, &held))
+}
+
+/// Numbers of `sizes[c]` samples of class c, ascending.
+fn chosen(split: &Split, sizes: &[usize], mut rng: impl rand::Rng) -> Vec<u32> {
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); sizes.len()];
     for (i, &c) in split.labels.iter().enumerate() {
         members[c as usize].push(i as u32);
     }
-    let mut rng = stream(seed, Purpose::Subset, 0);
     let mut kept: Vec<u32> = Vec::new();
     for (class, size) in members.iter_mut().zip(sizes) {
         class.shuffle(&mut rng);
         kept.extend(&class[..*size]);
     }
     kept.sort_unstable();
+    kept
+}
+
+/// The samples of these numbers.
+fn only(split: &Split, shape: [usize; 3], kept: &[u32]) -> Split {
     let image = shape.iter().product::<usize>();
     let mut out = Split::default();
-    for i in kept {
+    for &i in kept {
         let i = i as usize;
         out.pixels.extend_from_slice(&split.pixels[i * image..(i + 1) * image]);
         out.labels.push(split.labels[i]);
@@ -123,6 +144,17 @@ mod tests {
         let mut again = split(&[2_000; 5]);
         assert_eq!(flip_labels(&mut again, 5, 0.1, 3), flipped);
         assert_ne!(flip_labels(&mut split(&[2_000; 5]), 5, 0.1, 4), flipped);
+    }
+
+    #[test]
+    fn what_is_held_out_has_its_share_of_each_class_and_is_not_trained_on() {
+        let s = split(&[60, 40, 1]);
+        let (rest, held) = hold_out(&s, [1, 1, 1], 3, 0.1, 1);
+        assert_eq!((rest.class_counts(3), held.class_counts(3)), (vec![54, 36, 1], vec![6, 4, 0]));
+        let mut all = [rest.pixels.clone(), held.pixels].concat();
+        all.sort_unstable();
+        assert_eq!(all, s.pixels, "each sample is in one of the two");
+        assert_ne!(hold_out(&s, [1, 1, 1], 3, 0.1, 2).0, rest);
     }
 
     #[test]

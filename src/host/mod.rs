@@ -7,16 +7,19 @@ mod signals;
 mod start;
 
 pub use process::{Arguments, run as run_process};
-pub use signals::{Signalled, mind as mind_signals, stop_by_signal};
-pub use start::{StartError, start};
+pub use signals::{Signalled, mind as mind_signals};
+pub use start::{StartError, TiedHost, TiedSays, start};
+
+use self::signals::stop_with_note;
 
 use crate::config::RunConfig;
 use crate::dashboard::Dashboard;
 use crate::data::{self, Dataset, Progress};
 use crate::link::{self, Backlog, CockpitEnd, Feed, Server};
 use crate::model::device::{self, DeviceName};
+use crate::model::{NamedTensor, from_safetensors};
 use crate::protocol::{Command, Event, Record, Request};
-use crate::run::{self, Hub, Journal, Keeper, ReadJournal, RunDirectory, RunLock};
+use crate::run::{self, Hub, Journal, Keeper, ReadJournal, RunDirectory, RunLock, TensorBoard};
 use crate::train::{Checkpoint, Outlet, Session, Trainer, TrainerReport};
 use burn::tensor::Device;
 use std::thread::JoinHandle;
@@ -89,6 +92,8 @@ struct Materials {
     /// Where it goes on from, if not from the beginning.
     checkpoint: Option<Checkpoint>,
     dataset: Dataset,
+    /// Values that the model starts from; none: by the seed.
+    initial: Vec<NamedTensor>,
     device: Device,
     device_name: String,
 }
@@ -96,7 +101,7 @@ struct Materials {
 impl Materials {
     fn build(self) -> Result<Session, String> {
         let session = match &self.checkpoint {
-            None => Session::new(self.config, self.dataset, &self.device, &self.device_name),
+            None => Session::new(self.config, self.dataset, &self.initial, &self.device, &self.device_name),
             Some(checkpoint) => Session::restore(checkpoint, self.dataset, &self.device, &self.device_name),
         };
         session.map_err(|e| e.to_string())
@@ -167,16 +172,17 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
         let feed = feed.clone();
         move |record: Record| feed.publish(record)
     };
-    let journal = Journal::open(&directory.file("journal.jsonl")).map_err(HostError::from)?;
-    let hub = Hub { journal, keeper: Keeper::new(directory.clone()), last, requests: requests.downgrade(), forward };
-    let (mut outlet, hub) = hub.start().map_err(HostError::from)?;
-    for text in past.damaged {
-        outlet.emit(Event::Warning { code: "damaged".into(), text }, None);
-    }
     let config = match (plan.beginning, &past.checkpoint) {
         (Beginning::New(config), _) => *config,
         (Beginning::Resume, checkpoint) => checkpoint.as_ref().map(|c| c.state.config.clone()).unwrap_or_default(),
     };
+    let journal = Journal::open(&directory.file("journal.jsonl")).map_err(HostError::from)?;
+    let tensorboard = (config.checkpoint.tensorboard).then(|| TensorBoard::new(directory.clone()));
+    let hub = Hub { journal, keeper: Keeper::new(directory.clone()), tensorboard, last, requests: requests.downgrade(), forward };
+    let (mut outlet, hub) = hub.start().map_err(HostError::from)?;
+    for text in past.damaged {
+        outlet.emit(Event::Warning { code: "damaged".into(), text }, None);
+    }
     let materials = provide(&directory, config, past.checkpoint, plan.device, plan.threads, report);
     let materials = materials.inspect_err(|e| outlet.emit(Event::Failed { reason: e.0.clone() }, None))?;
     for command in plan.commands {
@@ -184,6 +190,14 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     }
     let trainer = crate::train::spawn(move || materials.build(), received, outlet).map_err(HostError::from)?;
     Ok((Host { directory, feed, requests, trainer, hub, server, _lock: lock }, own))
+}
+
+/// The values in a safetensors file.
+fn model_of(file: &str) -> Result<Vec<NamedTensor>, HostError> {
+    let read = std::fs::read(file).map_err(|e| e.to_string()).and_then(|bytes| from_safetensors(&bytes));
+    read.map_err(|why| {
+        HostError(format!("model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."))
+    })
 }
 
 /// Data and device.
@@ -201,8 +215,12 @@ fn provide(
     let device = device_name.open().map_err(HostError::from)?;
     let dataset =
         data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone()))).map_err(HostError::from)?;
+    let initial = match (&checkpoint, config.model.init.as_str()) {
+        (None, file) if !file.is_empty() => model_of(file)?,
+        _ => Vec::new(),
+    };
     config.name = directory.id();
-    Ok(Materials { config, checkpoint, dataset, device, device_name: device_name.to_string() })
+    Ok(Materials { config, checkpoint, dataset, initial, device, device_name: device_name.to_string() })
 }
 
 impl Host {
@@ -211,7 +229,7 @@ impl Host {
         let requests = self.requests.downgrade();
         move |signal| {
             say("stopping after this step (once more: at once)");
-            stop_by_signal(&requests, signal);
+            stop_with_note(&requests, format!("stopped by SIG{signal}"));
         }
     }
 

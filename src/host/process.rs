@@ -3,12 +3,15 @@
 
 use super::{Beginning, Plan, StartUp};
 use crate::config;
+use crate::link::{Backlog, CockpitEnd, Delivery};
 use crate::model::device::DeviceName;
-use crate::protocol::Command;
+use crate::protocol::{Command, Request, Stop};
 use crate::run::RunDirectory;
 use crate::train::TrainerReport;
 use std::io::Write;
 use std::path::PathBuf;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc::WeakSender;
 
 /// Arguments of a host process.
 #[derive(Debug, clap::Args)]
@@ -24,6 +27,12 @@ pub struct Arguments {
     /// Go on from the newest checkpoint.
     #[arg(long)]
     pub resume: bool,
+    /// Stop when this epoch has been evaluated.
+    #[arg(long, value_name = "EPOCH")]
+    pub until: Option<usize>,
+    /// Tell every record on stdout, and stop when stdin ends.
+    #[arg(long)]
+    pub tied: bool,
     /// Values to change before the first step.
     #[arg(long = "set")]
     pub set: Vec<String>,
@@ -40,8 +49,9 @@ pub fn run(arguments: &Arguments) -> u8 {
         // A parent that has gone does not listen; that is no reason not to train.
         let _ = serde_json::to_string(&s).map(|line| writeln!(std::io::stdout(), "{line}"));
     };
-    let host = match plan(arguments).and_then(|plan| super::begin(plan, None, &mut tell).map_err(|e| e.to_string())) {
-        Ok((host, _)) => host,
+    let own = arguments.tied.then_some(Backlog::Whole);
+    let (host, link) = match plan(arguments).and_then(|plan| super::begin(plan, own, &mut tell).map_err(|e| e.to_string())) {
+        Ok(begun) => begun,
         Err(why) => {
             tell(StartUp::Failed(why));
             return 1;
@@ -52,9 +62,16 @@ pub fn run(arguments: &Arguments) -> u8 {
     // Fails when this process leads a group already: somebody started it by hand, and may keep it.
     let _ = rustix::process::setsid();
     tell(StartUp::Ready);
-    // The parent sees the end of its pipe; whatever is printed from here on goes to the log.
-    let _ = rustix::stdio::dup2_stdout(std::io::stderr());
-    match host.finish() {
+    if !arguments.tied {
+        // The parent sees the end of its pipe; whatever is printed from here on goes to the log.
+        let _ = rustix::stdio::dup2_stdout(std::io::stderr());
+    }
+    let tied = link.map(|link| tell_until_it_ends(host.requests().downgrade(), link));
+    let report = host.finish();
+    if let Some(told) = tied {
+        let _ = told.join(); // a panic's report is in the log
+    }
+    match report {
         TrainerReport::Finished => 0,
         TrainerReport::Stopped => signalled.exit_code().unwrap_or(130),
         TrainerReport::Failed(reason) => {
@@ -62,6 +79,24 @@ pub fn run(arguments: &Arguments) -> u8 {
             1
         }
     }
+}
+
+/// Tells every record on stdout until the run is over; when stdin ends, the run is stopped.
+fn tell_until_it_ends(requests: WeakSender<Request>, mut link: CockpitEnd) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        super::stop_with_note(&requests, "stopped with the comparison that it belongs to".into());
+    });
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() else { return };
+        runtime.block_on(async {
+            while let Some(delivery) = link.next().await {
+                if let Delivery::Record(record) = delivery {
+                    let _ = writeln!(std::io::stdout(), "{}", record.to_line());
+                }
+            }
+        });
+    })
 }
 
 fn plan(arguments: &Arguments) -> Result<Plan, String> {
@@ -80,6 +115,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
         let file = directory.file("config.toml");
         Beginning::New(Box::new(config::load(&file, &arguments.set).map_err(|e| e.to_string())?))
     };
+    commands.extend(arguments.until.map(|epoch| Command::Stop { stop: Stop::AtEpoch(epoch) }));
     Ok(Plan { directory, device, threads: arguments.threads, beginning, commands })
 }
 

@@ -26,10 +26,10 @@ impl Signalled {
     }
 }
 
-/// Asks a run to end because a signal (`INT`, say) came.
-pub fn stop_by_signal(requests: &WeakSender<Request>, signal: &str) {
+/// Asks a run to end, and notes why.
+pub(super) fn stop_with_note(requests: &WeakSender<Request>, why: String) {
     if let Some(requests) = requests.upgrade() {
-        let _ = requests.try_send(Command::Note { text: format!("stopped by SIG{signal}") }.into());
+        let _ = requests.try_send(Command::Note { text: why }.into());
         let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
     }
 }

@@ -1,4 +1,4 @@
-//! The alias table: O(n) to build, O(1) per draw (Walker 1977, Vose 1991).
+//! The alias table: O(n) to build, O(1) per draw (Walker 1977).
 //! Knows nothing of samples, classes or epochs: it draws indices from weights.
 
 use rand::Rng;
@@ -38,9 +38,12 @@ pub struct AliasTable {
 impl AliasTable {
     /// Builds the table from any non-negative finite `weights`; they need not sum to 1.
     ///
+    /// Two fingers sweep over the weights, one over those below the mean and one over those above, so that nothing but the table
+    /// itself takes memory (Huebschle-Schneider and Sanders 2022).
+    ///
     /// # Errors
     /// [`AliasError`] names the first unusable weight.
-    pub fn new(weights: &[f64]) -> Result<Self, AliasError> {
+    pub fn new<W: Copy + Into<f64>>(weights: &[W]) -> Result<Self, AliasError> {
         let n = weights.len();
         if n == 0 {
             return Err(AliasError::Empty);
@@ -48,38 +51,56 @@ impl AliasTable {
         if u32::try_from(n).is_err() {
             return Err(AliasError::TooMany(n));
         }
-        if let Some(index) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
-            return Err(AliasError::Invalid { index, value: weights[index] });
+        let all = || weights.iter().map(|w| (*w).into());
+        if let Some(index) = all().position(|w: f64| !w.is_finite() || w < 0.0) {
+            return Err(AliasError::Invalid { index, value: weights[index].into() });
         }
         // Scaled by the largest first: neither a sum of huge weights nor one of subnormals leaves the range of f64.
-        let largest = weights.iter().copied().fold(0.0, f64::max);
+        let largest = all().fold(0.0, f64::max);
         if largest == 0.0 {
             return Err(AliasError::AllZero(n));
         }
-        let sum: f64 = weights.iter().map(|w| w / largest).sum();
-        let mut scaled: Vec<f64> = weights.iter().map(|w| w / largest / sum * n as f64).collect();
+        let sum: f64 = all().map(|w| w / largest).sum();
+        // In cells: what is below 1 is light and takes the rest of its cell from a heavy one.
+        let cells = |i: usize| weights[i].into() / largest / sum * n as f64;
+        let next = |from: usize, heavy: bool| (from..n).find(|&i| (cells(i) >= 1.0) == heavy);
 
         let mut threshold = vec![u32::MAX; n];
         let mut alias: Vec<u32> = (0..n as u32).collect();
-        let (mut small, mut large): (Vec<u32>, Vec<u32>) = (0..n as u32).partition(|&i| scaled[i as usize] < 1.0);
-        while let (Some(&s), Some(&l)) = (small.last(), large.last()) {
-            small.pop();
-            let (si, li) = (s as usize, l as usize);
-            threshold[si] = (scaled[si] * 4_294_967_296.0) as u32; // saturates at u32::MAX
-            alias[si] = l;
-            scaled[li] -= 1.0 - scaled[si];
-            if scaled[li] < 1.0 {
-                large.pop();
-                small.push(l);
-            }
+        let (mut light, mut heavy) = (next(0, false), next(0, true));
+        // What is left of the heavy one in hand.
+        let mut left = heavy.map_or(0.0, cells);
+        while let Some(h) = heavy {
+            let (cell, mass) = match light {
+                Some(l) if left >= 1.0 => {
+                    light = next(l + 1, false);
+                    left -= 1.0 - cells(l);
+                    alias[l] = h as u32;
+                    (l, cells(l))
+                }
+                // No light one is left: the others are 1 up to rounding.
+                None if left >= 1.0 => break,
+                _ => {
+                    // The heavy one has become light: the next heavy one fills its cell.
+                    heavy = next(h + 1, true);
+                    let Some(following) = heavy else { break };
+                    let mass = left;
+                    left = cells(following) - (1.0 - left);
+                    alias[h] = following as u32;
+                    (h, mass)
+                }
+            };
+            threshold[cell] = (mass * 4_294_967_296.0) as u32; // saturates at u32::MAX
         }
-        // Whatever is left over is 1 up to rounding, except a weight of zero: it must never be drawn.
-        let fallback = scaled.iter().zip(weights).position(|(_, w)| *w > 0.0).unwrap_or(0) as u32;
-        for &i in &small {
-            if weights[i as usize] == 0.0 {
-                threshold[i as usize] = 0;
-                alias[i as usize] = fallback;
+        // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
+        let fallback = all().position(|w| w > 0.0).unwrap_or(0) as u32;
+        let mut rest = light;
+        while let Some(l) = rest {
+            if weights[l].into() == 0.0 {
+                threshold[l] = 0;
+                alias[l] = fallback;
             }
+            rest = next(l + 1, false);
         }
         Ok(Self { threshold, alias })
     }
@@ -164,7 +185,7 @@ mod tests {
 
     #[test]
     fn unusable_weights_are_refused_by_name() {
-        assert_eq!(AliasTable::new(&[]).err(), Some(AliasError::Empty));
+        assert_eq!(AliasTable::new::<f64>(&[]).err(), Some(AliasError::Empty));
         assert_eq!(AliasTable::new(&[0.0, 0.0]).err(), Some(AliasError::AllZero(2)));
         assert_eq!(AliasTable::new(&[1.0, -0.5]).err(), Some(AliasError::Invalid { index: 1, value: -0.5 }));
         assert!(matches!(AliasTable::new(&[1.0, 1.0, f64::NAN]), Err(AliasError::Invalid { index: 2, .. })));

@@ -3,13 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Four figures of the softmax output that every [`Metric`] can be computed from.
+/// Figures of the softmax output that every [`Metric`] can be computed from, and what the model takes the sample for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// Probability of the true class, `p`, in [0, 1].
     pub p_true: f32,
     /// Largest probability of any other class, in [0, 1].
     pub p_other: f32,
+    /// That class; exact in an f32 up to 2^24 classes.
+    pub other: f32,
     /// Sum of the squared probabilities, in [1/C, 1].
     pub sum_squares: f32,
     /// Entropy `-sum p ln p` in nats, in [0, ln C].
@@ -17,15 +19,25 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Figures per sample in a row of `[n, 4]`, in the order of the fields.
-    pub const WIDTH: usize = 4;
+    /// Figures per sample in a row of `[n, 5]`, in the order of the fields.
+    pub const WIDTH: usize = 5;
 
-    /// Reads one row of `[n, 4]`.
+    /// Reads one row of `[n, 5]`.
     pub fn from_row(row: &[f32; Self::WIDTH]) -> Self {
-        Self { p_true: row[0], p_other: row[1], sum_squares: row[2], entropy: row[3] }
+        Self { p_true: row[0], p_other: row[1], other: row[2], sum_squares: row[3], entropy: row[4] }
     }
 
-    /// Whether all four figures are finite: the model's output was.
+    /// The figures in the order that [`from_row`](Self::from_row) reads.
+    pub fn row(&self) -> [f32; Self::WIDTH] {
+        [self.p_true, self.p_other, self.other, self.sum_squares, self.entropy]
+    }
+
+    /// The most probable class of a sample of class `truth`, and its probability.
+    pub fn prediction(&self, truth: u32) -> (u32, f32) {
+        if self.p_true >= self.p_other { (truth, self.p_true) } else { (self.other as u32, self.p_other) }
+    }
+
+    /// Whether all figures are finite: the model's output was.
     pub fn is_finite(&self) -> bool {
         self.p_true.is_finite() && self.p_other.is_finite() && self.sum_squares.is_finite() && self.entropy.is_finite()
     }
@@ -78,9 +90,10 @@ mod tests {
 
     /// The observation of a softmax output, the long way.
     fn observe(p: &[f32], truth: usize) -> Observation {
-        let other = p.iter().enumerate().filter(|(i, _)| *i != truth).map(|(_, p)| *p).fold(0.0, f32::max);
+        let others = p.iter().enumerate().filter(|(i, _)| *i != truth);
+        let (other, p_other) = others.fold((0, 0.0), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
         let entropy = p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
-        Observation { p_true: p[truth], p_other: other, sum_squares: p.iter().map(|p| p * p).sum(), entropy }
+        Observation { p_true: p[truth], p_other, other: other as f32, sum_squares: p.iter().map(|p| p * p).sum(), entropy }
     }
 
     #[test]
@@ -99,6 +112,9 @@ mod tests {
     #[test]
     fn the_figures_of_a_worked_example() {
         let o = observe(&[0.5, 0.3, 0.2], 1);
+        assert_eq!(o.prediction(1), (0, 0.5));
+        assert_eq!(Observation::from_row(&o.row()), o);
+        assert_eq!(observe(&[0.5, 0.3, 0.2], 0).prediction(0), (0, 0.5));
         assert!((Metric::PCorrect.of(&o, 3) - 0.7).abs() < 1e-6);
         // ||(0.5, -0.7, 0.2)|| = sqrt(0.78)
         assert!((Metric::El2n.of(&o, 3) - (0.78_f32 / 2.0).sqrt()).abs() < 1e-6);
@@ -108,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_broken_forward_pass_gives_nan_and_not_a_weight() {
-        let o = Observation { p_true: 0.2, p_other: f32::NAN, sum_squares: 0.5, entropy: 0.1 };
+        let o = Observation { p_true: 0.2, p_other: f32::NAN, other: 0.0, sum_squares: 0.5, entropy: 0.1 };
         for metric in METRICS {
             assert!(metric.of(&o, 3).is_nan(), "{metric:?}");
         }

@@ -4,21 +4,25 @@
 //! One pretraining epoch after another the [`Recorder`] takes an [`Observation`] per drawn sample; once, at E, its
 //! means become [`Weights`] (`w = 1 - p` in the paper); [`Probabilities`] shape them into `q`; an [`AliasTable`] draws
 //! from `q`; an [`EpochPlan`] is one epoch of draws. [`Histogram`], [`balance`] and the figures of [`EpochPlan`] are
-//! what a person is shown.
+//! what a person is shown; the [`Ledger`] keeps what became of each [`Sample`].
 
 mod alias;
 pub mod balance;
 mod histogram;
+mod ledger;
 mod metric;
 mod plan;
 mod probabilities;
 mod recorder;
+mod samples;
 mod weights;
 
 pub use alias::{AliasError, AliasTable};
 pub use histogram::{Histogram, Quartiles};
+pub use ledger::{LastSeen, Ledger};
 pub use metric::{METRICS, Metric, Observation};
 pub use plan::{Draw, EpochPlan, Sampler};
 pub use probabilities::{Level, Probabilities, Shaping};
 pub use recorder::{Recorder, Window};
+pub use samples::{PICKS, Pick, Sample, pictured, samples};
 pub use weights::{Weights, WeightsError};

@@ -3,6 +3,7 @@
 
 use super::Weights;
 use super::balance;
+use super::histogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// Whether single samples are biased towards, or only their classes.
@@ -102,6 +103,15 @@ impl Probabilities {
     /// Expected share of draws per class, `sum_{i in c} q_i`, shape `[C]`.
     pub fn class_shares(&self, labels: &[u32], classes: usize) -> Vec<f64> {
         class_shares(&self.q, labels, classes)
+    }
+
+    /// Histogram of `n q_i`, the draws that an epoch of n is expected to give each sample, over `bins` equal bins from 0 to the
+    /// largest.
+    pub fn histogram(&self, bins: usize) -> Histogram {
+        let n = self.q.len() as f64;
+        let expected: Vec<f32> = self.q.iter().map(|q| (n * q) as f32).collect();
+        let largest = expected.iter().copied().fold(0.0, f32::max);
+        Histogram::over(&expected, 0.0, largest, bins)
     }
 
     /// See [`balance::effective_sample_size`].

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn seen(p: f32) -> Observation {
-        Observation { p_true: p, p_other: 1.0 - p, sum_squares: p * p + (1.0 - p) * (1.0 - p), entropy: 0.0 }
+        Observation { p_true: p, p_other: 1.0 - p, other: 0.0, sum_squares: p * p + (1.0 - p) * (1.0 - p), entropy: 0.0 }
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl DeviceName {
         if cuda_devices() > 0 { Self::LibtorchCuda(0) } else { Self::LibtorchCpu }
     }
 
+    /// Whether it is a device of its own beside the processor.
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::LibtorchCuda(_))
+    }
+
     /// The Burn device (without autodiff).
     ///
     /// # Errors
@@ -88,6 +93,11 @@ impl DeviceName {
             }
         }
     }
+}
+
+/// Whether `device` multiplies in bf16.
+pub fn computes_bf16(device: &Device) -> bool {
+    matches!(device.as_dispatch(), burn::backend::DispatchDevice::LibTorch(_))
 }
 
 /// CUDA devices that LibTorch can use.

@@ -1,6 +1,7 @@
 //! The layers of both architectures, with PyTorch's parameter names, layouts and conventions.
 
-use super::kernels::{self, Norm, NormParameters};
+use super::kernels::{self, Convolution, Norm, NormParameters};
+use crate::config::Precision;
 use crate::stream::{Purpose, stream};
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::activation::relu as relu_of;
@@ -22,12 +23,13 @@ pub enum Mode {
 pub struct Init {
     rng: ChaCha8Rng,
     device: Device,
+    precision: Precision,
 }
 
 impl Init {
-    /// The initial values of `seed`, placed on `device`.
-    pub fn new(seed: u64, device: &Device) -> Self {
-        Self { rng: stream(seed, Purpose::Init, 0), device: device.clone() }
+    /// The initial values of `seed`, placed on `device`, for a model that computes in `precision`.
+    pub fn new(seed: u64, precision: Precision, device: &Device) -> Self {
+        Self { rng: stream(seed, Purpose::Init, 0), device: device.clone(), precision }
     }
 
     /// Uniform in `-bound..bound`.
@@ -49,18 +51,25 @@ pub struct Conv {
     pub weight: Param<Tensor<4>>,
     stride: usize,
     padding: usize,
+    bf16: bool,
 }
 
 impl Conv {
     /// `size` x `size` filters, padded to keep the side at stride 1. Kaiming uniform by fan-out (He et al. 2015).
     pub fn new(input: usize, output: usize, size: usize, stride: usize, init: &mut Init) -> Self {
         let fan_out = (output * size * size) as f64;
-        Self { weight: init.uniform([output, input, size, size], (6.0 / fan_out).sqrt()), stride, padding: size / 2 }
+        Self {
+            weight: init.uniform([output, input, size, size], (6.0 / fan_out).sqrt()),
+            stride,
+            padding: size / 2,
+            bf16: init.precision == Precision::Bf16,
+        }
     }
 
     /// `[b, in, h, w]` to `[b, out, ceil(h / stride), ceil(w / stride)]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        kernels::conv2d(x, self.weight.val(), self.stride, self.padding)
+        let op = Convolution { stride: self.stride, padding: self.padding, bf16: self.bf16 };
+        kernels::conv2d(x, self.weight.val(), op)
     }
 }
 

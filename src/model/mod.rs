@@ -14,7 +14,7 @@ pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
 pub use state::{NamedTensor, from_safetensors, named_parameters, sha256, to_safetensors};
 
-use crate::config::ModelName;
+use crate::config::{ModelName, RunConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -29,10 +29,10 @@ pub enum Model {
 }
 
 impl Model {
-    /// Initial parameters by `seed`, on the autodiff form of `device`.
-    pub fn new(name: ModelName, channels: usize, classes: usize, seed: u64, device: &Device) -> Self {
-        let mut init = Init::new(seed, &device.clone().autodiff());
-        match name {
+    /// The model that `config` asks for, with initial parameters by its seed, on the autodiff form of `device`.
+    pub fn new(config: &RunConfig, channels: usize, classes: usize, device: &Device) -> Self {
+        let mut init = Init::new(config.seed, config.train.precision, &device.clone().autodiff());
+        match config.model.name {
             ModelName::Convnet => Self::Convnet(Convnet::new(channels, classes, &mut init)),
             ModelName::Resnet18 => Self::Resnet18(Resnet18::new(channels, classes, &mut init)),
         }

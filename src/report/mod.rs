@@ -1,12 +1,12 @@
-//! Reports: runs or a comparison as one HTML page that needs no network and no script, with every figure as SVG and every table
-//! as CSV beside it. A fold over journals, like a screen; knows nothing of training.
+//! Reports: runs or a comparison as one HTML page that needs no network and no script, with every figure as SVG and PNG and every
+//! table as CSV beside it. A fold over journals, like a screen; knows nothing of training.
 
 mod figures;
 mod page;
 mod subject;
 mod tables;
 
-pub use subject::{ArmFigures, SeedFigures, Subject};
+pub use subject::{ArmFigures, SamplesOfRun, SeedFigures, Subject};
 
 use crate::run::RunDirectory;
 use std::fs;
@@ -49,7 +49,9 @@ pub fn write(directories: &[RunDirectory], out: &Path) -> Result<PathBuf, Report
         let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
         made.map(|()| path.clone()).map_err(|source| ReportError::Io { path, source })
     };
+    let renderer = figures::Renderer::new();
     for figure in &figures {
+        put(&Path::new("figures").join(format!("{}.png", figure.name)), &renderer.png(figure)?)?;
         put(&Path::new("figures").join(format!("{}.svg", figure.name)), figure.svg.as_bytes())?;
     }
     for (name, bytes) in tables::all(&subject) {

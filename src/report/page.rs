@@ -14,7 +14,7 @@ figcaption{color:#444;font-size:.9rem}li{margin:.3rem 0}
 pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:.85rem}
 ";
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

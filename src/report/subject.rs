@@ -6,6 +6,7 @@ use crate::config::RunConfig;
 use crate::dashboard::Dashboard;
 use crate::protocol::{DataSummary, EpochSummary, Event, WeightsSummary};
 use crate::run::{self, RunDirectory};
+use crate::train::SampleSheet;
 
 /// Everything in a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,19 @@ pub struct Subject {
     pub config: RunConfig,
     /// The data.
     pub data: DataSummary,
+    /// What became of the samples of one run, where that is kept.
+    pub samples: Option<SamplesOfRun>,
+}
+
+/// What became of the samples of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplesOfRun {
+    /// The arm, or the run.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// The samples.
+    pub sheet: SampleSheet,
 }
 
 /// One arm, or one run.
@@ -36,6 +50,8 @@ pub struct ArmFigures {
 /// One run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeedFigures {
+    /// Where it is kept.
+    pub directory: RunDirectory,
     /// Its seed.
     pub seed: u64,
     /// Pretraining epochs, E, as they were in the end.
@@ -65,22 +81,22 @@ impl Subject {
                 for arm in &o.arms {
                     for seed in &arm.seeds {
                         let part = directories[0].part(&[&format!("seed-{}", seed.seed), &arm.arm]);
-                        read.push((arm.arm.clone(), Story::of(&part)?));
+                        read.push((arm.arm.clone(), Story::of(&part)?, part));
                     }
                 }
             }
             None => {
                 for directory in directories {
-                    read.push((directory.id(), Story::of(directory)?));
+                    read.push((directory.id(), Story::of(directory)?, directory.clone()));
                 }
             }
         }
         let mut arms: Vec<ArmFigures> = Vec::new();
         let mut first = None;
-        for (name, story) in read {
+        for (name, story, directory) in read {
             let Some(data) = story.dashboard.data.clone().filter(|_| !story.dashboard.epochs.is_empty()) else { continue };
             first.get_or_insert((data, story.dashboard.config.clone(), story.facts.clone()));
-            let figures = story.figures();
+            let figures = story.figures(directory);
             match arms.iter_mut().find(|a| a.name == name) {
                 Some(arm) => arm.seeds.push(figures),
                 None => arms.push(ArmFigures { name, seeds: vec![figures] }),
@@ -92,7 +108,23 @@ impl Subject {
         seeds.dedup();
         facts.push(("seeds".into(), seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")));
         let config = outcome.as_ref().map_or(config, |o| o.config.clone());
-        Ok(Self { title, arms, outcome, facts, config, data })
+        let mut subject = Self { title, arms, outcome, facts, config, data, samples: None };
+        subject.samples = subject.samples_of_shown()?;
+        Ok(subject)
+    }
+
+    /// The arm that figures of one arm show: the method, if it is among them.
+    pub(super) fn shown<'a>(arms: impl DoubleEndedIterator<Item = &'a ArmFigures> + Clone) -> Option<&'a ArmFigures> {
+        arms.clone().find(|a| a.name.starts_with("biased")).or_else(|| arms.last())
+    }
+
+    fn samples_of_shown(&self) -> Result<Option<SamplesOfRun>, ReportError> {
+        let weighed = self.arms.iter().filter(|a| a.seeds[0].weights.is_some());
+        let Some(arm) = Self::shown(weighed) else { return Ok(None) };
+        let SeedFigures { seed, directory, .. } = &arm.seeds[0];
+        let sheet = run::read_samples(directory);
+        let sheet = sheet.map_err(|source| ReportError::Io { path: directory.file("importance.csv"), source })?;
+        Ok(sheet.map(|sheet| SamplesOfRun { arm: arm.name.clone(), seed: *seed, sheet }))
     }
 }
 
@@ -152,9 +184,10 @@ impl Story {
         Ok(story)
     }
 
-    fn figures(self) -> SeedFigures {
+    fn figures(self, directory: RunDirectory) -> SeedFigures {
         let d = self.dashboard;
         SeedFigures {
+            directory,
             seed: d.config.seed,
             pretrain_epochs: d.config.importance.pretrain_epochs,
             epochs: d.epochs,

@@ -27,8 +27,9 @@ fn epochs(subject: &Subject) -> Vec<u8> {
         "epoch",
         "phase",
         "train_loss",
-        "test_loss",
-        "test_accuracy",
+        "measured_on",
+        "loss",
+        "accuracy",
         "balance",
         "coverage",
         "never_drawn",
@@ -44,7 +45,8 @@ fn epochs(subject: &Subject) -> Vec<u8> {
         arm.seeds.iter().flat_map(move |s| {
             s.epochs.iter().map(move |e| {
                 let mut row = vec![arm.name.clone(), s.seed.to_string(), e.epoch.to_string(), e.phase.word().to_owned()];
-                row.extend([e.train_loss, e.test_loss, e.test_accuracy, e.balance, e.coverage].map(|v| v.to_string()));
+                row.extend([e.train_loss.to_string(), e.measured.on.word().to_owned()]);
+                row.extend([e.measured.loss, e.measured.accuracy, e.balance, e.coverage].map(|v| v.to_string()));
                 row.extend([e.never_drawn.to_string(), e.max_multiplicity.to_string()]);
                 row.extend([e.ess.to_string(), e.seconds.to_string(), e.samples.to_string()]);
                 row.extend(

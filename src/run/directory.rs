@@ -97,6 +97,14 @@ impl RunDirectory {
         known.into_iter().map(|path| Self { path }).collect()
     }
 
+    /// Directories under `runs` that are no runs themselves, by name.
+    pub fn others(runs: &Path) -> Vec<Self> {
+        let mut paths: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        paths.retain(|p| p.is_dir() && !is_run(p));
+        paths.sort();
+        paths.into_iter().map(|path| Self { path }).collect()
+    }
+
     /// The run that `name` names: a path to its directory, or its last part under `runs`; `None` or `latest`: the newest one
     /// there.
     ///
@@ -131,6 +139,12 @@ impl RunDirectory {
             Err(TryLockError::WouldBlock) => Err(RunError::Busy { run: self.id() }),
             Err(TryLockError::Error(source)) => Err(RunError::Unwritable { path, source }),
         }
+    }
+
+    /// Whether a process trains it.
+    pub fn is_locked(&self) -> bool {
+        let file = File::open(self.file("run.lock"));
+        file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Waits until no process trains the run, without keeping others from doing so after.

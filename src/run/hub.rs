@@ -1,10 +1,11 @@
 //! Between a trainer and everybody who listens: numbers events, journals them, keeps states, then hands records on. On a
 //! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
 
-use super::{Journal, Keeper};
+use super::{Journal, Keeper, TensorBoard};
 use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
 use crate::train::{Checkpoint, Keep, Kept, Outlet};
 use std::io;
+use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Jobs that wait for the disk at most. Each checkpoint among them is a copy of the run's state: a trainer that is so far
 /// ahead of its disk waits.
 const AHEAD: usize = 256;
-/// Checkpoints that wait for the disk at most.
-const STATES_AHEAD: usize = 2;
+/// States that wait for the disk at most: checkpoints and sheets of samples.
+const STATES_AHEAD: usize = 4;
 
 enum Job {
-    Emit(Event, Option<Answer>),
+    Emit(Box<Event>, Option<Answer>),
     Keep(Kept, Keep, Option<Answer>),
 }
 
@@ -40,6 +41,8 @@ pub struct Hub<F> {
     pub journal: Journal,
     /// Where states go.
     pub keeper: Keeper,
+    /// Where TensorBoard reads, if it is to.
+    pub tensorboard: Option<TensorBoard>,
     /// Sequence number of the last record before, and its time.
     pub last: (u64, f64),
     /// Asks the trainer to go on when the disk takes writes again.
@@ -70,7 +73,8 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
             began: Instant::now(),
             journal: self.journal,
             keeper: self.keeper,
-            unkept: None,
+            tensorboard: self.tensorboard,
+            unkept: Vec::new(),
             trouble,
             waits_for_disk: false,
             tried: Instant::now(),
@@ -86,11 +90,11 @@ impl Outlet for HubOutlet {
     fn emit(&mut self, event: Event, answer: Option<Answer>) {
         if matches!(event, Event::Step { .. } | Event::Evaluating { .. }) {
             // Where training is can be told the next time; a disk that takes long is no reason to wait.
-            let _ = self.jobs.try_send(Job::Emit(event, answer));
+            let _ = self.jobs.try_send(Job::Emit(Box::new(event), answer));
             return;
         }
         // An error: the hub's thread panicked. Training goes on; the panic's report is in the log.
-        let _ = self.jobs.send(Job::Emit(event, answer));
+        let _ = self.jobs.send(Job::Emit(Box::new(event), answer));
     }
 
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
@@ -118,8 +122,9 @@ struct Worker<F> {
     began: Instant,
     journal: Journal,
     keeper: Keeper,
-    /// The newest state that the disk did not take.
-    unkept: Option<(Kept, Keep)>,
+    tensorboard: Option<TensorBoard>,
+    /// The newest states, one of a kind, that the disk did not take.
+    unkept: Vec<(Kept, Keep)>,
     trouble: Arc<Mutex<Option<String>>>,
     /// Whether the run is paused because of that.
     waits_for_disk: bool,
@@ -132,7 +137,7 @@ impl<F: FnMut(Record)> Worker<F> {
     fn run(mut self, jobs: &Receiver<Job>, kept: &Receiver<()>) {
         loop {
             match jobs.recv_timeout(PATIENCE) {
-                Ok(Job::Emit(event, answer)) => self.emit(event, answer),
+                Ok(Job::Emit(event, answer)) => self.emit(*event, answer),
                 Ok(Job::Keep(state, why, answer)) => {
                     self.keep(state, why, answer);
                     let _ = kept.try_recv(); // room for one more
@@ -158,22 +163,40 @@ impl<F: FnMut(Record)> Worker<F> {
         let record = Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event };
         let written = self.journal.append(&record);
         (self.forward)(record.clone());
+        let drawn = self.tensorboard.as_mut().map_or(Ok(()), |t| t.record(&record));
         if let Some(answer) = answer {
             let _ = answer.send(record); // who asked may have left
         }
         if let Err(e) = written {
             self.note_trouble(&format!("the journal cannot be written: {e}"));
         }
+        self.without_tensorboard_if(drawn);
+    }
+
+    /// TensorBoard's files are for looking at: what cannot be written of them is said once, and then left.
+    fn without_tensorboard_if(&mut self, drawn: io::Result<()>) {
+        if let Err(e) = drawn {
+            self.tensorboard = None;
+            let text = format!("TensorBoard's files cannot be written, so they end here: {e}");
+            self.emit(Event::Warning { code: "tensorboard".into(), text }, None);
+        }
     }
 
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
         match self.keeper.keep(&state, why) {
             Ok(event) => {
-                self.unkept = None;
-                self.emit(event, answer);
+                self.forget(&state);
+                if let Kept::Samples(sheet) = &state {
+                    let drawn = self.tensorboard.as_mut().map_or(Ok(()), |t| t.pictures(sheet));
+                    self.without_tensorboard_if(drawn);
+                }
+                if let Some(event) = event {
+                    self.emit(event, answer);
+                }
             }
             Err(e) => {
-                self.unkept = Some((state, why));
+                self.forget(&state);
+                self.unkept.push((state, why));
                 let what = format!("the run's state cannot be written: {e}");
                 if let Some(answer) = answer {
                     self.emit(
@@ -184,6 +207,11 @@ impl<F: FnMut(Record)> Worker<F> {
                 self.note_trouble(&what);
             }
         }
+    }
+
+    /// Drops what waits of the same kind: there is something newer.
+    fn forget(&mut self, newer: &Kept) {
+        self.unkept.retain(|(older, _)| discriminant(older) != discriminant(newer));
     }
 
     /// Says once what is wrong with the disk.
@@ -205,13 +233,11 @@ impl<F: FnMut(Record)> Worker<F> {
         if let Err(e) = self.journal.settle() {
             return self.note_trouble(&format!("the journal cannot be written: {e}"));
         }
-        if let Some((state, why)) = self.unkept.take() {
-            match self.keeper.keep(&state, why) {
-                Ok(event) => self.emit(event, None),
-                Err(_) => {
-                    self.unkept = Some((state, why));
-                    return;
-                }
+        while let Some((state, why)) = self.unkept.first() {
+            let Ok(event) = self.keeper.keep(state, *why) else { return };
+            self.unkept.remove(0);
+            if let Some(event) = event {
+                self.emit(event, None);
             }
         }
         let recovered = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();

@@ -3,8 +3,8 @@
 
 use crate::protocol::{Event, Record};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 /// Seconds between two step records.
 const STEP_SECONDS: f64 = 1.0;
@@ -124,15 +124,24 @@ pub struct Read {
     pub damaged: usize,
 }
 
-/// Reads a journal, calling `each` with the bytes of every line that `wanted` wants; gives the count of damaged ones.
-fn lines(path: &Path, mut wanted: impl FnMut(&[u8]) -> bool, mut each: impl FnMut(Record)) -> io::Result<usize> {
+/// Reads a journal from byte `from` on, calling `each` with the record of every line that `wanted` wants; gives the count of
+/// damaged lines, and the byte behind the last whole one.
+fn lines(
+    path: &Path,
+    from: u64,
+    mut wanted: impl FnMut(&[u8]) -> bool,
+    mut each: impl FnMut(Record),
+) -> io::Result<(usize, u64)> {
     let mut reader = BufReader::with_capacity(1 << 18, File::open(path)?);
-    let (mut line, mut damaged) = (Vec::new(), 0);
+    reader.seek(SeekFrom::Start(from))?;
+    let (mut line, mut damaged, mut at) = (Vec::new(), 0, from);
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 || line.pop_if(|last| *last == b'\n').is_none() {
-            return Ok(damaged); // the end, or a torn last line: not there yet
+        let bytes = reader.read_until(b'\n', &mut line)?;
+        if line.pop_if(|last| *last == b'\n').is_none() {
+            return Ok((damaged, at)); // the end, or a torn last line: not there yet
         }
+        at += bytes as u64;
         if !wanted(&line) {
             continue;
         }
@@ -154,7 +163,7 @@ fn lines(path: &Path, mut wanted: impl FnMut(&[u8]) -> bool, mut each: impl FnMu
 /// Whatever the file system says.
 pub fn read(path: &Path) -> io::Result<Read> {
     let mut records = Vec::new();
-    let damaged = lines(path, |_| true, |record| records.push(record))?;
+    let (damaged, _) = lines(path, 0, |_| true, |record| records.push(record))?;
     Ok(Read { records, damaged })
 }
 
@@ -167,8 +176,43 @@ pub fn read_without_steps(path: &Path) -> io::Result<Vec<Record>> {
     let mut records = Vec::new();
     // `seq` and `t`, which come before, are short.
     let wanted = |line: &[u8]| !line[..line.len().min(96)].windows(STEP.len()).any(|w| w == STEP);
-    lines(path, wanted, |record| records.push(record))?;
+    lines(path, 0, wanted, |record| records.push(record))?;
     Ok(records)
+}
+
+/// Follows a journal that another process writes.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    at: u64,
+}
+
+impl Tail {
+    /// Of the journal at `path`, which need not be there yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, at: 0 }
+    }
+
+    /// What was written since the last time; `None` when the journal is another one, shorter: it is to be read anew.
+    ///
+    /// # Errors
+    /// Whatever the file system says; no journal is no error.
+    pub fn poll(&mut self) -> io::Result<Option<Vec<Record>>> {
+        let length = match std::fs::metadata(&self.path) {
+            Ok(metadata) => metadata.len(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+            Err(e) => return Err(e),
+        };
+        let mut records = Vec::new();
+        if length < self.at {
+            self.at = 0;
+            return Ok(None);
+        }
+        if length > self.at {
+            (_, self.at) = lines(&self.path, self.at, |_| true, |record| records.push(record))?;
+        }
+        Ok(Some(records))
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +244,23 @@ mod tests {
         file.write_all(b"{\"seq\":3,\"t\":1.0,\"event\":\"from_the_future\",\"x\":1}\n{\"seq\":4,\"t\":1.0,\"ev").expect("write");
         let read = read(&path).expect("read");
         assert_eq!((read.records, read.damaged), (vec![note(1, "first"), note(2, "second")], 0));
+    }
+
+    #[test]
+    fn a_tail_gives_each_whole_line_once_and_notices_another_journal() {
+        let (_dir, path, mut journal) = journal();
+        let mut tail = Tail::new(path.clone());
+        journal.append(&note(1, "first")).expect("append");
+        assert_eq!(tail.poll().expect("read"), Some(vec![note(1, "first")]));
+        let mut file = OpenOptions::new().append(true).open(&path).expect("open");
+        let line = line_of(&note(2, "second"));
+        file.write_all(&line.as_bytes()[..20]).expect("write");
+        assert_eq!(tail.poll().expect("read"), Some(Vec::new()), "half a line");
+        file.write_all(&line.as_bytes()[20..]).expect("write");
+        assert_eq!(tail.poll().expect("read"), Some(vec![note(2, "second")]));
+        std::fs::write(&path, line_of(&note(1, "anew"))).expect("write");
+        assert_eq!(tail.poll().expect("read"), None);
+        assert_eq!(tail.poll().expect("read"), Some(vec![note(1, "anew")]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! How a run's state goes to the disk: checkpoints, and the model at the end.
+//! How a run's state goes to the disk: checkpoints, what became of the samples, and the model at the end.
 
 use super::checkpoints::durable;
-use super::{Checkpoints, RunDirectory};
+use super::{Checkpoints, RunDirectory, samples};
 use crate::model::to_safetensors;
 use crate::protocol::Event;
 use crate::train::{Keep, Kept};
@@ -26,19 +26,20 @@ impl Keeper {
         &self.checkpoints
     }
 
-    /// Writes a state; gives the event that tells of it.
+    /// Writes a state; gives the event that tells of it, if it is worth telling.
     ///
     /// # Errors
     /// Whatever the file system says; nothing half is left under a final name.
-    pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Event> {
+    pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Option<Event>> {
         let (file, epoch, step) = match state {
             Kept::Model(tensors, epochs) => {
                 let file = self.directory.file("model.safetensors");
                 durable(&file, &to_safetensors(tensors)?)?;
                 (file, *epochs, 0)
             }
+            Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),
             Kept::Checkpoint(c) => (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step)),
         };
-        Ok(Event::Checkpoint { epoch, step, file: file.display().to_string(), kind: why.word().into() })
+        Ok(Some(Event::Checkpoint { epoch, step, file: file.display().to_string(), kind: why.word().into() }))
     }
 }

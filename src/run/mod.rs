@@ -6,9 +6,13 @@ mod directory;
 mod hub;
 mod journal;
 mod keeper;
+mod samples;
+mod tensorboard;
 
 pub use checkpoints::{Checkpoints, Found};
 pub use directory::{RunDirectory, RunError, RunLock};
 pub use hub::{Hub, HubOutlet};
-pub use journal::{Journal, Read as ReadJournal, read as read_journal, read_without_steps};
+pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;
+pub use samples::read_samples;
+pub use tensorboard::TensorBoard;

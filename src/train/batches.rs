@@ -11,9 +11,9 @@ pub struct DeviceSplit {
     bytes: Tensor<2, Int>,
     /// `[n]`
     labels: Tensor<1, Int>,
-    /// Factor and shift per channel that turn bytes into normalised values, `[1, 1, 1, c]`.
-    scale: Tensor<4>,
-    shift: Tensor<4>,
+    /// Factor and shift per channel that turn bytes into normalised values, `[c]`.
+    scale: Tensor<1>,
+    shift: Tensor<1>,
     shape: [usize; 3],
     n: usize,
     device: Device,
@@ -24,7 +24,7 @@ impl DeviceSplit {
     pub fn new(data: &Dataset, split: &Split, mean_std: &(Vec<f32>, Vec<f32>), device: &Device) -> Self {
         let [c, h, w] = data.shape;
         let n = split.len();
-        let channels = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [1, 1, 1, c]), device);
+        let channels = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [c]), device);
         let (mean, std) = mean_std;
         Self {
             bytes: kernels::resident_bytes(&split.pixels, [n, h * w * c], device),
@@ -47,40 +47,29 @@ impl DeviceSplit {
         self.n == 0
     }
 
-    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of `drawn`; cropped as `crops` says, one for each.
-    pub fn batch(&self, drawn: &[u32], crops: Option<&[Crop]>) -> (Tensor<4>, Tensor<1, Int>) {
-        let [c, h, w] = self.shape;
-        let b = drawn.len();
-        let index = indices(drawn, &self.device);
-        let labels = self.labels.clone().select(0, index.clone());
-        let pixels = match crops {
-            None => kernels::gather_rows(self.bytes.clone(), index).reshape([b, h, w, c]),
-            Some(crops) => self.cropped(index, crops),
-        };
-        let images = pixels * self.scale.clone() + self.shift.clone();
-        (images.permute([0, 3, 1, 2]), labels)
+    /// Channels, height, width.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
     }
 
-    /// Gathers pixel by pixel: row and column of each target pixel in its source, zero where that is outside.
-    fn cropped(&self, index: Tensor<1, Int>, crops: &[Crop]) -> Tensor<4> {
-        let [c, h, w] = self.shape;
-        let b = crops.len();
-        let per_draw = |f: &dyn Fn(&Crop) -> i64| -> Tensor<3, Int> {
-            let values: Vec<i64> = crops.iter().map(f).collect();
-            Tensor::from_data(TensorData::new(values, [b, 1, 1]), &self.device)
-        };
-        let arange = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &self.device);
-        let rows = arange(h).reshape([1, h, 1]) + per_draw(&|c| c.down);
-        // Mirrored: column j shows w - 1 - j, that is sign * j + start.
-        let columns = arange(w).reshape([1, 1, w]) * per_draw(&|c| if c.flip { -1 } else { 1 })
-            + per_draw(&|c| if c.flip { w as i64 - 1 - c.right } else { c.right });
-        let inside = |t: &Tensor<3, Int>, n: usize| t.clone().greater_equal_elem(0).bool_and(t.clone().lower_elem(n as i64));
-        let visible = inside(&rows, h).expand([b, h, w]).bool_and(inside(&columns, w).expand([b, h, w]));
-        let source =
-            index.reshape([b, 1, 1]) * (h * w) as i64 + rows.clamp(0, h as i64 - 1) * w as i64 + columns.clamp(0, w as i64 - 1);
-        let flat = self.bytes.clone().reshape([self.n * h * w, c]);
-        let pixels = kernels::gather_rows(flat, source.reshape([b * h * w])).reshape([b, h, w, c]);
-        pixels * visible.float().reshape([b, h, w, 1])
+    /// Bytes of some images on the host, shape `[m, h, w, c]`.
+    pub fn pixels(&self, drawn: &[u32]) -> Vec<u8> {
+        if drawn.is_empty() {
+            return Vec::new();
+        }
+        let rows = kernels::gather_rows(self.bytes.clone(), indices(drawn, &self.device));
+        rows.into_data().iter::<f32>().map(|v| v as u8).collect()
+    }
+
+    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of `drawn`; cropped as `crops` says, one for each.
+    pub fn batch(&self, drawn: &[u32], crops: Option<&[Crop]>) -> (Tensor<4>, Tensor<1, Int>) {
+        let index = indices(drawn, &self.device);
+        let labels = self.labels.clone().select(0, index.clone());
+        let crops = crops.map(|crops| {
+            let moves: Vec<i64> = crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
+            Tensor::from_data(TensorData::new(moves, [crops.len(), 3]), &self.device)
+        });
+        (kernels::images(&self.bytes, index, crops, [&self.scale, &self.shift], self.shape), labels)
     }
 }
 
@@ -104,8 +93,7 @@ mod tests {
         }
         let split = Split { pixels, labels: vec![0, 1] };
         let classes = vec!["a".into(), "b".into()];
-        let data =
-            Dataset { name: "test".into(), shape: [2, 8, 8], classes, train: split.clone(), test: split, flipped: Vec::new() };
+        let data = Dataset::new("test", [2, 8, 8], classes, split.clone(), split);
         let unit = (vec![0.0; 2], vec![1.0 / 255.0; 2]); // normalised value = byte value
         DeviceSplit::new(&data, &data.train, &unit, &device.open().expect("device"))
     }

@@ -168,7 +168,7 @@ impl Array {
     }
 
     pub(super) fn observations(name: &str, values: &[Observation]) -> Self {
-        let flat = values.iter().flat_map(|o| [o.p_true, o.p_other, o.sum_squares, o.entropy]).collect();
+        let flat = values.iter().flat_map(Observation::row).collect();
         Self::f32(name, vec![values.len(), Observation::WIDTH], flat)
     }
 

@@ -26,7 +26,7 @@ pub struct Evaluated {
 /// The name of a parameter that `state` lacks or has in another shape.
 pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], device: &Device) -> Result<Evaluated, String> {
     let classes = data.classes.len();
-    let model = Model::new(config.model.name, data.shape[0], classes, config.seed, device).with_state(state, device)?.valid();
+    let model = Model::new(config, data.shape[0], classes, device).with_state(state, device)?.valid();
     let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
     let (n, batch) = (data.test.len(), config.train.eval_batch_size);
     let (mut logits, mut loss): (Vec<f32>, f64) = (Vec::new(), 0.0);

@@ -2,6 +2,7 @@
 //! Knows nothing of schedules: the learning rate comes with each step.
 
 use crate::config::TrainConfig;
+use crate::model::kernels;
 use crate::model::{Model, NamedTensor, named_parameters};
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -43,20 +44,14 @@ impl Sgd {
     }
 
     fn update<const D: usize>(&mut self, id: ParamId, weight: Tensor<D>, gradient: Tensor<D>, lr: f64) -> Tensor<D> {
-        let gradient = match self.weight_decay {
-            0.0 => gradient,
-            decay => weight.clone() * decay + gradient,
-        };
-        if self.momentum == 0.0 {
-            return weight - gradient * lr;
+        let velocity = self.velocities.remove(&id).and_then(|v| v.downcast::<Tensor<D>>().ok());
+        let velocity = velocity.map_or_else(|| gradient.zeros_like(), |v| *v);
+        let op = kernels::Sgd { lr, momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay };
+        let [weight, velocity] = kernels::sgd_step(weight, gradient, velocity, op);
+        if self.momentum != 0.0 {
+            self.velocities.insert(id, Box::new(velocity));
         }
-        let velocity = match self.velocities.remove(&id).and_then(|v| v.downcast::<Tensor<D>>().ok()) {
-            Some(velocity) => gradient.clone() + *velocity * self.momentum,
-            None => gradient.clone(),
-        };
-        let direction = if self.nesterov { velocity.clone() * self.momentum + gradient } else { velocity.clone() };
-        self.velocities.insert(id, Box::new(velocity));
-        weight - direction * lr
+        weight
     }
 
     /// The velocities by parameter name, on the host; none before the first step.

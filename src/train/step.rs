@@ -1,7 +1,7 @@
 //! One forward pass: the loss that is trained on, and what it says about each sample, from the same logits.
 
 use crate::importance::Observation;
-use burn::tensor::activation::log_softmax;
+use crate::model::kernels;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// What a forward pass gives.
@@ -9,43 +9,20 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 pub struct Forward {
     /// Mean (weighted) loss of the batch, `[1]`; carries the gradient.
     pub loss: Tensor<1>,
-    /// An [`Observation`] per sample, `[b, 4]`, without gradient.
+    /// An [`Observation`] per sample, `[b, 5]`, without gradient.
     pub observations: Tensor<2>,
 }
 
 /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing s: `(1-s) * -ln p_y + s * mean_c(-ln p_c)`
 /// (PyTorch's definition). `factors` `[b]` multiply the samples' losses; their mean is 1.
 pub fn forward_loss(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64, factors: Option<Tensor<1>>) -> Forward {
-    let [b, classes] = logits.dims();
-    let log_p = log_softmax(logits, 1);
-    let truth = labels.reshape([b, 1]);
-    let observations = observe(log_p.clone().without_autodiff(), truth.clone(), classes);
-    let nll = log_p.clone().gather(1, truth).reshape([b]).neg();
-    let per_sample = match smoothing {
-        0.0 => nll,
-        s => nll * (1.0 - s) - log_p.mean_dim(1).reshape([b]) * s,
-    };
-    let weighted = match factors {
-        Some(factors) => per_sample * factors,
-        None => per_sample,
-    };
-    Forward { loss: weighted.mean(), observations }
+    let [b, _] = logits.dims();
+    let factors = factors.unwrap_or_else(|| Tensor::ones([b], &labels.device()));
+    let (loss, figures) = kernels::cross_entropy(logits, labels, factors, smoothing);
+    Forward { loss, observations: figures.without_autodiff() }
 }
 
-/// The four figures of an [`Observation`] for each sample, `[b, 4]`, from log probabilities `[b, C]` and labels `[b, 1]`.
-pub(super) fn observe(log_p: Tensor<2>, truth: Tensor<2, Int>, classes: usize) -> Tensor<2> {
-    let p = log_p.clone().exp();
-    let p_true = p.clone().gather(1, truth.clone());
-    let column = Tensor::<1, Int>::arange(0..classes as i64, &p.device()).reshape([1, classes]);
-    let [b, _] = p.dims();
-    let is_truth = column.expand([b, classes]).equal(truth.expand([b, classes]));
-    let p_other = p.clone().mask_fill(is_truth, -1.0).max_dim(1);
-    let entropy = (p.clone() * log_p).sum_dim(1).neg();
-    let sum_squares = (p.clone() * p).sum_dim(1);
-    Tensor::cat(vec![p_true, p_other, sum_squares, entropy], 1)
-}
-
-/// Rows of `[n, 4]` from the device.
+/// Rows of `[n, 5]` from the device.
 pub(super) fn read_observations(rows: Vec<Tensor<2>>) -> Vec<Observation> {
     if rows.is_empty() {
         return Vec::new();
@@ -54,7 +31,7 @@ pub(super) fn read_observations(rows: Vec<Tensor<2>>) -> Vec<Observation> {
     values.as_chunks::<{ Observation::WIDTH }>().0.iter().map(Observation::from_row).collect()
 }
 
-/// Rows `[n, 4]` on the device again, from their values.
+/// Rows `[n, 5]` on the device again, from their values.
 pub(super) fn observation_rows(flat: &[f32], device: &Device) -> Vec<Tensor<2>> {
     let n = flat.len() / Observation::WIDTH;
     if n == 0 { Vec::new() } else { vec![Tensor::from_data(TensorData::new(flat.to_vec(), [n, Observation::WIDTH]), device)] }
@@ -74,7 +51,12 @@ mod tests {
             let labels = Tensor::<1, Int>::from_data(TensorData::new(vec![1_i64], [1]), &device);
             let out = forward_loss(logits.clone(), labels.clone(), 0.0, None);
             let o = read_observations(vec![out.observations])[0];
-            assert!((o.p_true - 0.3).abs() < 1e-6 && (o.p_other - 0.5).abs() < 1e-6 && (o.sum_squares - 0.38).abs() < 1e-6);
+            assert!(
+                (o.p_true - 0.3).abs() < 1e-6
+                    && (o.p_other - 0.5).abs() < 1e-6
+                    && o.other == 0.0
+                    && (o.sum_squares - 0.38).abs() < 1e-6
+            );
             assert!((o.entropy - 1.029_653).abs() < 1e-5, "{}", o.entropy);
             assert!((out.loss.into_scalar::<f32>() + 0.3_f32.ln()).abs() < 1e-6);
             let smooth = forward_loss(logits, labels, 0.1, None).loss.into_scalar::<f32>();

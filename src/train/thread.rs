@@ -2,7 +2,7 @@
 //! What becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next request.
 
 use super::checkpoint::Checkpoint;
-use super::session::{Progress, Session};
+use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
 use crate::protocol::{Answer, Cause, Command, Event, Request, Stop};
@@ -50,6 +50,8 @@ pub enum Kept {
     Checkpoint(Box<Checkpoint>),
     /// Parameters and running statistics at the end, and the completed epochs.
     Model(Vec<NamedTensor>, usize),
+    /// What became of every sample so far.
+    Samples(Box<SampleSheet>),
 }
 
 /// Where a trainer's words and states go. Nothing here makes it wait.
@@ -161,6 +163,9 @@ impl<O: Outlet> Work<O> {
                     self.mind_the_disk(session);
                 }
                 _ => {}
+            }
+            if let Some(samples) = session.take_samples() {
+                self.outlet.keep(Kept::Samples(Box::new(samples)), Keep::EpochEnd, None);
             }
             if self.told.elapsed() >= STEP_EVENTS {
                 self.told = Instant::now();

@@ -49,7 +49,7 @@ pub enum ClassOrder {
 }
 
 impl ClassOrder {
-    fn next(self) -> Self {
+    pub(super) fn next(self) -> Self {
         match self {
             Self::Given => Self::Share,
             Self::Share => Self::Drawn,
@@ -212,6 +212,7 @@ impl App {
             Action::GoBack => return self.go_back(),
             Action::Suspend => return Effect::Suspend,
             Action::Play(playback) => return Effect::Play(playback),
+            Action::Arm(_) | Action::Seed(_) => {} // of a comparison's screen
             Action::MoveE(by) => return set("importance.pretrain_epochs", (d.pretrain_epochs() as i64 + by).into()),
             Action::Bias => return Effect::Send(Command::Bias { bias: next_bias(d) }),
             Action::Ask(key) => self.overlay = Overlay::Prompt(Prompt { key, input: Input::default() }),

@@ -1,7 +1,9 @@
 //! What the terminal can do, and the look that follows from it and from what was asked for.
 
 use super::glyphs::{ASCII, Glyphs, UNICODE};
-use super::theme::{Theme, ThemeError};
+use super::theme::{Role, Theme, ThemeError};
+use ratatui::text::Span;
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::time::Duration;
 use termprofile::{DetectorSettings, TermProfile};
@@ -65,6 +67,18 @@ impl Appearance {
             level,
             frame: Duration::from_secs(1) / u32::from(fps.max(1)),
         })
+    }
+}
+
+impl Appearance {
+    /// `text` in the look of `role`.
+    pub(super) fn span<'a>(&self, text: impl Into<Cow<'a, str>>, role: Role) -> Span<'a> {
+        Span::styled(text, self.theme.style(role))
+    }
+
+    /// Whether curves cannot be told apart by their colour.
+    pub(super) fn is_colorless(&self) -> bool {
+        self.level < TermProfile::Ansi16 || self.theme.name() == "mono"
     }
 }
 

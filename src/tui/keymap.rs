@@ -29,6 +29,10 @@ pub enum Action {
     Suspend,
     /// Move through a replay.
     Play(Playback),
+    /// Another arm of a comparison, so many further down.
+    Arm(i64),
+    /// Another seed of a comparison, so many further; before the first is their mean.
+    Seed(i64),
 }
 
 /// How a replay moves.
@@ -57,6 +61,8 @@ pub enum Place {
     Run,
     /// In a replay.
     Replay,
+    /// On a comparison.
+    Comparison,
 }
 
 impl Place {
@@ -99,6 +105,10 @@ pub enum Key {
     Left,
     /// Cursor keys.
     Right,
+    /// Cursor keys.
+    Up,
+    /// Cursor keys.
+    Down,
     /// To the beginning.
     Home,
     /// To the end.
@@ -115,6 +125,8 @@ impl Key {
             Self::Ctrl(c) => event.code == KeyCode::Char(c) && event.modifiers.contains(KeyModifiers::CONTROL),
             Self::Left => event.code == KeyCode::Left,
             Self::Right => event.code == KeyCode::Right,
+            Self::Up => event.code == KeyCode::Up,
+            Self::Down => event.code == KeyCode::Down,
             Self::Home => event.code == KeyCode::Home,
             Self::End => event.code == KeyCode::End,
         }
@@ -128,6 +140,8 @@ impl Key {
             Self::Ctrl(c) => format!("ctrl-{c}"),
             Self::Left => "left".into(),
             Self::Right => "right".into(),
+            Self::Up => "up".into(),
+            Self::Down => "down".into(),
             Self::Home => "home".into(),
             Self::End => "end".into(),
         }
@@ -143,7 +157,7 @@ const fn binding(on: &'static [Key], run: Action, place: Place, short: &'static 
 /// All bindings, the most wanted first.
 pub const BINDINGS: &[Binding] = {
     use Action::*;
-    use Place::{Everywhere, Replay, Run};
+    use Place::{Comparison, Everywhere, Replay, Run};
     &[
         binding(&[Char(' '), Char('p')], PauseResume, Run, "pause", "pause, or go on"),
         binding(&[Char('e')], Ask("importance.pretrain_epochs"), Run, "set E", "set E: how many epochs are pretraining"),
@@ -156,6 +170,10 @@ pub const BINDINGS: &[Binding] = {
         binding(&[Char('[')], Play(Playback::Slower), Replay, "slower", "replay: half as fast"),
         binding(&[Key::Home], Play(Playback::Beginning), Replay, "begin", "replay: to the beginning"),
         binding(&[Key::End], Play(Playback::End), Replay, "end", "replay: to the end"),
+        binding(&[Key::Down, Char('j')], Arm(1), Comparison, "arm", "comparison: the next arm"),
+        binding(&[Key::Up, Char('k')], Arm(-1), Comparison, "", "comparison: the arm before"),
+        binding(&[Key::Right, Char(']')], Seed(1), Comparison, "seed", "comparison: the next seed"),
+        binding(&[Key::Left, Char('[')], Seed(-1), Comparison, "", "comparison: the seed before; first the mean of all"),
         binding(&[Char('?'), Char('h')], Help, Everywhere, "help", "this help"),
         binding(&[Char('q'), Ctrl('c')], Quit, Everywhere, "leave", "leave: asks whether training goes on without you"),
         binding(&[Char('b')], Bias, Run, "bias", "bias now (while pretraining), bias off, bias on"),
@@ -193,7 +211,7 @@ mod tests {
 
     #[test]
     fn no_key_is_bound_twice() {
-        for place in [Place::Run, Place::Replay] {
+        for place in [Place::Run, Place::Replay, Place::Comparison] {
             let mut keys: Vec<String> = bindings(place).flat_map(|b| b.on.iter().map(|k| k.label())).collect();
             keys.sort();
             let count = keys.len();

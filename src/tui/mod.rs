@@ -6,7 +6,9 @@ mod appearance;
 mod frames;
 mod glyphs;
 mod keymap;
+mod keys;
 mod player;
+mod race;
 mod terminal;
 mod theme;
 mod views;
@@ -17,16 +19,16 @@ pub use appearance::{Appearance, Terminal};
 pub use glyphs::{ASCII, Glyphs, UNICODE};
 pub use keymap::{Action, BINDINGS, Binding, Key, Place, Playback};
 pub use player::Player;
+pub use race::{Left, watch};
 pub use theme::{Role, Theme, ThemeError};
 pub use views::draw;
 
 use crate::dashboard::{RunState, Tone};
 use crate::link::{CockpitEnd, Delivery};
-use crossterm::event::EventStream;
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use frames::Frames;
-use futures_util::StreamExt;
+use keys::Keys;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -151,26 +153,34 @@ struct Signals {
     go_on: Signal,
 }
 
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let from_raw = |s: rustix::process::Signal| signal(SignalKind::from_raw(s.as_raw()));
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            stop: from_raw(rustix::process::Signal::TSTP)?,
+            go_on: from_raw(rustix::process::Signal::CONT)?,
+        })
+    }
+}
+
 async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mut Screen) -> io::Result<()> {
-    let mut keys = EventStream::new();
-    let from_raw = |s: rustix::process::Signal| signal(SignalKind::from_raw(s.as_raw()));
-    let mut signals = Signals {
-        hangup: signal(SignalKind::hangup())?,
-        terminate: signal(SignalKind::terminate())?,
-        stop: from_raw(rustix::process::Signal::TSTP)?,
-        go_on: from_raw(rustix::process::Signal::CONT)?,
-    };
+    let mut keys = Keys::new();
+    let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
     loop {
         let due = frames.due(Instant::now());
         tokio::select! {
             biased;
+            _ = signals.hangup.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 frames.drawn(Instant::now());
-                draw_frame(app, screen)?;
+                draw_with(screen, |frame| draw(frame, app))?;
             }
             event = keys.next() => {
-                let Some(event) = event.transpose()? else { return Ok(()) };
+                let Some(event) = event? else { return Ok(()) };
                 frames.mark();
                 match app.handle(&event) {
                     Effect::None => {}
@@ -197,8 +207,6 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
                     }
                 }
             }
-            _ = signals.hangup.recv() => return Ok(()),
-            _ = signals.terminate.recv() => return Ok(()),
             _ = signals.stop.recv() => {
                 *screen = guard.suspend(false)?;
                 frames.mark();
@@ -215,9 +223,9 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
 }
 
 /// One frame inside a synchronized update (DEC 2026), so that no terminal shows half of it.
-fn draw_frame(app: &App, screen: &mut Screen) -> io::Result<()> {
+fn draw_with(screen: &mut Screen, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
     queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
-    screen.draw(|frame| draw(frame, app))?;
+    screen.draw(draw)?;
     queue!(screen.backend_mut(), EndSynchronizedUpdate)?;
     io::Write::flush(screen.backend_mut())
 }

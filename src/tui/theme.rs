@@ -30,9 +30,18 @@ pub enum Role {
     Expected,
     Drawn,
     Mark,
+    Arm1,
+    Arm2,
+    Arm3,
+    Arm4,
+    Arm5,
+    Arm6,
 }
 
-const ROLES: [(&str, Role); 21] = [
+/// The arms of a comparison in turn, the baseline first: distinct in 16 colours and for colour-blind readers.
+pub const ARMS: [Role; 6] = [Role::Arm1, Role::Arm2, Role::Arm3, Role::Arm4, Role::Arm5, Role::Arm6];
+
+const ROLES: [(&str, Role); 27] = [
     ("text", Role::Text),
     ("dim", Role::Dim),
     ("title", Role::Title),
@@ -54,6 +63,12 @@ const ROLES: [(&str, Role); 21] = [
     ("expected", Role::Expected),
     ("drawn", Role::Drawn),
     ("mark", Role::Mark),
+    ("arm1", Role::Arm1),
+    ("arm2", Role::Arm2),
+    ("arm3", Role::Arm3),
+    ("arm4", Role::Arm4),
+    ("arm5", Role::Arm5),
+    ("arm6", Role::Arm6),
 ];
 
 /// The themes in the binary; the first is the base of the others.
@@ -190,6 +205,8 @@ mod tests {
             let theme = Theme::named(name, TermProfile::Ansi16).expect("theme");
             assert_ne!(theme.style(Role::Share).fg, theme.style(Role::Drawn).fg, "{name}");
             assert_ne!(theme.style(Role::Pretrain).fg, theme.style(Role::Biased).fg, "{name}");
+            let arms: std::collections::HashSet<_> = ARMS.iter().map(|r| theme.style(*r).fg).collect();
+            assert_eq!(arms.len(), ARMS.len(), "{name}: {arms:?}");
         }
     }
 

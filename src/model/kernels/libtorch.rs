@@ -1,7 +1,7 @@
 //! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes as nodes of Burn's graph,
 //! channels-last throughout.
 
-use super::{Kernels, NormInput, NormOutput, shim};
+use super::{Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, Sgd, by_ordinary_ops, shim};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -17,9 +17,14 @@ fn wrap(tensor: Tensor) -> TchTensor {
     TchTensor::new(tensor)
 }
 
-fn convolve(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Tensor {
-    let (stride, padding) = ([stride as i64; 2], [padding as i64; 2]);
+fn convolve(x: &Tensor, weight: &Tensor, op: Convolution) -> Tensor {
+    let (stride, padding) = ([op.stride as i64; 2], [op.padding as i64; 2]);
     x.convolution(weight, None::<Tensor>, stride, padding, [1, 1], false, [0, 0], 1)
+}
+
+/// The tensor as bf16 where `op` says so.
+fn narrowed(tensor: TchTensor, op: Convolution) -> TchTensor {
+    if op.bf16 { wrap(tensor.tensor.to_kind(Kind::BFloat16)) } else { tensor }
 }
 
 /// What ATen's batch norm gives: output, saved mean, saved inverse deviation; and the running statistics with this batch in them.
@@ -30,10 +35,25 @@ struct Normalized {
     running: [TchTensor; 2],
 }
 
-/// Batch norm by the batch, then `+ residual`, then ReLU where asked for. ATen updates the running statistics in place, so
-/// they are copied first: the old ones may be shared.
+/// Whether the shim's own batch norm is the fast one here.
+fn is_fused(x: &Tensor) -> bool {
+    x.device() == tch::Device::Cpu && shim::has_threads()
+}
+
+fn made(tensor: Option<Tensor>) -> TchTensor {
+    // The shim hands over everything that it is asked for, or panics with ATen's words.
+    wrap(tensor.unwrap_or_else(|| panic!("LibTorch: a kernel gave no tensor")))
+}
+
+/// Batch norm by the batch, then `+ residual`, then ReLU where asked for. The running statistics are updated in place, so they
+/// are copied first: the old ones may be shared.
 fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: Norm) -> Normalized {
     let running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
+    if is_fused(&input.x.tensor) {
+        let parameters = [&input.gamma.tensor, &input.beta.tensor];
+        let [output, mean, invstd] = shim::batch_norm_forward(&input.x.tensor, residual, parameters, &running, op).map(made);
+        return Normalized { output, mean, invstd, running: running.map(wrap) };
+    }
     let (mut output, mean, invstd) = native_batch_norm(input, &running, true, op);
     if let Some(residual) = residual {
         output += residual;
@@ -48,17 +68,6 @@ fn native_batch_norm(input: &NormInput<LibTorch>, running: &[Tensor; 2], trainin
     let (gamma, beta) = (Some(&input.gamma.tensor), Some(&input.beta.tensor));
     let (mean, var) = (Some(&running[0]), Some(&running[1]));
     input.x.tensor.native_batch_norm(gamma, beta, mean, var, training, op.momentum, op.epsilon)
-}
-
-/// Constants of a batch norm in training.
-#[derive(Clone, Copy, Debug)]
-pub struct Norm {
-    /// Weight of the batch in the running statistics.
-    pub momentum: f64,
-    /// Added to the variance.
-    pub epsilon: f64,
-    /// Whether a ReLU follows.
-    pub relu: bool,
 }
 
 fn average(x: &Tensor) -> Tensor {
@@ -78,8 +87,9 @@ impl Kernels for LibTorch {
         wrap(data.tensor.index_select(0, &indices.tensor).to_kind(Kind::Float))
     }
 
-    fn convolve(x: TchTensor, weight: TchTensor, stride: usize, padding: usize) -> TchTensor {
-        wrap(convolve(&x.tensor, &weight.tensor, stride, padding))
+    fn convolve(x: TchTensor, weight: TchTensor, op: Convolution) -> TchTensor {
+        let (x, weight) = (narrowed(x, op), narrowed(weight, op));
+        wrap(convolve(&x.tensor, &weight.tensor, op))
     }
 
     fn normalize_train(input: NormInput<Self>, op: Norm) -> NormOutput<Self> {
@@ -102,29 +112,39 @@ impl Kernels for LibTorch {
     fn average_pool(x: TchTensor) -> TchTensor {
         wrap(average(&x.tensor))
     }
+
+    fn cross_entropy(logits: TchTensor, labels: TchTensor, factors: TchTensor, smoothing: f64) -> LossOutput<Self> {
+        if logits.tensor.device() != tch::Device::Cpu {
+            return by_ordinary_ops(logits, labels, factors, smoothing);
+        }
+        let [loss, figures, _] = shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing).map(made);
+        LossOutput { loss, figures }
+    }
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
-    fn convolve(x: Tracked<C>, weight: Tracked<C>, stride: usize, padding: usize) -> Tracked<C> {
+    fn convolve(x: Tracked<C>, weight: Tracked<C>, op: Convolution) -> Tracked<C> {
         #[derive(Debug)]
-        struct Convolution;
-        impl Backward<LibTorch, 2> for Convolution {
-            /// Input, weight, stride, padding.
-            type State = (TchTensor, TchTensor, usize, usize);
+        struct Convolve;
+        impl Backward<LibTorch, 2> for Convolve {
+            /// Input and weight as they were multiplied.
+            type State = (TchTensor, TchTensor, Convolution);
 
             fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let [input_node, weight_node] = ops.parents;
-                let (x, weight, stride, padding) = ops.state;
-                let grad = grads.consume::<LibTorch>(&ops.node);
+                let (x, weight, op) = ops.state;
+                let grad = narrowed(grads.consume::<LibTorch>(&ops.node), op);
                 let wanted = input_node.is_some();
-                let [dx, dw] = shim::convolution_backward(&grad.tensor, &x.tensor, &weight.tensor, stride, padding, wanted);
+                let [dx, dw] = shim::convolution_backward(&grad.tensor, &x.tensor, &weight.tensor, op, wanted);
+                let dw = dw.map(|dw| dw.to_kind(Kind::Float)); // parameters are f32
                 register(grads, [input_node, weight_node].map(|n| n.map(|n| n.id)), [dx, dw]);
             }
         }
         let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
-        let out = wrap(convolve(&x.tensor, &weight.tensor, stride, padding));
-        match Convolution.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, weight, stride, padding), out),
+        let (x, weight) = (narrowed(x, op), narrowed(weight, op));
+        let out = wrap(convolve(&x.tensor, &weight.tensor, op));
+        match Convolve.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((x, weight, op), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
@@ -137,7 +157,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
 
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
-                let (_, gradients) = ops.state.backward(&grad.tensor);
+                let (gradients, _) = ops.state.backward(&grad.tensor, false);
                 register(grads, ops.parents.map(|n| n.map(|n| n.id)), gradients);
             }
         }
@@ -159,8 +179,8 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
 
             fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
-                let (through, [dx, dgamma, dbeta]) = ops.state.backward(&grad.tensor);
-                register(grads, ops.parents.map(|n| n.map(|n| n.id)), [dx, dgamma, dbeta, Some(through)]);
+                let ([dx, dgamma, dbeta], through) = ops.state.backward(&grad.tensor, true);
+                register(grads, ops.parents.map(|n| n.map(|n| n.id)), [dx, dgamma, dbeta, through]);
             }
         }
         let (input, [x, gamma, beta]) = untrack(input);
@@ -178,58 +198,105 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         #[derive(Debug)]
         struct AveragePool;
         impl Backward<LibTorch, 1> for AveragePool {
-            /// Shape of the input.
-            type State = [i64; 4];
+            /// Shape and kind of the input.
+            type State = ([i64; 4], Kind);
 
             fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let [n, c, h, w] = ops.state;
+                let ([n, c, h, w], kind) = ops.state;
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let [Some(node)] = ops.parents else { return };
                 // Spread in NHWC order: any other would make the whole backward pass leave channels-last.
-                let mean = grad.tensor * (1.0 / (h * w) as f64);
+                let mean = (grad.tensor * (1.0 / (h * w) as f64)).to_kind(kind);
                 let spread = mean.view([n, 1, 1, c]).expand([n, h, w, c], false).contiguous().permute([0, 3, 1, 2]);
                 grads.register::<LibTorch>(node.id, wrap(spread));
             }
         }
         let (x, node) = x.into_parts();
-        let size = x.tensor.size();
+        let (size, kind) = (x.tensor.size(), x.tensor.kind());
         let out = wrap(average(&x.tensor));
         match AveragePool.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish([size[0], size[1], size[2], size[3]], out),
+            OpsKind::Tracked(prepared) => prepared.finish(([size[0], size[1], size[2], size[3]], kind), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
+
+    fn cross_entropy(logits: Tracked<C>, labels: IntTensor<Self>, factors: Tracked<C>, smoothing: f64) -> LossOutput<Self> {
+        #[derive(Debug)]
+        struct CrossEntropy;
+        impl Backward<LibTorch, 1> for CrossEntropy {
+            /// Gradient of the loss.
+            type State = TchTensor;
+
+            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let grad = grads.consume::<LibTorch>(&ops.node);
+                let [Some(node)] = ops.parents else { return };
+                grads.register::<LibTorch>(node.id, wrap(ops.state.tensor * grad.tensor));
+            }
+        }
+        if logits.primitive().tensor.device() != tch::Device::Cpu {
+            return by_ordinary_ops(logits, labels, factors, smoothing);
+        }
+        let ((logits, node), factors) = (logits.into_parts(), factors.into_primitive());
+        let [loss, figures, gradient] = shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing).map(made);
+        let loss = match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
+            OpsKind::UnTracked(prepared) => prepared.finish(loss),
+        };
+        LossOutput { loss, figures: Self::from_inner(figures) }
+    }
+}
+
+/// One step of SGD; in place where nobody else holds the tensors.
+pub(super) fn sgd_step(weight: TchTensor, gradient: &TchTensor, velocity: TchTensor, op: Sgd) -> [TchTensor; 2] {
+    let own = |t: TchTensor| if t.can_mut() { t } else { wrap(t.tensor.copy()) };
+    let (mut weight, mut velocity) = (own(weight), own(velocity));
+    shim::sgd_step(&mut weight.tensor, &gradient.tensor, &mut velocity.tensor, op);
+    [weight, velocity]
+}
+
+/// Images out of resident bytes, on the processor.
+pub(super) fn gather_images(
+    bytes: &TchTensor,
+    index: &TchTensor,
+    crops: Option<&TchTensor>,
+    [scale, shift]: [&TchTensor; 2],
+    shape: [usize; 3],
+) -> TchTensor {
+    let crops = crops.map(|c| &c.tensor);
+    let [images] = shim::gather_images(&bytes.tensor, &index.tensor, crops, [&scale.tensor, &shift.tensor], shape);
+    made(images)
 }
 
 /// What the backward pass of a batch norm needs.
 #[derive(Clone, Debug)]
 struct NormState {
     x: TchTensor,
-    /// The output, where a ReLU made it: its zeros are the mask.
-    y: Option<TchTensor>,
+    /// The output: where a ReLU made it, its zeros are the mask.
+    y: TchTensor,
     gamma: TchTensor,
     mean: TchTensor,
     invstd: TchTensor,
-    epsilon: f64,
+    op: Norm,
 }
 
 impl NormState {
     /// What the backward pass needs of a forward pass, which is given back.
     fn of(n: Normalized, input: NormInput<LibTorch>, op: Norm) -> (Normalized, Self) {
-        let y = op.relu.then(|| n.output.clone());
-        let (mean, invstd) = (n.mean.clone(), n.invstd.clone());
-        (n, Self { x: input.x, y, gamma: input.gamma, mean, invstd, epsilon: op.epsilon })
+        let (y, mean, invstd) = (n.output.clone(), n.mean.clone(), n.invstd.clone());
+        (n, Self { x: input.x, y, gamma: input.gamma, mean, invstd, op })
     }
 
-    /// The gradient before the ReLU (that of a residual), and those of input, scale and shift.
-    fn backward(&self, grad: &Tensor) -> (Tensor, [Option<Tensor>; 3]) {
-        let grad = match &self.y {
-            Some(y) => y.tensor.threshold_backward(grad, 0.0), // receiver: the argument that ATen calls `self`
-            None => grad.shallow_clone(),
-        };
-        let (x, gamma) = (&self.x.tensor, &self.gamma.tensor);
-        let gradients = shim::batch_norm_backward(&grad, x, gamma, &self.mean.tensor, &self.invstd.tensor, self.epsilon);
-        (grad, gradients)
+    /// The gradients of input, scale and shift, and that of the residual if there is one.
+    fn backward(&self, grad: &Tensor, residual: bool) -> ([Option<Tensor>; 3], Option<Tensor>) {
+        let (x, y, gamma) = (&self.x.tensor, &self.y.tensor, &self.gamma.tensor);
+        let saved = [&self.mean.tensor, &self.invstd.tensor];
+        if is_fused(x) {
+            let [dx, dgamma, dbeta, through] = shim::batch_norm_gradients(grad, x, y, gamma, saved, self.op.relu, residual);
+            return ([dx, dgamma, dbeta], through);
+        }
+        // Receiver of `threshold_backward`: the argument that ATen calls `self`.
+        let grad = if self.op.relu { y.threshold_backward(grad, 0.0) } else { grad.shallow_clone() };
+        (shim::batch_norm_backward(&grad, x, gamma, saved, self.op.epsilon), Some(grad))
     }
 }
 

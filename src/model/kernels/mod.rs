@@ -6,15 +6,14 @@
 mod libtorch;
 mod shim;
 
-pub use libtorch::Norm;
-
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::libtorch::LibTorchDevice;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{
     Autodiff, Backend, Dispatch, DispatchDevice, ExtensionType, Flex, FloatDType, LibTorch, TensorMetadata, backend_extension,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{BoolDType, DType, Device, Int, IntDType, Tensor, TensorData};
 use burn_tch::TchTensor;
 
 /// What a batch norm takes: images `[b, c, h, w]`, everything else `[c]`.
@@ -51,9 +50,9 @@ pub trait Kernels: Backend {
         Self::int_into_float(Self::int_select(data, 0, indices), FloatDType::F32)
     }
 
-    /// Square convolution without bias.
-    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, stride: usize, padding: usize) -> FloatTensor<Self> {
-        Self::conv2d(x, weight, None, ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1))
+    /// Square convolution without bias. Where `op` says so, input and weight are multiplied as bf16 and the output is bf16.
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, op: Convolution) -> FloatTensor<Self> {
+        Self::conv2d(x, weight, None, ConvOptions::new([op.stride; 2], [op.padding; 2], [1; 2], 1))
     }
 
     /// Batch norm by the batch, then ReLU if `op` says so.
@@ -86,6 +85,97 @@ pub trait Kernels: Backend {
         let shape = x.shape();
         Self::float_reshape(Self::adaptive_avg_pool2d(x, [1, 1]), [shape[0], shape[1]].into())
     }
+
+    /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing, each sample's loss times its factor `[b]`;
+    /// and what the same softmax says of each sample.
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        factors: FloatTensor<Self>,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
+        by_ordinary_ops(logits, labels, factors, smoothing)
+    }
+}
+
+/// Constants of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Convolution {
+    /// Step of the filters.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+    /// Multiply in bf16 (LibTorch only).
+    pub bf16: bool,
+}
+
+/// Constants of a batch norm in training.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// Weight of the batch in the running statistics.
+    pub momentum: f64,
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+/// Constants of a step of SGD.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    /// Learning rate.
+    pub lr: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Nesterov's form of momentum.
+    pub nesterov: bool,
+    /// L2.
+    pub weight_decay: f64,
+}
+
+/// What a cross entropy gives.
+#[derive(ExtensionType)]
+pub struct LossOutput<B: Backend> {
+    /// Mean loss, `[1]`.
+    pub loss: FloatTensor<B>,
+    /// Of each sample: probability of the true class, largest one of another class, that class, sum of the squared
+    /// probabilities, entropy in nats; `[b, 5]`.
+    pub figures: FloatTensor<B>,
+}
+
+/// The reference for a cross entropy, of ordinary ops.
+fn by_ordinary_ops<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: IntTensor<B>,
+    factors: FloatTensor<B>,
+    smoothing: f64,
+) -> LossOutput<B> {
+    let [b, classes] = [logits.shape()[0], logits.shape()[1]];
+    let (device, int) = (logits.device(), IntDType::from(labels.dtype()));
+    let log_p = B::log_softmax(logits, 1);
+    let truth = B::int_reshape(labels, [b, 1].into());
+    let row = |t| B::float_reshape(t, [b].into());
+    let nll = B::float_neg(row(B::float_gather(1, log_p.clone(), truth.clone())));
+    let per_sample = if smoothing == 0.0 {
+        nll
+    } else {
+        let all = row(B::float_mean_dim(log_p.clone(), 1));
+        B::float_sub(B::float_mul_scalar(nll, (1.0 - smoothing).into()), B::float_mul_scalar(all, smoothing.into()))
+    };
+    let loss = B::float_mean(B::float_mul(per_sample, factors));
+
+    let log_p = B::float_detach(log_p);
+    let p = B::float_exp(log_p.clone());
+    let p_true = B::float_gather(1, p.clone(), truth.clone());
+    let column = B::int_reshape(B::int_arange(0..classes as i64, &device, int), [1, classes].into());
+    let whole = |t| B::int_expand(t, [b, classes].into());
+    let is_truth = B::int_equal(whole(column), whole(truth), BoolDType::Native);
+    let others = B::float_mask_fill(p.clone(), is_truth, (-1.0).into());
+    let (p_other, other) = B::float_max_dim_with_indices(others, 1, int);
+    let squares = B::float_sum_dim(B::float_mul(p.clone(), p.clone()), 1);
+    let entropy = B::float_neg(B::float_sum_dim(B::float_mul(p, log_p), 1));
+    let other = B::int_into_float(other, FloatDType::F32);
+    LossOutput { loss, figures: B::float_cat(vec![p_true, p_other, other, squares, entropy], 1) }
 }
 
 impl Kernels for Flex {}
@@ -118,9 +208,101 @@ pub fn gather_rows(data: Tensor<2, Int>, indices: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Kernels>::gather_rows(data.into_dispatch(), indices.into_dispatch()))
 }
 
+/// Images `[b, c, h, w]`, stored channels-last, out of resident bytes: rows `index` `[b]` of `data` `[n, h w c]`, byte times `scale`
+/// plus `shift` (both `[c]`), moved by `crops` `[b, 3]` (down, right, mirrored) where there are some, zero bytes outside. `shape` is
+/// channels, height, width. Nothing here has a gradient.
+pub fn images(
+    data: &Tensor<2, Int>,
+    index: Tensor<1, Int>,
+    crops: Option<Tensor<2, Int>>,
+    [scale, shift]: [&Tensor<1>; 2],
+    shape: [usize; 3],
+) -> Tensor<4> {
+    if matches!(data.device().as_dispatch(), DispatchDevice::LibTorch(LibTorchDevice::Cpu)) {
+        let of_float = |t: &Tensor<1>| t.clone().try_into_primitive::<LibTorch>();
+        let crops = crops.clone().map(|c| c.try_into_primitive::<LibTorch>()).transpose();
+        if let (Ok(bytes), Ok(index), Ok(crops), Ok(scale), Ok(shift)) = (
+            data.clone().try_into_primitive::<LibTorch>(),
+            index.clone().try_into_primitive::<LibTorch>(),
+            crops,
+            of_float(scale),
+            of_float(shift),
+        ) {
+            let images = libtorch::gather_images(&bytes, &index, crops.as_ref(), [&scale, &shift], shape);
+            return Tensor::from_primitive::<LibTorch>(images).permute([0, 3, 1, 2]);
+        }
+    }
+    ordinary_images(data, index, crops, [scale, shift], shape)
+}
+
+/// The reference for [`images`], of ordinary ops.
+fn ordinary_images(
+    data: &Tensor<2, Int>,
+    index: Tensor<1, Int>,
+    crops: Option<Tensor<2, Int>>,
+    [scale, shift]: [&Tensor<1>; 2],
+    [c, h, w]: [usize; 3],
+) -> Tensor<4> {
+    let (b, n) = (index.dims()[0], data.dims()[0]);
+    let pixels = match crops {
+        None => gather_rows(data.clone(), index).reshape([b, h, w, c]),
+        Some(crops) => {
+            // Pixel by pixel: row and column of each target pixel in its source, zero where that is outside.
+            let device = data.device();
+            let move_by = |k: usize| crops.clone().slice([0..b, k..k + 1]).reshape([b, 1, 1]);
+            let arange = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &device);
+            let (right, mirrored) = (move_by(1), move_by(2));
+            let rows = arange(h).reshape([1, h, 1]) + move_by(0);
+            // Mirrored: column j shows w - 1 - right - j, else j + right.
+            let sign = mirrored.clone() * -2 + 1;
+            let columns = (arange(w).reshape([1, 1, w]) + right) * sign + mirrored * (w as i64 - 1);
+            let inside = |t: &Tensor<3, Int>, n: usize| t.clone().greater_equal_elem(0).bool_and(t.clone().lower_elem(n as i64));
+            let visible = inside(&rows, h).expand([b, h, w]).bool_and(inside(&columns, w).expand([b, h, w]));
+            let source = index.reshape([b, 1, 1]) * (h * w) as i64
+                + rows.clamp(0, h as i64 - 1) * w as i64
+                + columns.clamp(0, w as i64 - 1);
+            let flat = data.clone().reshape([n * h * w, c]);
+            gather_rows(flat, source.reshape([b * h * w])).reshape([b, h, w, c]) * visible.float().reshape([b, h, w, 1])
+        }
+    };
+    (pixels * scale.clone().reshape([1, 1, 1, c]) + shift.clone().reshape([1, 1, 1, c])).permute([0, 3, 1, 2])
+}
+
 /// See [`Kernels::convolve`]: `[b, i, h, w]` by `[o, i, k, k]`.
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, stride: usize, padding: usize) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(x.into_dispatch(), weight.into_dispatch(), stride, padding))
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, op: Convolution) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(x.into_dispatch(), weight.into_dispatch(), op))
+}
+
+/// See [`Kernels::cross_entropy`]: the loss `[1]`, with its graph, and the figures `[b, 5]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, factors: Tensor<1>, smoothing: f64) -> (Tensor<1>, Tensor<2>) {
+    let (logits, labels, factors) = (logits.into_dispatch(), labels.into_dispatch(), factors.into_dispatch());
+    let out = <Dispatch as Kernels>::cross_entropy(logits, labels, factors, smoothing);
+    (Tensor::from_dispatch(out.loss), Tensor::from_dispatch(out.figures))
+}
+
+/// One step of SGD as PyTorch defines it: `g += wd w; v = m v + g; w -= lr (nesterov ? g + m v : v)`. Gives weight and velocity.
+/// Nothing here has a gradient.
+pub fn sgd_step<const D: usize>(weight: Tensor<D>, gradient: Tensor<D>, velocity: Tensor<D>, op: Sgd) -> [Tensor<D>; 2] {
+    if matches!(weight.device().as_dispatch(), DispatchDevice::LibTorch(_)) {
+        // What nobody else holds is updated in place.
+        match (
+            weight.try_into_primitive::<LibTorch>(),
+            gradient.try_into_primitive::<LibTorch>(),
+            velocity.try_into_primitive::<LibTorch>(),
+        ) {
+            (Ok(weight), Ok(gradient), Ok(velocity)) => {
+                return libtorch::sgd_step(weight, &gradient, velocity, op).map(Tensor::from_primitive::<LibTorch>);
+            }
+            _ => panic!("LibTorch: an optimizer's tensor is on another backend"),
+        }
+    }
+    let gradient = if op.weight_decay == 0.0 { gradient } else { weight.clone() * op.weight_decay + gradient };
+    if op.momentum == 0.0 {
+        return [weight - gradient * op.lr, velocity];
+    }
+    let velocity = velocity * op.momentum + gradient.clone();
+    let direction = if op.nesterov { velocity.clone() * op.momentum + gradient } else { velocity.clone() };
+    [weight - direction * op.lr, velocity]
 }
 
 /// Scale and shift of a batch norm and its running statistics, each `[c]`.

@@ -1,6 +1,7 @@
 //! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out.
 //! An error of ATen becomes a panic with its message: the trainer thread turns that into a `failed` event.
 
+use super::{Convolution, Norm, Sgd};
 use std::ffi::{CStr, c_char, c_int};
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -24,7 +25,63 @@ unsafe extern "C" {
         eps: f64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
+    fn earlybird_has_threads() -> c_int;
+    fn earlybird_batch_norm_forward(
+        input: *const C_tensor,
+        residual: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        running_mean: *mut C_tensor,
+        running_var: *mut C_tensor,
+        momentum: f64,
+        eps: f64,
+        relu: c_int,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn earlybird_batch_norm_gradients(
+        grad: *const C_tensor,
+        input: *const C_tensor,
+        output: *const C_tensor,
+        weight: *const C_tensor,
+        mean: *const C_tensor,
+        invstd: *const C_tensor,
+        relu: c_int,
+        want_residual: c_int,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn earlybird_cross_entropy(
+        logits: *const C_tensor,
+        labels: *const C_tensor,
+        factors: *const C_tensor,
+        smoothing: f64,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    fn earlybird_sgd_step(
+        weight: *mut C_tensor,
+        gradient: *const C_tensor,
+        velocity: *mut C_tensor,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        nesterov: c_int,
+    ) -> *mut c_char;
+    fn earlybird_gather_images(
+        bytes: *const C_tensor,
+        index: *const C_tensor,
+        crops: *const C_tensor,
+        scale: *const C_tensor,
+        shift: *const C_tensor,
+        h: i64,
+        w: i64,
+        c: i64,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
     fn earlybird_free(message: *mut c_char);
+}
+
+/// A tensor, or null.
+fn pointer(tensor: Option<&Tensor>) -> *const C_tensor {
+    tensor.map_or(std::ptr::null(), |t| t.as_ptr())
 }
 
 /// Calls `body` with room for `N` tensors and takes what it puts there; a null stays `None`.
@@ -46,8 +103,7 @@ pub(super) fn convolution_backward(
     grad: &Tensor,
     input: &Tensor,
     weight: &Tensor,
-    stride: usize,
-    padding: usize,
+    op: Convolution,
     want_input: bool,
 ) -> [Option<Tensor>; 2] {
     // SAFETY: the tensors live through the call, which only reads them; `out` has room for two.
@@ -56,25 +112,120 @@ pub(super) fn convolution_backward(
             grad.as_ptr(),
             input.as_ptr(),
             weight.as_ptr(),
-            stride as i64,
-            padding as i64,
+            op.stride as i64,
+            op.padding as i64,
             c_int::from(want_input),
             out,
         )
     })
 }
 
-/// Gradients of input, scale and shift of a batch norm in training.
+/// Gradients of input, scale and shift of a batch norm in training. `saved` are mean and inverse deviation.
 pub(super) fn batch_norm_backward(
     grad: &Tensor,
     input: &Tensor,
     weight: &Tensor,
-    mean: &Tensor,
-    invstd: &Tensor,
+    saved: [&Tensor; 2],
     eps: f64,
+) -> [Option<Tensor>; 3] {
+    let [mean, invstd] = saved.map(|t| t.as_ptr());
+    // SAFETY: as above; `out` has room for three.
+    take(|out| unsafe { earlybird_batch_norm_backward(grad.as_ptr(), input.as_ptr(), weight.as_ptr(), mean, invstd, eps, out) })
+}
+
+/// Whether [`batch_norm_forward`] and [`batch_norm_gradients`] use LibTorch's threads.
+pub(super) fn has_threads() -> bool {
+    // SAFETY: reads a constant.
+    unsafe { earlybird_has_threads() != 0 }
+}
+
+/// Batch norm in training on the processor, `+ residual`, ReLU if `op` says so: output, mean, inverse deviation. The running
+/// statistics (mean, variance) are updated in place: nobody else may hold them.
+pub(super) fn batch_norm_forward(
+    input: &Tensor,
+    residual: Option<&Tensor>,
+    [weight, bias]: [&Tensor; 2],
+    running: &[Tensor; 2],
+    op: Norm,
 ) -> [Option<Tensor>; 3] {
     // SAFETY: as above; `out` has room for three.
     take(|out| unsafe {
-        earlybird_batch_norm_backward(grad.as_ptr(), input.as_ptr(), weight.as_ptr(), mean.as_ptr(), invstd.as_ptr(), eps, out)
+        earlybird_batch_norm_forward(
+            input.as_ptr(),
+            pointer(residual),
+            weight.as_ptr(),
+            bias.as_ptr(),
+            running[0].as_ptr().cast_mut(),
+            running[1].as_ptr().cast_mut(),
+            op.momentum,
+            op.epsilon,
+            c_int::from(op.relu),
+            out,
+        )
+    })
+}
+
+/// Its gradients: of input, scale and shift, and of the residual (if wanted). `saved` are mean and inverse deviation.
+pub(super) fn batch_norm_gradients(
+    grad: &Tensor,
+    input: &Tensor,
+    output: &Tensor,
+    weight: &Tensor,
+    saved: [&Tensor; 2],
+    relu: bool,
+    want_residual: bool,
+) -> [Option<Tensor>; 4] {
+    // SAFETY: as above; `out` has room for four.
+    take(|out| unsafe {
+        earlybird_batch_norm_gradients(
+            grad.as_ptr(),
+            input.as_ptr(),
+            output.as_ptr(),
+            weight.as_ptr(),
+            saved[0].as_ptr(),
+            saved[1].as_ptr(),
+            c_int::from(relu),
+            c_int::from(want_residual),
+            out,
+        )
+    })
+}
+
+/// Mean loss `[1]`, figures `[b, 5]` and gradient of the logits `[b, C]`, on the processor.
+pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor, factors: &Tensor, smoothing: f64) -> [Option<Tensor>; 3] {
+    // SAFETY: as above; `out` has room for three.
+    take(|out| unsafe { earlybird_cross_entropy(logits.as_ptr(), labels.as_ptr(), factors.as_ptr(), smoothing, out) })
+}
+
+/// One step of SGD on `weight` and `velocity`, in place: nobody else may hold them.
+pub(super) fn sgd_step(weight: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, op: Sgd) {
+    // SAFETY: as above; both are ours alone.
+    let _: [Option<Tensor>; 0] = take(|_| unsafe {
+        let (weight, velocity) = (weight.as_mut_ptr(), velocity.as_mut_ptr());
+        earlybird_sgd_step(weight, gradient.as_ptr(), velocity, op.lr, op.momentum, op.weight_decay, c_int::from(op.nesterov))
+    });
+}
+
+/// Images `index` `[b]` out of `bytes` `[n, h w c]` as f32 `[b, h, w, c]`, on the processor; `crops` `[b, 3]` move them.
+pub(super) fn gather_images(
+    bytes: &Tensor,
+    index: &Tensor,
+    crops: Option<&Tensor>,
+    [scale, shift]: [&Tensor; 2],
+    [c, h, w]: [usize; 3],
+) -> [Option<Tensor>; 1] {
+    // SAFETY: as above; `out` has room for one.
+    take(|out| unsafe {
+        earlybird_gather_images(
+            bytes.as_ptr(),
+            index.as_ptr(),
+            pointer(crops),
+            scale.as_ptr(),
+            shift.as_ptr(),
+            h as i64,
+            w as i64,
+            c as i64,
+            out,
+        )
     })
 }

@@ -42,7 +42,7 @@ fn convolution_and_its_gradients() {
         same_on_both(|device| {
             let x = images([3, 4, 9, 10], 1, device).require_grad();
             let weight = values([5, 4, size, size], 2, device).require_grad();
-            let y = conv2d(x.clone(), weight.clone(), stride, size / 2);
+            let y = conv2d(x.clone(), weight.clone(), Convolution { stride, padding: size / 2, bf16: false });
             let weighting = values(y.dims(), 3, device);
             let grads = (y.clone() * weighting).sum().backward();
             vec![
@@ -123,13 +123,153 @@ fn global_average_pool_and_its_gradient() {
     });
 }
 
+fn whole(values: &[i64], device: &Device) -> Tensor<1, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+const LABELS: [i64; 6] = [3, 0, 4, 1, 2, 2];
+
+#[test]
+fn cross_entropy_its_figures_and_its_gradient() {
+    for smoothing in [0.0, 0.1] {
+        same_on_both(|device| {
+            let logits = (values([6, 5], 1, device) * 4.0).require_grad();
+            let factors = values([6], 2, &device.clone().without_autodiff()).abs();
+            let factors = Tensor::from_data(factors.into_data(), device);
+            let (loss, figures) = cross_entropy(logits.clone(), whole(&LABELS, device), factors, smoothing);
+            let grads = (loss.clone() * 3.0).backward();
+            vec![
+                ("loss", host(loss), VALUE),
+                ("figures", host(figures), VALUE),
+                ("dlogits", host(logits.grad(&grads).expect("dlogits")), GRADIENT),
+            ]
+        });
+    }
+}
+
+#[test]
+fn the_gradient_of_cross_entropy_is_the_numeric_one() {
+    // In f64, by central differences of the definition.
+    let loss = |z: &[f64], smoothing: f64| -> f64 {
+        let rows = z.chunks(5).zip(LABELS).map(|(z, y)| {
+            let log_sum = z.iter().map(|v| v.exp()).sum::<f64>().ln();
+            let nll = |k: usize| log_sum - z[k];
+            (1.0 - smoothing) * nll(y as usize) + smoothing * (0..5).map(nll).sum::<f64>() / 5.0
+        });
+        rows.sum::<f64>() / 6.0
+    };
+    let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
+    for smoothing in [0.0, 0.2] {
+        let logits = values([6, 5], 1, &device).require_grad();
+        let (mean, _) = cross_entropy(logits.clone(), whole(&LABELS, &device), Tensor::ones([6], &device), smoothing);
+        let grads = mean.clone().backward();
+        let z: Vec<f64> = host(logits.clone()).into_iter().map(f64::from).collect();
+        assert!((f64::from(host(mean)[0]) - loss(&z, smoothing)).abs() < 1e-6);
+        for (k, gradient) in host(logits.grad(&grads).expect("gradient")).into_iter().enumerate() {
+            let at = |by: f64| {
+                loss(&z.iter().enumerate().map(|(i, v)| if i == k { v + by } else { *v }).collect::<Vec<_>>(), smoothing)
+            };
+            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((f64::from(gradient) - numeric).abs() < 1e-6, "logit {k}: {gradient}, numeric {numeric}");
+        }
+    }
+}
+
+#[test]
+fn a_forward_pass_that_is_not_finite_stays_visible() {
+    same_on_both(|device| {
+        let logits = Tensor::<2>::from_data(TensorData::new(vec![0.5_f32, f32::NAN, 0.1], [1, 3]), device);
+        let (loss, figures) = cross_entropy(logits, whole(&[0], device), Tensor::ones([1], device), 0.0);
+        let figures = host(figures);
+        assert!(host(loss)[0].is_nan() && figures[0].is_nan() && figures[3].is_nan() && figures[4].is_nan(), "{figures:?}");
+        let x = Tensor::<4>::from_data(TensorData::new(vec![1.0_f32, f32::NAN, -1.0, 2.0], [2, 1, 1, 2]), device);
+        let one = |v: f32| Tensor::<1>::full([1], v, device);
+        let p = NormParameters { gamma: one(1.0), beta: one(0.0), mean: one(0.0), var: one(1.0) };
+        let (y, _, _) = batch_norm_train(x, None, p, Norm { momentum: 0.1, epsilon: 1e-5, relu: true });
+        assert!(host(y).iter().any(|v| v.is_nan()), "no ReLU may hide it");
+        vec![]
+    });
+}
+
+#[test]
+fn a_step_of_sgd_in_all_its_forms_leaves_what_others_hold_alone() {
+    for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.9, false, 0.01), (0.9, true, 0.01)] {
+        same_on_both(|device| {
+            let device = &device.clone().without_autodiff();
+            let op = Sgd { lr: 0.1, momentum, nesterov, weight_decay };
+            // A gradient with the strides of a convolution's, another order than the weight's.
+            let (mut w, g) = (values([4, 3, 3, 3], 1, device), images([4, 3, 3, 3], 2, device));
+            let (held, before) = (w.clone(), host(w.clone()));
+            let mut v = values([4, 3, 3, 3], 3, device);
+            for _ in 0..3 {
+                [w, v] = sgd_step(w, g.clone(), v, op);
+            }
+            assert_eq!(host(held), before, "a clone of the weights stays as it was");
+            vec![("weight", host(w), VALUE), ("velocity", host(v), VALUE)]
+        });
+    }
+}
+
+#[test]
+fn images_out_of_bytes_moved_and_mirrored() {
+    let shape = [3, 9, 7];
+    let bytes: Vec<u8> = (0..4 * 3 * 9 * 7).map(|i| (i * 31 % 251) as u8).collect();
+    same_on_both(|device| {
+        let device = &device.clone().without_autodiff();
+        let data = resident_bytes(&bytes, [4, 3 * 9 * 7], device);
+        let (scale, shift) = (values([3], 1, device), values([3], 2, device));
+        let moves = vec![0_i64, 0, 0, 2, -1, 0, -3, 2, 1, 9, 0, 0, 0, 0, 1];
+        let crops = Tensor::<2, Int>::from_data(TensorData::new(moves, [5, 3]), device);
+        let index = whole(&[2, 0, 3, 1, 1], device);
+        let plain = super::images(&data, index.clone(), None, [&scale, &shift], shape);
+        let moved = super::images(&data, index, Some(crops), [&scale, &shift], shape);
+        assert_eq!(moved.dims(), [5, 3, 9, 7]);
+        vec![("plain", host(plain), VALUE), ("moved", host(moved), VALUE)]
+    });
+}
+
+/// Eight bits of mantissa: to 2%, against the f32 body of the same device. Without ReLU and max pool, where a value near a tie
+/// goes another way.
+#[test]
+fn bf16_is_near_fp32_and_its_gradients_are_those_of_parameters_in_f32() {
+    let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
+    let run = |bf16: bool| {
+        let x = images([4, 8, 9, 10], 1, &device).require_grad();
+        let z = images([4, 6, 9, 10], 5, &device).require_grad();
+        let weight = values([6, 8, 3, 3], 2, &device).require_grad();
+        let (gamma, beta) = ((values([6], 3, &device) + 1.5).require_grad(), values([6], 4, &device).require_grad());
+        let y = conv2d(x, weight.clone(), Convolution { stride: 1, padding: 1, bf16 });
+        let (mean, var) = (Tensor::zeros([6], &device), Tensor::ones([6], &device));
+        let p = NormParameters { gamma: gamma.clone(), beta: beta.clone(), mean, var };
+        let z = if bf16 { z.cast(burn::tensor::DType::BF16) } else { z };
+        let (y, mean, var) = batch_norm_train(y, Some(z), p, Norm { momentum: 0.1, epsilon: 1e-5, relu: false });
+        let y = global_avg_pool(max_pool2d(y.clone())) * 0.0 + global_avg_pool(y);
+        let grads = (y.clone() * values(y.dims(), 7, &device)).sum().backward();
+        let grad = |t: Option<Vec<f32>>| t.expect("a gradient");
+        [
+            host(y),
+            host(mean),
+            host(var),
+            grad(weight.grad(&grads).map(host)),
+            grad(gamma.grad(&grads).map(host)),
+            grad(beta.grad(&grads).map(host)),
+        ]
+    };
+    for (k, (narrow, wide)) in run(true).into_iter().zip(run(false)).enumerate() {
+        let largest = wide.iter().fold(1e-3_f32, |a, v| a.max(v.abs()));
+        for (a, b) in narrow.iter().zip(&wide) {
+            assert!((a - b).abs() <= 0.02 * largest, "output {k}: {a} in bf16, {b} in fp32");
+        }
+    }
+}
+
 #[test]
 fn an_error_of_aten_is_a_panic_with_its_message() {
     let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
     let attempt = std::panic::catch_unwind(|| {
         let x = images([1, 3, 8, 8], 1, &device).require_grad();
         let weight = values([4, 5, 3, 3], 2, &device).require_grad(); // five channels where the images have three
-        conv2d(x, weight, 1, 1).sum().backward()
+        conv2d(x, weight, Convolution { stride: 1, padding: 1, bf16: false }).sum().backward()
     });
     let panic = attempt.err().expect("it cannot work");
     let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();

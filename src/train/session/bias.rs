@@ -11,8 +11,6 @@ use burn::tensor::{Tensor, TensorData};
 
 /// Bins of the histogram of weights.
 const BINS: usize = 40;
-/// A sample with a smaller probability of its true class counts as hard.
-const HARD: f32 = 0.1;
 /// A sample whose margin metric is above this is confidently called another class: that one's probability is larger by 0.8.
 const SUSPECT: f32 = 0.9;
 /// Where more of the draws than this go to such samples, wrong labels are likely. Measured on the embedded data, E = 3: 2.3% to
@@ -44,7 +42,7 @@ impl Session {
                 Probabilities::class_balanced(&self.labels, self.classes),
             ),
             (Phase::Biased, _, Some(importance)) => {
-                let q = Probabilities::shape(&importance.weights, &self.labels, self.classes, &c.shaping());
+                let q = importance.probabilities(&self.labels, self.classes, &c.shaping());
                 // `q` sums to 1 and has no negative or non-finite entry, so there is a table.
                 let plan = match (c.draw, AliasTable::new(q.values())) {
                     (Draw::Multinomial, Ok(table)) => EpochPlan::multinomial(&table, seed, stream_epoch),
@@ -62,11 +60,10 @@ impl Session {
         let (metric, window) = (c.metric, c.window);
         match Weights::from_scores(&self.recorder.scores(metric, window)) {
             Ok(weights) => {
-                let p = self.recorder.p_true(window);
-                let hard = p.iter().map(|p| p.is_some_and(|p| p < HARD)).collect();
+                let p = self.recorder.p_true(window).into_iter().map(|p| p.unwrap_or(f32::NAN)).collect();
                 let margin = self.recorder.scores(Metric::Margin, Window::Last);
                 let suspect = margin.iter().map(|m| m.is_some_and(|m| m > SUSPECT)).collect();
-                self.adopt(weights, hard, suspect);
+                self.adopt(Importance { weights, p, suspect });
                 true
             }
             Err(e) => {
@@ -75,9 +72,8 @@ impl Session {
                 if let Ok(equal) = Weights::from_scores(&vec![Some(1.0); self.train.len()]) {
                     self.importance = Some(Importance {
                         weights: equal,
-                        hard: vec![false; self.train.len()],
+                        p: vec![f32::NAN; self.train.len()],
                         suspect: vec![false; self.train.len()],
-                        drawn_since: vec![false; self.train.len()],
                     });
                 }
                 let reason = format!(
@@ -89,10 +85,11 @@ impl Session {
         }
     }
 
-    fn adopt(&mut self, weights: Weights, hard: Vec<bool>, suspect: Vec<bool>) {
+    fn adopt(&mut self, importance: Importance) {
+        let Importance { weights, suspect, .. } = &importance;
         let n = weights.values().len();
-        let q = Probabilities::shape(&weights, &self.labels, self.classes, &self.config.importance.shaping());
-        let histogram = weights.histogram(BINS);
+        let q = importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+        let (histogram, draws) = (weights.histogram(BINS), q.histogram(BINS));
         self.outbox.push(Event::Weights(WeightsSummary {
             epoch: self.completed,
             n,
@@ -102,6 +99,8 @@ impl Session {
             ess: q.effective_sample_size(),
             edges: histogram.edges,
             counts: histogram.counts,
+            draw_edges: draws.edges,
+            draw_counts: draws.counts,
             class_mean: weights.class_means(&self.labels, self.classes),
         }));
         if q.fell_back() {
@@ -111,7 +110,7 @@ impl Session {
         } else if weights.unseen() > 0 {
             self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
         }
-        let to_suspects: f64 = q.values().iter().zip(&suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
+        let to_suspects: f64 = q.values().iter().zip(suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
         if to_suspects > SUSPECT_DRAWS && self.config.importance.sampler == Sampler::Biased {
             let count = suspect.iter().filter(|s| **s).count();
             self.warn(
@@ -123,8 +122,10 @@ impl Session {
                 ),
             );
         }
-        self.importance = Some(Importance { weights, hard, suspect, drawn_since: vec![false; n] });
+        self.importance = Some(importance);
         self.weighed_at = self.completed;
+        self.ledger.count_anew();
+        self.sheet_due = true;
     }
 
     pub(super) fn score(&mut self, at: usize, mut observations: Vec<Tensor<2>>) -> Progress {
@@ -132,7 +133,7 @@ impl Session {
         let end = (at + self.config.train.eval_batch_size).min(n);
         let drawn: Vec<u32> = (at as u32..end as u32).collect();
         let (images, labels) = self.train.batch(&drawn, None);
-        let logits = self.model.valid().forward(images, Mode::Evaluate);
+        let logits = self.model().valid().forward(images, Mode::Evaluate);
         observations.push(forward_loss(logits, labels, 0.0, None).observations);
         if end < n {
             self.stage = Stage::Scoring { at: end, observations };

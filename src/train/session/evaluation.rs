@@ -1,49 +1,78 @@
-//! The end of an epoch: the test set batch by batch, then the figures of the epoch and of its draws.
+//! The end of an epoch: the validation or test set batch by batch, then the figures of the epoch and of its draws. And the end
+//! of a run that kept its test set back: the best and the last model on it.
 
 use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
-use crate::model::{Mode, Model};
-use crate::protocol::{Cause, EpochSummary, Event, Phase};
+use crate::model::{Mode, Model, NamedTensor};
+use crate::protocol::{Cause, EpochSummary, Event, Measured, Phase};
+use crate::train::DeviceSplit;
 use crate::train::confusion::Confusion;
 use crate::train::step::{forward_loss, read_observations};
 use burn::module::Module;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use std::time::Instant;
+
+/// A sample with a smaller probability of its true class, when the weights were computed, counts as hard.
+const HARD: f32 = 0.1;
 
 /// An evaluation under way.
 #[derive(Debug)]
 pub(super) struct Evaluation {
-    pub(super) model: Box<Model>,
+    model: Box<Model>,
     pub(super) at: usize,
     loss: Tensor<1>,
     predictions: Vec<Tensor<1, Int>>,
     began: Instant,
 }
 
+impl Evaluation {
+    fn new(model: Model, device: &Device) -> Self {
+        let loss = Tensor::zeros([1], device);
+        Self { model: Box::new(model), at: 0, loss, predictions: Vec::new(), began: Instant::now() }
+    }
+
+    /// One batch of `images`; whether it was the last.
+    fn advance(&mut self, images: &DeviceSplit, batch_size: usize) -> bool {
+        let end = (self.at + batch_size).min(images.len());
+        let drawn: Vec<u32> = (self.at as u32..end as u32).collect();
+        let (batch, labels) = images.batch(&drawn, None);
+        let logits = self.model.forward(batch, Mode::Evaluate);
+        self.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
+        self.loss = self.loss.clone() + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
+        self.at = end;
+        end == images.len()
+    }
+
+    /// Mean loss and predictions, once it is over.
+    fn figures(self, labels: &[u32], classes: usize) -> (f64, Confusion) {
+        let predictions: Vec<u32> = Tensor::cat(self.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
+        let loss = f64::from(self.loss.into_scalar::<f32>()) / labels.len() as f64;
+        (loss, Confusion::of(&predictions, labels, classes))
+    }
+}
+
+/// A test set that is read once, at the end, and the model that it is kept for.
+#[derive(Debug)]
+pub(super) struct HeldBack {
+    pub(super) test: DeviceSplit,
+    pub(super) labels: Vec<u32>,
+    /// Parameters and running statistics after the best epoch.
+    pub(super) best: Vec<NamedTensor>,
+    /// Whether the best model was tested.
+    pub(super) best_is_tested: bool,
+    /// Completed epochs when the test set was read.
+    pub(super) tested_at: Option<usize>,
+}
+
 impl Session {
     /// The evaluation that ends `epoch`, at its beginning.
     pub(super) fn evaluation_of(&self, epoch: Box<Epoch>) -> Stage {
-        let evaluation = Evaluation {
-            model: Box::new(self.model.valid()),
-            at: 0,
-            loss: Tensor::zeros([1], &self.device),
-            predictions: Vec::new(),
-            began: Instant::now(),
-        };
-        Stage::Evaluating(epoch, Box::new(evaluation))
+        Stage::Evaluating(epoch, Box::new(Evaluation::new(self.model().valid(), &self.device)))
     }
 
     /// One batch of an evaluation; the last one ends the epoch.
     pub(super) fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Box<Evaluation>) -> Progress {
-        let n = self.test.len();
-        let end = (evaluation.at + self.config.train.eval_batch_size).min(n);
-        let drawn: Vec<u32> = (evaluation.at as u32..end as u32).collect();
-        let (images, labels) = self.test.batch(&drawn, None);
-        let logits = evaluation.model.forward(images, Mode::Evaluate);
-        evaluation.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
-        evaluation.loss = evaluation.loss + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
-        evaluation.at = end;
-        if end < n {
+        if !evaluation.advance(&self.measured, self.config.train.eval_batch_size) {
             self.stage = Stage::Evaluating(epoch, evaluation);
             return Progress::Evaluated;
         }
@@ -51,16 +80,54 @@ impl Session {
         Progress::EpochEnd
     }
 
+    /// Begins to read the test set that was kept back, the best model first; false when there is none, or it was read.
+    pub(super) fn begin_test(&mut self) -> bool {
+        let last = self.model().valid();
+        let Some(held) = self.held_back.as_mut().filter(|h| h.tested_at != Some(self.completed)) else { return false };
+        held.best_is_tested = false;
+        // A state that this very model gave fits it.
+        let best = last.clone().train().with_state(&held.best, &self.device);
+        let model = best.map_or(last, |m| m.valid());
+        self.stage = Stage::Testing(Box::new(Evaluation::new(model, &self.device)));
+        true
+    }
+
+    /// One batch of the test set.
+    pub(super) fn test(&mut self, mut evaluation: Box<Evaluation>) -> Progress {
+        let Some(held) = &mut self.held_back else { return Progress::Boundary };
+        if !evaluation.advance(&held.test, self.config.train.eval_batch_size) {
+            self.stage = Stage::Testing(evaluation);
+            return Progress::Evaluated;
+        }
+        let (loss, confusion) = evaluation.figures(&held.labels, self.classes);
+        let best = !held.best_is_tested;
+        let epoch = if best { self.best.epoch } else { self.completed };
+        let told = |best| Event::Tested { epoch, best, loss, accuracy: confusion.accuracy(), recall: confusion.recall() };
+        self.outbox.push(told(best));
+        if best && epoch == self.completed {
+            self.outbox.push(told(false)); // the same model
+        } else if best {
+            held.best_is_tested = true;
+            self.stage = Stage::Testing(Box::new(Evaluation::new(self.model().valid(), &self.device)));
+            return Progress::Evaluated;
+        }
+        held.tested_at = Some(self.completed);
+        Progress::Boundary
+    }
+
     fn end_epoch(&mut self, epoch: Epoch, evaluation: Evaluation) {
         self.completed += 1;
         let n = self.train.len() as f64;
-        let predictions: Vec<u32> = Tensor::cat(evaluation.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
-        let confusion = Confusion::of(&predictions, &self.test_labels, self.classes);
+        let eval_began = evaluation.began;
+        let (loss, confusion) = evaluation.figures(&self.measured_labels, self.classes);
         let (recall, accuracy) = (confusion.recall(), confusion.accuracy());
-        let test_loss = f64::from(evaluation.loss.into_scalar::<f32>()) / self.test_labels.len() as f64;
         self.best.last = accuracy;
         if self.best.epoch == 0 || accuracy > self.best.accuracy {
             (self.best.accuracy, self.best.epoch) = (accuracy, self.completed);
+            let best = self.held_back.is_some().then(|| self.model().state());
+            if let (Some(held), Some(best)) = (&mut self.held_back, best) {
+                held.best = best;
+            }
         }
 
         let observations = read_observations(epoch.observations);
@@ -68,6 +135,7 @@ impl Session {
         if epoch.phase == Phase::Pretrain {
             self.recorder.record_epoch(epoch.plan.draws(), &observations);
         }
+        self.ledger.record_epoch(epoch.plan.draws(), &observations, &self.labels);
         let times = epoch.plan.multiplicities();
         let drawn = epoch.plan.class_counts(&self.labels, self.classes);
         let share_of = |marked: &[bool]| {
@@ -75,21 +143,18 @@ impl Session {
             f64::from(draws) / n
         };
         let (mut never_drawn, mut hard_share, mut suspect_share) = (0, None, None);
-        if let Some(importance) = &mut self.importance {
-            for (seen, times) in importance.drawn_since.iter_mut().zip(&times) {
-                *seen |= *times > 0;
-            }
-            never_drawn = importance.drawn_since.iter().filter(|s| !**s).count();
-            hard_share = Some(share_of(&importance.hard));
+        if let Some(importance) = &self.importance {
+            never_drawn = self.ledger.never_drawn();
+            hard_share = Some(share_of(&importance.p.iter().map(|p| *p < HARD).collect::<Vec<_>>()));
             suspect_share = Some(share_of(&importance.suspect));
         }
+        self.sheet_due |= self.importance.is_some();
         let shuffled = times.iter().all(|t| *t == 1);
         let summary = EpochSummary {
             epoch: self.completed,
             phase: epoch.phase,
             train_loss: epoch.loss / n,
-            test_loss,
-            test_accuracy: accuracy,
+            measured: Measured { on: self.config.measured_on(), loss, accuracy },
             recall,
             expected: epoch.q.class_shares(&self.labels, self.classes).iter().map(|s| s * n).collect(),
             coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
@@ -103,7 +168,7 @@ impl Session {
             ess: epoch.q.effective_sample_size(),
             drawn,
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
-            eval_seconds: evaluation.began.elapsed().as_secs_f64(),
+            eval_seconds: eval_began.elapsed().as_secs_f64(),
             samples: self.samples_drawn,
         };
         self.outbox.push(Event::EpochEnd(summary));

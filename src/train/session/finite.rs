@@ -29,7 +29,7 @@ impl Session {
     /// Makes the beginning of the next step, in `epoch`, the place to go back to.
     pub(super) fn stand_on(&mut self, epoch: &Epoch) {
         let footing = Footing {
-            model: self.model.valid(),
+            model: self.model().valid(),
             optimizer: self.optimizer.clone(),
             epoch: epoch.clone(),
             samples_drawn: self.samples_drawn,
@@ -59,7 +59,7 @@ impl Session {
     /// Back to the last footing, whatever happened since (a step that broke off in the middle, too); whether there is one.
     pub fn stand_again(&mut self) -> bool {
         let Some(footing) = &self.footings.newer else { return false };
-        self.model = footing.model.clone().train();
+        self.model = Some(footing.model.clone().train());
         self.optimizer = footing.optimizer.clone();
         self.samples_drawn = footing.samples_drawn;
         self.stage = Stage::Training(Box::new(footing.epoch.clone()));
@@ -72,7 +72,7 @@ impl Session {
         if !loss.is_finite() {
             return Some(format!("the training loss is not a finite number ({loss})"));
         }
-        let broken = !all_finite(&self.model.state());
+        let broken = !all_finite(&self.model().state());
         broken.then(|| format!("parameters or running statistics are not finite (loss {loss:.4})"))
     }
 
@@ -91,7 +91,7 @@ impl Session {
     /// Whether the last step of an epoch is done and left finite parameters; training has gone back if not.
     pub(super) fn epoch_is_sound(&mut self) -> bool {
         let done = matches!(&self.stage, Stage::Training(e) if e.step == e.steps);
-        done && (self.not_finite_accepted || all_finite(&self.model.state()) || !self.go_back())
+        done && (self.not_finite_accepted || all_finite(&self.model().state()) || !self.go_back())
     }
 }
 

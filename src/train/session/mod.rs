@@ -7,21 +7,23 @@ mod commands;
 mod evaluation;
 mod finite;
 mod restore;
+mod samples;
+mod stepping;
 
-use self::evaluation::Evaluation;
+use self::evaluation::{Evaluation, HeldBack};
 use self::finite::Footings;
+pub use self::samples::{Pictures, SampleSheet};
+use self::stepping::Meter;
+pub use self::stepping::StepTimes;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
-use super::schedule::Schedule;
-use super::step::forward_loss;
-use crate::config::RunConfig;
-use crate::data::{Augment, Dataset};
-use crate::importance::{EpochPlan, Probabilities, Recorder, Sampler, Weights, Window};
-use crate::model::{Mode, Model, NamedTensor, device, sha256};
+use crate::config::{Precision, RunConfig};
+use crate::data::Dataset;
+use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
+use crate::model::{Model, NamedTensor, device, sha256};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use crate::stream::fork_seed;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
@@ -44,6 +46,14 @@ pub enum TrainError {
         /// How many there are.
         samples: usize,
     },
+    /// The device cannot compute so.
+    #[error("train.precision = \"bf16\" needs LibTorch (--device cpu or cuda:0): this device computes in fp32 only")]
+    Precision,
+    /// The values to start from are not this model's.
+    #[error(
+        "model.init does not fit: it lacks {0}, or has it in another shape\n  Its architecture, channels and classes must be the run's."
+    )]
+    Initial(String),
     /// A checkpoint does not fit.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -71,16 +81,23 @@ pub enum Progress {
 pub struct Session {
     config: RunConfig,
     device: Device,
-    model: Model,
+    /// None only while the optimizer has it.
+    model: Option<Model>,
     optimizer: Sgd,
     train: DeviceSplit,
-    test: DeviceSplit,
+    /// What epochs are measured on: the test set, or a validation split.
+    measured: DeviceSplit,
+    measured_labels: Vec<u32>,
+    /// The test set, where epochs are measured on a validation split.
+    held_back: Option<HeldBack>,
     labels: Vec<u32>,
     /// Labels that were flipped on purpose, shape `[n]`, or empty.
     flipped: Vec<bool>,
-    test_labels: Vec<u32>,
     classes: usize,
     recorder: Recorder,
+    ledger: Ledger,
+    /// Whether there is news of single samples.
+    sheet_due: bool,
     /// What the biased epochs draw by; `None` until E.
     importance: Option<Importance>,
     /// Epoch whose end `importance` was computed at.
@@ -112,12 +129,16 @@ pub struct Session {
 #[derive(Debug)]
 struct Importance {
     weights: Weights,
-    /// Samples with `p < 0.1` when the weights were computed.
-    hard: Vec<bool>,
+    /// Mean probability of the true class when the weights were computed, NaN where there was no observation.
+    p: Vec<f32>,
     /// Samples that the model confidently called another class: maybe wrong labels.
     suspect: Vec<bool>,
-    /// Samples drawn since then.
-    drawn_since: Vec<bool>,
+}
+
+impl Importance {
+    fn probabilities(&self, labels: &[u32], classes: usize, shaping: &Shaping) -> Probabilities {
+        Probabilities::shape(&self.weights, labels, classes, shaping)
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +152,8 @@ enum Stage {
     },
     Training(Box<Epoch>),
     Evaluating(Box<Epoch>, Box<Evaluation>),
+    /// The last epoch is over; the test set that was kept back is read.
+    Testing(Box<Evaluation>),
     Done,
 }
 
@@ -154,21 +177,19 @@ struct Best {
     last: f64,
 }
 
-/// Losses on the device and the time since they were read.
-#[derive(Debug, Default)]
-struct Meter {
-    loss: Option<Tensor<1>>,
-    images: usize,
-    seconds: f64,
-    lr: f64,
-}
-
 impl Session {
-    /// A session at its beginning; its first event is `run_started`. `device_name` is what a person calls the device.
+    /// A session at its beginning; its first event is `run_started`. `initial` are the values to start from (none: by the
+    /// seed), `device_name` is what a person calls the device.
     ///
     /// # Errors
     /// [`TrainError`] when the data cannot be trained on.
-    pub fn new(config: RunConfig, data: Dataset, device: &Device, device_name: &str) -> Result<Self, TrainError> {
+    pub fn new(
+        config: RunConfig,
+        data: Dataset,
+        initial: &[NamedTensor],
+        device: &Device,
+        device_name: &str,
+    ) -> Result<Self, TrainError> {
         let n = data.train.len();
         if n < 2 {
             return Err(TrainError::TooFewSamples { samples: n });
@@ -176,11 +197,23 @@ impl Session {
         if u32::try_from(n).is_err() {
             return Err(TrainError::TooManySamples { samples: n });
         }
+        if config.train.precision == Precision::Bf16 && !device::computes_bf16(device) {
+            return Err(TrainError::Precision);
+        }
         let classes = data.classes.len();
-        let model = Model::new(config.model.name, data.shape[0], classes, config.seed, device);
+        let model = Model::new(&config, data.shape[0], classes, device);
+        let model = if initial.is_empty() { model } else { model.with_state(initial, device).map_err(TrainError::Initial)? };
         let mean_std = data.mean_std();
         let train = DeviceSplit::new(&data, &data.train, &mean_std, device);
         let test = DeviceSplit::new(&data, &data.test, &mean_std, device);
+        let held_out = &data.validation;
+        let (measured, measured_labels, held_back) = if held_out.is_empty() {
+            (test, data.test.labels.clone(), None)
+        } else {
+            let held_back =
+                HeldBack { test, labels: data.test.labels.clone(), best: Vec::new(), best_is_tested: false, tested_at: None };
+            (DeviceSplit::new(&data, held_out, &mean_std, device), held_out.labels.clone(), Some(held_back))
+        };
         let started = Event::RunStarted {
             run: config.name.clone(),
             config: Box::new(config.clone()),
@@ -188,6 +221,7 @@ impl Session {
                 name: data.name.clone(),
                 train: n,
                 test: data.test.len(),
+                validation: data.validation.len(),
                 classes: data.classes.clone(),
                 counts: data.train.class_counts(classes),
                 shape: data.shape,
@@ -203,13 +237,16 @@ impl Session {
         Ok(Self {
             optimizer: Sgd::new(&config.train),
             recorder: Recorder::new(n, classes),
+            ledger: Ledger::new(n),
+            sheet_due: false,
             device: device.clone(),
-            model,
+            model: Some(model),
             train,
-            test,
+            measured,
+            measured_labels,
+            held_back,
             labels: data.train.labels,
             flipped: data.flipped,
-            test_labels: data.test.labels,
             classes,
             importance: None,
             weighed_at: 0,
@@ -249,6 +286,7 @@ impl Session {
             Stage::Scoring { at, observations } => self.score(at, observations),
             Stage::Training(epoch) => self.train_step(epoch),
             Stage::Evaluating(epoch, evaluation) => self.evaluate(epoch, evaluation),
+            Stage::Testing(evaluation) => self.test(evaluation),
             Stage::Done => Progress::Finished,
         }
     }
@@ -261,7 +299,7 @@ impl Session {
     /// Where training is: reads the loss from the device, so ask for it at most ten times a second.
     pub fn step_event(&mut self) -> Option<Event> {
         match &self.stage {
-            Stage::Evaluating(_, e) => Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.test.len() }),
+            Stage::Evaluating(_, e) => Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.measured.len() }),
             Stage::Training(epoch) => {
                 let (step, steps) = (epoch.step, epoch.steps);
                 let (loss, images_per_s) = self.read_meter()?;
@@ -309,9 +347,13 @@ impl Session {
         self.stop == Some(Stop::Now) && !self.is_finished()
     }
 
+    fn model(&self) -> &Model {
+        self.model.as_ref().expect("a step that broke off is undone before anything else")
+    }
+
     /// Parameters and running statistics by name.
     pub fn state(&self) -> Vec<NamedTensor> {
-        self.model.state()
+        self.model().state()
     }
 
     /// Weights where they are due, the end where it is, else the plan of the next epoch.
@@ -323,6 +365,9 @@ impl Session {
         };
         if self.completed >= self.config.train.epochs || enough {
             let early = self.completed < self.config.train.epochs;
+            if !early && self.begin_test() {
+                return Progress::Boundary;
+            }
             self.finish(early);
             return Progress::Finished;
         }
@@ -371,71 +416,6 @@ impl Session {
         fork_seed(self.config.seed, self.config.fork)
     }
 
-    /// Steps of an epoch: a last batch of one sample (batch norm cannot train on it) joins the one before.
-    fn whole_steps(&self, steps: usize) -> usize {
-        let rest = self.train.len() % self.config.train.batch_size;
-        if rest == 1 && steps > 1 { steps - 1 } else { steps }
-    }
-
-    fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
-        let began = Instant::now();
-        let batch_size = self.config.train.batch_size;
-        let from = epoch.step * batch_size;
-        let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
-        let number = self.completed + 1;
-        let drawn = &epoch.plan.draws()[from..to];
-        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
-        let (images, labels) = self.train.batch(drawn, crops.as_deref());
-        let factors = self.factors(&epoch, drawn);
-
-        let logits = self.model.forward(images, Mode::Train);
-        let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
-        let gradients = GradientsParams::from_grads(out.loss.backward(), &self.model);
-        let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
-        self.model = self.optimizer.step(lr, self.model.clone(), gradients);
-
-        let b = to - from;
-        let loss = out.loss.without_autodiff();
-        let careful = epoch.step < self.careful_until;
-        if careful {
-            let loss = loss.into_scalar::<f32>();
-            if let Some(what) = self.fault_of_step(loss) {
-                self.refuse_step(&what, epoch.step);
-                return Progress::Step;
-            }
-            epoch.loss += f64::from(loss) * b as f64;
-        } else {
-            let loss = loss * b as f64;
-            self.meter.loss = Some(match self.meter.loss.take() {
-                Some(sum) => sum + loss,
-                None => loss,
-            });
-            self.meter.images += b;
-        }
-        self.meter.lr = lr;
-        self.meter.seconds += began.elapsed().as_secs_f64();
-        epoch.observations.push(out.observations);
-        epoch.step += 1;
-        self.samples_drawn += b as u64;
-        if careful {
-            self.stand_on(&epoch);
-        }
-        if epoch.step < epoch.steps {
-            self.stage = Stage::Training(epoch);
-            return Progress::Step;
-        }
-        self.stage = Stage::Training(epoch);
-        if let Some(event) = self.step_event() {
-            self.outbox.push(event);
-        }
-        if self.epoch_is_sound()
-            && let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary)
-        {
-            self.stage = self.evaluation_of(epoch);
-        }
-        Progress::Step
-    }
-
     fn finish(&mut self, stopped: bool) {
         self.stage = Stage::Done;
         self.paused = None;
@@ -448,23 +428,6 @@ impl Session {
             parameters_sha256: sha256(&self.state()),
             stopped,
         });
-    }
-
-    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when training went back because
-    /// the loss is not finite.
-    fn read_meter(&mut self) -> Option<(f64, f64)> {
-        let sum = f64::from(self.meter.loss.take()?.into_scalar::<f32>());
-        let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
-        (self.meter.images, self.meter.seconds) = (0, 0.0);
-        if !sum.is_finite() && self.go_back() {
-            return None;
-        }
-        if let Stage::Training(mut epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
-            epoch.loss += sum;
-            self.stand_on(&epoch);
-            self.stage = Stage::Training(epoch);
-        }
-        Some((sum / images, images / seconds))
     }
 
     fn in_epoch(&self) -> bool {

@@ -3,7 +3,7 @@
 use super::finite::Footings;
 use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
 use crate::data::Dataset;
-use crate::importance::{EpochPlan, METRICS, Observation, Probabilities, Recorder, Weights};
+use crate::importance::{EpochPlan, Ledger, METRICS, Observation, Probabilities, Recorder, Weights};
 use crate::model::sha256;
 use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
@@ -20,18 +20,25 @@ impl Session {
     /// neither has changed anything yet.
     pub fn checkpoint(&mut self) -> Checkpoint {
         self.read_meter();
-        let mut arrays: Vec<Array> = self.model.state().into_iter().map(|t| Array::tensor("model.", t)).collect();
-        arrays.extend(self.optimizer.state(&self.model).into_iter().map(|t| Array::tensor("velocity.", t)));
+        let mut arrays: Vec<Array> = self.model().state().into_iter().map(|t| Array::tensor("model.", t)).collect();
+        arrays.extend(self.optimizer.state(self.model()).into_iter().map(|t| Array::tensor("velocity.", t)));
         let (count, sum, last) = self.recorder.parts();
         arrays.push(Array::u32("recorder.count", count.to_vec()));
         arrays.push(Array::metrics("recorder.sum", sum));
         arrays.push(Array::metrics("recorder.last", last));
         if let Some(i) = &self.importance {
             arrays.push(Array::f32("importance.weights", vec![self.train.len()], i.weights.values().to_vec()));
-            arrays.push(Array::flags("importance.hard", &i.hard));
+            arrays.push(Array::f32("importance.p", vec![self.train.len()], i.p.clone()));
             arrays.push(Array::flags("importance.suspect", &i.suspect));
-            arrays.push(Array::flags("importance.drawn_since", &i.drawn_since));
         }
+        if let Some(held) = &self.held_back {
+            arrays.extend(held.best.iter().cloned().map(|t| Array::tensor("best.", t)));
+        }
+        let (drawn, p, predicted, confidence) = self.ledger.parts();
+        arrays.push(Array::u32("ledger.drawn", drawn.to_vec()));
+        arrays.push(Array::f32("ledger.p", vec![self.train.len()], p.to_vec()));
+        arrays.push(Array::u32("ledger.predicted", predicted.to_vec()));
+        arrays.push(Array::f32("ledger.confidence", vec![self.train.len()], confidence.to_vec()));
         let epoch = match &self.stage {
             Stage::Training(e) | Stage::Evaluating(e, _) => {
                 arrays.push(Array::u32("epoch.draws", e.plan.draws().to_vec()));
@@ -67,7 +74,7 @@ impl Session {
     /// # Errors
     /// [`TrainError::Restore`] when the checkpoint does not fit the data or itself.
     pub fn restore(checkpoint: &Checkpoint, data: Dataset, device: &Device, device_name: &str) -> Result<Self, TrainError> {
-        let mut session = Self::new(checkpoint.state.config.clone(), data, device, device_name)?;
+        let mut session = Self::new(checkpoint.state.config.clone(), data, &[], device, device_name)?;
         session.load(checkpoint)?;
         session.earlier = Duration::try_from_secs_f64(checkpoint.state.seconds).unwrap_or_default();
         Ok(session)
@@ -93,7 +100,8 @@ impl Session {
             return Err(RestoreError::Data);
         }
         let (n, device) = (self.train.len(), self.device.clone());
-        let model = self.model.valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Array)?;
+        let model =
+            self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Array)?;
         let recorder = Recorder::from_parts(
             self.classes,
             checkpoint.u32s("recorder.count", n)?.to_vec(),
@@ -101,19 +109,20 @@ impl Session {
             rows(checkpoint.f32s("recorder.last", n * METRICS.len())?),
             s.recorded_epochs,
         );
+        let ledger = Ledger::from_parts(
+            checkpoint.u32s("ledger.drawn", n)?.to_vec(),
+            checkpoint.f32s("ledger.p", n)?.to_vec(),
+            checkpoint.u32s("ledger.predicted", n)?.to_vec(),
+            checkpoint.f32s("ledger.confidence", n)?.to_vec(),
+        );
         let importance = match s.unseen {
             None => None,
             Some(unseen) => {
                 let broken = |_| RestoreError::Array("importance.weights".into());
                 let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
-                let flags =
-                    |name| -> Result<Vec<bool>, RestoreError> { Ok(checkpoint.u32s(name, n)?.iter().map(|v| *v != 0).collect()) };
-                Some(Importance {
-                    weights,
-                    hard: flags("importance.hard")?,
-                    suspect: flags("importance.suspect")?,
-                    drawn_since: flags("importance.drawn_since")?,
-                })
+                let p = checkpoint.f32s("importance.p", n)?.to_vec();
+                let suspect = checkpoint.u32s("importance.suspect", n)?.iter().map(|v| *v != 0).collect();
+                Some(Importance { weights, p, suspect })
             }
         };
         let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, n, &device)).transpose()?;
@@ -121,10 +130,13 @@ impl Session {
         self.config = s.config.clone();
         self.optimizer = Sgd::new(&self.config.train);
         self.optimizer.load(&model, &checkpoint.tensors("velocity."), &device);
-        (self.model, self.recorder, self.importance) = (model, recorder, importance);
+        (self.model, self.recorder, self.ledger, self.importance) = (Some(model), recorder, ledger, importance);
         (self.completed, self.samples_drawn, self.weighed_at) = (s.completed, s.samples_drawn, s.weighed_at);
         (self.preferred, self.rescore) = (s.preferred, s.rescore);
         self.not_finite_accepted = s.not_finite_accepted;
+        if let Some(held) = &mut self.held_back {
+            held.best = checkpoint.tensors("best.");
+        }
         self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
         (self.meter, self.footings, self.careful_until) = (Meter::default(), Footings::default(), 0);
         let (step, steps) = epoch.as_ref().map_or((0, 0), |e| (e.step, e.steps));

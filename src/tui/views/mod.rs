@@ -3,16 +3,22 @@
 mod help;
 mod overview;
 mod prompt;
+mod race;
 mod small;
 
 use super::app::{App, Overlay};
+use super::appearance::Appearance;
+use super::keymap::Binding;
 use super::theme::Role;
 use ratatui::Frame;
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Block;
 use unicode_width::UnicodeWidthStr;
 
 /// Smallest screen on which all panels fit.
 const FULL: (u16, u16) = (80, 24);
+
+pub(super) use race::draw as draw_race;
 
 /// Draws one frame of any size.
 pub fn draw(frame: &mut Frame<'_>, app: &App) {
@@ -23,7 +29,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         overview::draw(frame, app);
     }
     match &app.overlay {
-        Overlay::Help => help::draw(frame, app),
+        Overlay::Help => help::draw(frame, &app.appearance, app.place()),
         Overlay::Prompt(_) | Overlay::Quit => prompt::draw(frame, app),
         Overlay::None => {}
     }
@@ -32,8 +38,42 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
 impl App {
     /// `text` in the look of `role`.
     fn span<'a>(&self, text: impl Into<std::borrow::Cow<'a, str>>, role: Role) -> Span<'a> {
-        Span::styled(text, self.appearance.theme.style(role))
+        self.appearance.span(text, role)
     }
+}
+
+/// A frame around something, with a title and maybe a line below.
+fn panel(look: &Appearance, title: Line<'static>, bottom: Option<Line<'static>>) -> Block<'static> {
+    let border = look.theme.style(Role::Border);
+    let block = Block::bordered().border_set(look.glyphs.border).border_style(border).title_top(title);
+    match bottom {
+        Some(line) => block.title_bottom(line),
+        None => block,
+    }
+}
+
+/// What a panel shows, and its most wanted figures.
+fn title(look: &Appearance, name: &str, rest: Vec<Span<'static>>) -> Line<'static> {
+    let mut spans = vec![look.span(format!(" {name} "), Role::Title)];
+    spans.extend(rest);
+    Line::from(spans)
+}
+
+/// The keys of `wanted` that fit, with two words each.
+fn keys_line<'a>(look: &Appearance, wanted: impl Iterator<Item = (&'a Binding, &'static str)>, width: u16) -> Line<'static> {
+    let mut spans = vec![Span::raw(" ")];
+    let mut used = 1;
+    for (binding, short) in wanted {
+        let key = binding.on.first().map(|k| k.label()).unwrap_or_default();
+        let cost = key.width() + 1 + short.width() + 2;
+        if short.is_empty() || used + cost > usize::from(width) {
+            continue;
+        }
+        used += cost;
+        spans.push(look.span(key, Role::Key));
+        spans.push(look.span(format!(" {short}  "), Role::Dim));
+    }
+    Line::from(spans)
 }
 
 /// `75` as `1:15`, `3675` as `1:01:15`.

@@ -1,17 +1,18 @@
 //! The overview: header, timeline, four panels, the last message, the keys.
 
 use super::super::app::{App, ClassOrder, Watching};
-use super::super::keymap::{Action, Place, bindings};
+use super::super::appearance::Appearance;
+use super::super::keymap::{Action, Binding, Place, bindings};
 use super::super::theme::Role;
 use super::super::widgets::{ClassBars, ClassRow, Columns, Curve, CurveChart, CurveKind, Timeline, clip};
-use super::{clock, thousands, wrap};
+use super::{clock, keys_line, panel, thousands, title, wrap};
 use crate::dashboard::{Dashboard, RunState, Tone};
 use crate::importance::balance;
 use crate::protocol::{Cause, Phase};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Paragraph, Wrap};
+use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 /// Lines that a message may take where somebody has to act on it.
@@ -142,22 +143,6 @@ fn facts_line(app: &App, width: u16) -> Line<'static> {
     Line::from(spans)
 }
 
-fn panel(app: &App, title: Line<'static>, bottom: Option<Line<'static>>) -> Block<'static> {
-    let theme = &app.appearance.theme;
-    let block =
-        Block::bordered().border_set(app.appearance.glyphs.border).border_style(theme.style(Role::Border)).title_top(title);
-    match bottom {
-        Some(line) => block.title_bottom(line),
-        None => block,
-    }
-}
-
-fn title(app: &App, name: &str, rest: Vec<Span<'static>>) -> Line<'static> {
-    let mut spans = vec![app.span(format!(" {name} "), Role::Title)];
-    spans.extend(rest);
-    Line::from(spans)
-}
-
 /// The epoch axis: the whole run where it is short, else what lies behind us and a bit.
 fn epoch_axis(d: &Dashboard) -> (f64, f64) {
     let n = d.config.train.epochs as f64;
@@ -176,14 +161,18 @@ fn loss_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let mut rest = vec![app.span(format!("{} ", value(d.loss_smooth.last())), Role::Loss)];
     if let Some(e) = d.epochs.last() {
-        rest.push(app.span(format!("test {:.4} ", e.test_loss), Role::Dim));
+        rest.push(app.span(format!("{} {:.4} ", e.measured.on.word(), e.measured.loss), Role::Dim));
     }
     let legend = if d.epochs.iter().any(|e| e.phase == Phase::Biased) {
         "harder draws after E: jump expected"
     } else {
         "smoothed, over the raw figures"
     };
-    let block = panel(app, title(app, "train loss", rest), Some(Line::from(app.span(format!(" {legend} "), Role::Dim))));
+    let block = panel(
+        &app.appearance,
+        title(&app.appearance, "train loss", rest),
+        Some(Line::from(app.span(format!(" {legend} "), Role::Dim))),
+    );
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let Some((low, high)) = d.loss_raw.range() else {
@@ -209,10 +198,14 @@ fn accuracy_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let mut rest = Vec::new();
     if let (Some(last), Some((best, epoch))) = (d.epochs.last(), d.best) {
-        rest.push(app.span(format!("{:.2}% ", 100.0 * last.test_accuracy), Role::Accuracy));
+        rest.push(app.span(format!("{:.2}% ", 100.0 * last.measured.accuracy), Role::Accuracy));
         rest.push(app.span(format!("best {:.2}% @{epoch} ", 100.0 * best), Role::Best));
     }
-    let block = panel(app, title(app, "test accuracy", rest), None);
+    let block = panel(
+        &app.appearance,
+        title(&app.appearance, &format!("{} accuracy", app.dashboard.config.measured_on().word()), rest),
+        None,
+    );
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let Some((low, high)) = d.accuracy.range() else {
@@ -240,19 +233,20 @@ fn weights_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let dot = app.appearance.glyphs.dot;
     let Some(w) = &d.weights else {
-        let block = panel(app, title(app, "importance weights", vec![app.span("not yet ", Role::Dim)]), None);
+        let block =
+            panel(&app.appearance, title(&app.appearance, "importance weights", vec![app.span("not yet ", Role::Dim)]), None);
         let inner = block.inner(area);
         frame.render_widget(block, area);
         return frame.render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
     };
     let [q1, median, q3] = w.spread.quartiles;
     let ess = d.epochs.last().filter(|e| e.phase == Phase::Biased).map_or(w.ess, |e| e.ess);
-    let top = title(app, "importance weights", vec![app.span(format!("after epoch {} ", w.epoch), Role::Dim)]);
+    let top = title(&app.appearance, "importance weights", vec![app.span(format!("after epoch {} ", w.epoch), Role::Dim)]);
     let bottom = Line::from(vec![
         app.span(format!(" {} {q1:.2} {median:.2} {q3:.2} ", app.appearance.glyphs.quartile), Role::Quartile),
         app.span(format!("{dot} ESS {:.0}% of n ", 100.0 * ess), Role::Dim),
     ]);
-    let block = panel(app, top, Some(bottom));
+    let block = panel(&app.appearance, top, Some(bottom));
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let columns =
@@ -300,20 +294,29 @@ fn classes_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
             rest.push(app.span(format!("balance {:.3} {arrow} {:.3} ", balance::balance_index(&counts), e.balance), Role::Dim));
         }
     }
-    let g = &app.appearance.glyphs;
-    let mut bottom = vec![
-        Span::raw(" "),
-        app.span(format!("{} train ", g.share), Role::Share),
-        app.span(format!("{} expected ", g.expected), Role::Expected),
-        app.span(format!("{} drawn ", g.row(8)), Role::Drawn),
-    ];
-    if app.order != ClassOrder::Given {
-        bottom.push(app.span(format!("{} ", app.order.words()), Role::Dim));
-    }
-    let block = panel(app, title(app, "class frequencies", rest), Some(Line::from(bottom)));
+    let block = panel(
+        &app.appearance,
+        title(&app.appearance, "class frequencies", rest),
+        Some(classes_legend(&app.appearance, app.order)),
+    );
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    frame.render_widget(ClassBars { rows: &rows, glyphs: g, theme: &app.appearance.theme }, inner);
+    frame.render_widget(ClassBars { rows: &rows, glyphs: &app.appearance.glyphs, theme: &app.appearance.theme }, inner);
+}
+
+/// What the bars of a class are, and their order if it is not the data's.
+pub(super) fn classes_legend(look: &Appearance, order: ClassOrder) -> Line<'static> {
+    let g = &look.glyphs;
+    let mut spans = vec![
+        Span::raw(" "),
+        look.span(format!("{} train ", g.share), Role::Share),
+        look.span(format!("{} expected ", g.expected), Role::Expected),
+        look.span(format!("{} drawn ", g.row(8)), Role::Drawn),
+    ];
+    if order != ClassOrder::Given {
+        spans.push(look.span(format!("{} ", order.words()), Role::Dim));
+    }
+    Line::from(spans)
 }
 
 /// One row per class, in the order that was asked for.
@@ -382,22 +385,10 @@ pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
     };
     let mut wanted: Vec<_> = bindings(app.place()).filter(|b| !over || b.run.outlives_the_run()).collect();
     wanted.sort_by_key(|b| offer.is_none() || b.run != Action::GoBack); // stable
-    let mut spans = vec![Span::raw(" ")];
-    let mut used = 1;
-    for binding in wanted {
-        let key = binding.on.first().map(|k| k.label()).unwrap_or_default();
-        let short = match (binding.run, offer) {
-            (Action::PauseResume, _) if d.is_paused() => "go on",
-            (Action::GoBack, Some(words)) => words,
-            _ => binding.short,
-        };
-        let cost = key.width() + 1 + short.width() + 2;
-        if short.is_empty() || used + cost > usize::from(width) {
-            continue;
-        }
-        used += cost;
-        spans.push(app.span(key, Role::Key));
-        spans.push(app.span(format!(" {short}  "), Role::Dim));
-    }
-    Line::from(spans)
+    let short = |binding: &Binding| match (binding.run, offer) {
+        (Action::PauseResume, _) if d.is_paused() => "go on",
+        (Action::GoBack, Some(words)) => words,
+        _ => binding.short,
+    };
+    keys_line(&app.appearance, wanted.into_iter().map(|b| (b, short(b))), width)
 }

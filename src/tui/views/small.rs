@@ -18,7 +18,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let mut lines = vec![Line::from(vec![app.span(format!("{word} "), role), app.span(d.run.clone(), Role::Title)])];
     lines.push(fact("epoch", format!("{}/{} {} {}/{}", d.epoch, d.config.train.epochs, d.phase.word(), d.step.0, d.step.1)));
     if let Some(last) = d.epochs.last() {
-        lines.push(fact("accuracy", percent(last.test_accuracy)));
+        lines.push(fact("accuracy", percent(last.measured.accuracy)));
     }
     if let Some((best, epoch)) = d.best {
         lines.push(fact("best", format!("{} epoch {epoch}", percent(best))));

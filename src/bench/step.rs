@@ -1,0 +1,149 @@
+//! The trainer's own step, as a session makes it: draw, gather, augment, forward, loss and recording, backward, update.
+
+use super::{memory_mib, peak_memory_mib};
+use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
+use crate::data::{Crop, Dataset, Split};
+use crate::model::device::{self, DeviceName};
+use crate::stream::{Purpose, stream};
+use crate::train::{DeviceSplit, Progress, Session, StepTimes};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct StepBench {
+    /// Architecture.
+    pub model: ModelName,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// Classes.
+    pub classes: usize,
+    /// Training samples, of random bytes.
+    pub samples: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Steps that are timed.
+    pub steps: usize,
+    /// Steps before them.
+    pub warmup: usize,
+    /// What activations are computed in.
+    pub precision: Precision,
+    /// Random crop by two pixels and flip.
+    pub augment: bool,
+    /// Whether what each sample's softmax says is recorded and drawn by; else a bare loop without the method.
+    pub device: DeviceName,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepFigures {
+    /// Images a second.
+    pub images_per_s: f64,
+    /// Milliseconds a step, whole and by part.
+    pub step_ms: f64,
+    /// Where they go.
+    pub times: StepTimes,
+    /// LibTorch's threads.
+    pub threads: usize,
+    /// Largest memory of the process, in MiB.
+    pub peak_mib: f64,
+    /// Memory after a tenth of the steps and at their end, in MiB.
+    pub memory_mib: [f64; 2],
+}
+
+/// What the data path alone does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataFigures {
+    /// Images a second, as they are.
+    pub plain_images_per_s: f64,
+    /// Images a second, cropped and flipped.
+    pub augmented_images_per_s: f64,
+}
+
+fn random(samples: usize, b: &StepBench, seed: u64) -> Split {
+    let mut rng = stream(seed, Purpose::Init, 0);
+    let bytes = samples * b.shape.iter().product::<usize>();
+    Split {
+        pixels: (0..bytes).map(|_| rng.random()).collect(),
+        labels: (0..samples).map(|_| rng.random_range(0..b.classes as u32)).collect(),
+    }
+}
+
+fn dataset(b: &StepBench) -> Dataset {
+    let classes = (0..b.classes).map(|c| format!("class {c}")).collect();
+    Dataset::new("random", b.shape, classes, random(b.samples, b, 1), random(16, b, 2))
+}
+
+/// Times steps of a session that is past E, on random images.
+///
+/// # Errors
+/// When there is no such device, or it cannot compute so.
+pub fn step(b: &StepBench) -> Result<StepFigures, String> {
+    let mut config = RunConfig::default();
+    config.model.name = b.model;
+    config.train.batch_size = b.batch;
+    config.train.precision = b.precision;
+    config.train.schedule = ScheduleName::Constant;
+    config.train.lr = 0.05;
+    config.train.epochs = 100_000;
+    config.importance.pretrain_epochs = 0;
+    if b.augment {
+        config.data.crop_padding = 2;
+        config.data.flip = true;
+    }
+    let device = b.device.open().map_err(|e| e.to_string())?;
+    let mut session = Session::new(config, dataset(b), &[], &device, "bench").map_err(|e| e.to_string())?;
+    let mut advance = |steps: usize| {
+        let mut done = 0;
+        let mut memory = 0.0;
+        while done < steps {
+            if session.advance() == Progress::Step {
+                done += 1;
+                if done == steps.div_ceil(10) {
+                    memory = memory_mib();
+                }
+            }
+            session.take_events();
+        }
+        session.step_event(); // reads the losses: the device has done all of it
+        (session.take_step_times(), memory)
+    };
+    advance(b.warmup);
+    let began = Instant::now();
+    let (times, early) = advance(b.steps);
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(StepFigures {
+        images_per_s: (b.steps * b.batch) as f64 / seconds,
+        step_ms: 1e3 * seconds / b.steps as f64,
+        times: times.per(b.steps),
+        threads: device::threads(),
+        peak_mib: peak_memory_mib(),
+        memory_mib: [early, memory_mib()],
+    })
+}
+
+/// Times batches out of resident bytes.
+///
+/// # Errors
+/// When there is no such device.
+pub fn data(b: &StepBench) -> Result<DataFigures, String> {
+    let data = dataset(b);
+    let device = b.device.open().map_err(|e| e.to_string())?;
+    let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
+    let mut rng = stream(3, Purpose::Draw, 0);
+    let mut rate = |augment: bool| {
+        let crops: Vec<Crop> =
+            (0..b.batch).map(|k| Crop { down: k as i64 % 5 - 2, right: k as i64 % 3 - 1, flip: k.is_multiple_of(2) }).collect();
+        let mut last = None;
+        let began = Instant::now();
+        for _ in 0..b.steps {
+            let drawn: Vec<u32> = (0..b.batch).map(|_| rng.random_range(0..b.samples as u32)).collect();
+            last = Some(split.batch(&drawn, augment.then_some(&crops)).0);
+        }
+        let _ = last.map(|images| images.sum().into_scalar::<f32>()); // waits for the device
+        (b.steps * b.batch) as f64 / began.elapsed().as_secs_f64()
+    };
+    rate(false);
+    Ok(DataFigures { plain_images_per_s: rate(false), augmented_images_per_s: rate(true) })
+}

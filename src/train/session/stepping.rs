@@ -1,0 +1,157 @@
+//! One step of training: images, forward pass, loss, backward pass, update; and the losses that are read now and then.
+
+use super::{Epoch, Progress, Session, Stage};
+use crate::data::Augment;
+use crate::model::Mode;
+use crate::train::schedule::Schedule;
+use crate::train::step::forward_loss;
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself these are the times to ask for
+/// the work; waiting for it shows in the whole only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepTimes {
+    /// Draws, gathering, augmentation.
+    pub data: f64,
+    /// Forward pass, loss, what is recorded of each sample.
+    pub forward: f64,
+    /// Backward pass.
+    pub backward: f64,
+    /// The optimizer's update.
+    pub optimizer: f64,
+    /// Keeping losses and observations.
+    pub bookkeeping: f64,
+}
+
+impl StepTimes {
+    /// Milliseconds a step.
+    pub fn per(self, steps: usize) -> Self {
+        let ms = |s: f64| 1e3 * s / steps.max(1) as f64;
+        Self {
+            data: ms(self.data),
+            forward: ms(self.forward),
+            backward: ms(self.backward),
+            optimizer: ms(self.optimizer),
+            bookkeeping: ms(self.bookkeeping),
+        }
+    }
+}
+
+/// Tells how long it is since it was last asked.
+struct Lap(Instant);
+
+impl Lap {
+    fn seconds(&mut self) -> f64 {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now)).as_secs_f64()
+    }
+}
+
+/// Losses on the device and the time since they were read.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    loss: Option<Tensor<1>>,
+    images: usize,
+    seconds: f64,
+    pub(super) lr: f64,
+    times: StepTimes,
+}
+
+impl Session {
+    /// Where the time of the steps since the last call went, in seconds.
+    pub fn take_step_times(&mut self) -> StepTimes {
+        std::mem::take(&mut self.meter.times)
+    }
+
+    /// Steps of an epoch: a last batch of one sample (batch norm cannot train on it) joins the one before.
+    pub(super) fn whole_steps(&self, steps: usize) -> usize {
+        let rest = self.train.len() % self.config.train.batch_size;
+        if rest == 1 && steps > 1 { steps - 1 } else { steps }
+    }
+
+    pub(super) fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
+        let began = Instant::now();
+        let mut lap = Lap(began);
+        let batch_size = self.config.train.batch_size;
+        let from = epoch.step * batch_size;
+        let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
+        let number = self.completed + 1;
+        let drawn = &epoch.plan.draws()[from..to];
+        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
+        let (images, labels) = self.train.batch(drawn, crops.as_deref());
+        let factors = self.factors(&epoch, drawn);
+        self.meter.times.data += lap.seconds();
+
+        let logits = self.model().forward(images, Mode::Train);
+        let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
+        self.meter.times.forward += lap.seconds();
+        let gradients = GradientsParams::from_grads(out.loss.backward(), self.model());
+        self.meter.times.backward += lap.seconds();
+        let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
+        // Moved, not cloned: parameters that nobody else holds are updated in place.
+        self.model = self.model.take().map(|model| self.optimizer.step(lr, model, gradients));
+        self.meter.times.optimizer += lap.seconds();
+
+        let b = to - from;
+        let loss = out.loss.without_autodiff();
+        let careful = epoch.step < self.careful_until;
+        if careful {
+            let loss = loss.into_scalar::<f32>();
+            if let Some(what) = self.fault_of_step(loss) {
+                self.refuse_step(&what, epoch.step);
+                return Progress::Step;
+            }
+            epoch.loss += f64::from(loss) * b as f64;
+        } else {
+            let loss = loss * b as f64;
+            self.meter.loss = Some(match self.meter.loss.take() {
+                Some(sum) => sum + loss,
+                None => loss,
+            });
+            self.meter.images += b;
+        }
+        self.meter.lr = lr;
+        epoch.observations.push(out.observations);
+        self.meter.times.bookkeeping += lap.seconds();
+        self.meter.seconds += began.elapsed().as_secs_f64();
+        epoch.step += 1;
+        self.samples_drawn += b as u64;
+        if careful {
+            self.stand_on(&epoch);
+        }
+        if epoch.step < epoch.steps {
+            self.stage = Stage::Training(epoch);
+            return Progress::Step;
+        }
+        self.stage = Stage::Training(epoch);
+        if let Some(event) = self.step_event() {
+            self.outbox.push(event);
+        }
+        if self.epoch_is_sound()
+            && let Stage::Training(epoch) = std::mem::replace(&mut self.stage, Stage::Boundary)
+        {
+            self.stage = self.evaluation_of(epoch);
+        }
+        Progress::Step
+    }
+
+    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when training went back because
+    /// the loss is not finite.
+    pub(super) fn read_meter(&mut self) -> Option<(f64, f64)> {
+        let sum = f64::from(self.meter.loss.take()?.into_scalar::<f32>());
+        let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
+        (self.meter.images, self.meter.seconds) = (0, 0.0);
+        if !sum.is_finite() && self.go_back() {
+            return None;
+        }
+        if let Stage::Training(mut epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
+            epoch.loss += sum;
+            self.stand_on(&epoch);
+            self.stage = Stage::Training(epoch);
+        }
+        Some((sum / images, images / seconds))
+    }
+}

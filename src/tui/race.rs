@@ -1,0 +1,153 @@
+//! The screen of a comparison: which arm and seed are looked at, what keys mean, and the loop around. It reads journals, so it
+//! disturbs nobody.
+
+use super::app::ClassOrder;
+use super::appearance::Appearance;
+use super::frames::Frames;
+use super::keymap::{self, Action, Place};
+use super::keys::Keys;
+use super::terminal::{Guard, Screen};
+use super::views::draw_race;
+use super::{Signals, draw_with};
+use crate::compare::Race;
+use crate::run::RunDirectory;
+use crossterm::event::{Event as TermEvent, KeyCode, KeyEventKind};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How often journals are looked at.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// What lies over the panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Nothing,
+    Help,
+    Quit,
+}
+
+/// How the screen was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The comparison is nobody's business any more, or trains on.
+    Alone,
+    /// Somebody wants it stopped.
+    Stop,
+}
+
+/// The screen's own state.
+#[derive(Debug)]
+pub(super) struct RaceApp {
+    pub race: Race,
+    pub appearance: Appearance,
+    /// Whether a process trains it.
+    pub is_live: bool,
+    pub over: Over,
+    /// The arm that is looked at.
+    pub arm: usize,
+    /// The seed that is looked at; `None`: the mean of all.
+    pub seed: Option<usize>,
+    /// Order of the classes.
+    pub order: ClassOrder,
+}
+
+impl RaceApp {
+    pub(super) fn new(race: Race, appearance: Appearance, is_live: bool) -> Self {
+        // The method is what people came for; the baseline and the null arm come first.
+        let arm = race.lanes().len().min(3) - 1;
+        Self { race, appearance, is_live, over: Over::Nothing, arm, seed: None, order: ClassOrder::default() }
+    }
+
+    /// Takes a key; `Some` when the screen is left, or (`None` inside) given to the shell for a while.
+    fn handle(&mut self, event: &TermEvent) -> Option<Option<Left>> {
+        let TermEvent::Key(key) = event else { return None };
+        if key.kind == KeyEventKind::Release {
+            return None;
+        }
+        match std::mem::replace(&mut self.over, Over::Nothing) {
+            Over::Help => return None, // any key leaves it
+            Over::Quit => {
+                return match key.code {
+                    KeyCode::Enter | KeyCode::Char('d') => Some(Some(Left::Alone)),
+                    KeyCode::Char('s') => Some(Some(Left::Stop)),
+                    _ => None,
+                };
+            }
+            Over::Nothing => {}
+        }
+        let (arms, seeds) = (self.race.lanes().len() as i64, self.race.design().seeds.len() as i64);
+        match keymap::action(key, Place::Comparison)? {
+            Action::Help => self.over = Over::Help,
+            Action::Quit if !self.is_live => return Some(Some(Left::Alone)),
+            Action::Quit => self.over = Over::Quit,
+            Action::Suspend => return Some(None),
+            Action::SortClasses => self.order = self.order.next(),
+            Action::NextTheme => self.appearance.theme = self.appearance.theme.next(self.appearance.level),
+            Action::Arm(by) => self.arm = (self.arm as i64 + by).rem_euclid(arms) as usize,
+            // The mean comes before the first seed.
+            Action::Seed(by) => {
+                let at = (self.seed.map_or(0, |s| s as i64 + 1) + by).rem_euclid(seeds + 1);
+                self.seed = usize::try_from(at - 1).ok();
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// Shows a comparison until somebody leaves.
+///
+/// # Errors
+/// Whatever the terminal says, or the disk of the journals. The terminal is given back in any case.
+pub fn watch(race: Race, directory: &RunDirectory, appearance: Appearance) -> io::Result<(Race, Left)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut app = RaceApp::new(race, appearance, directory.is_locked());
+    let (mut guard, mut screen) = Guard::take(&directory.file("cockpit.log"), None)?;
+    let outcome = runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen));
+    drop(guard);
+    Ok((app.race, outcome?))
+}
+
+async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, screen: &mut Screen) -> io::Result<Left> {
+    let mut keys = Keys::new();
+    let mut signals = Signals::new()?;
+    let mut frames = Frames::new(app.appearance.frame);
+    let mut glance = tokio::time::interval(GLANCE);
+    glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = frames.due(Instant::now());
+        tokio::select! {
+            biased;
+            _ = signals.hangup.recv() => return Ok(Left::Alone),
+            _ = signals.terminate.recv() => return Ok(Left::Alone),
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                frames.drawn(Instant::now());
+                draw_with(screen, |frame| draw_race(frame, app))?;
+            }
+            event = keys.next() => {
+                let Some(event) = event? else { return Ok(Left::Alone) };
+                frames.mark();
+                match app.handle(&event) {
+                    None => {}
+                    Some(Some(left)) => return Ok(left),
+                    Some(None) => *screen = guard.suspend(true)?,
+                }
+            }
+            _ = glance.tick() => {
+                let live = directory.is_locked();
+                if app.race.refresh()? || live != app.is_live {
+                    app.is_live = live;
+                    frames.mark();
+                }
+            }
+            _ = signals.stop.recv() => {
+                *screen = guard.suspend(false)?;
+                frames.mark();
+            }
+            _ = signals.go_on.recv() => {
+                *screen = guard.take_again()?;
+                frames.mark();
+            }
+        }
+    }
+}

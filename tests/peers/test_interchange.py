@@ -1,0 +1,120 @@
+"""What earlybird writes, read by those whom it is written for: PyTorch and TensorBoard.
+
+    make test-peers
+"""
+
+import gzip
+import io
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from models import MODELS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EARLYBIRD = os.environ.get("EARLYBIRD", str(ROOT / "target/debug/earlybird"))
+DATA = ROOT / "src/data/fashion-mnist-mini"
+
+
+def earlybird(*args):
+    done = subprocess.run([EARLYBIRD, *map(str, args)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def images(name):
+    raw = gzip.decompress((DATA / f"{name}-images-idx3-ubyte.gz").read_bytes())
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
+
+
+def labels(name):
+    raw = gzip.decompress((DATA / f"{name}-labels-idx1-ubyte.gz").read_bytes())
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=8).astype(np.int64))
+
+
+class Exported(unittest.TestCase):
+    """A model trained here says the same in PyTorch."""
+
+    def check(self, model, *settings):
+        with tempfile.TemporaryDirectory() as folder:
+            runs = ["--runs-dir", folder]
+            sets = [part for s in ["data.imbalance=1.0", f"model.name={model}", *settings] for part in ("--set", s)]
+            earlybird("train", "--headless", *sets, *runs)
+            file, logits_file = f"{folder}/model.safetensors", f"{folder}/logits.safetensors"
+            earlybird("export", "demo-001", "--to", file, *runs)
+            ours = json.loads(earlybird("evaluate", "demo-001", "--json", "--logits", logits_file, *runs))
+            logits = load_file(logits_file)["logits"]
+            peer = MODELS[model](1, 10)
+            rest = peer.load_state_dict(load_file(file), strict=False)
+            self.assertEqual(rest.unexpected_keys, [])
+            self.assertTrue(all(k.endswith("num_batches_tracked") for k in rest.missing_keys), rest.missing_keys)
+            # Images in [0, 1], normalised by the mean and deviation of what it was trained on.
+            x = (images("t10k").float() / 255 - ours["mean"][0]) / ours["std"][0]
+            peer.eval()
+            with torch.no_grad():
+                theirs = torch.cat([peer(part) for part in x.split(500)])
+            difference = (theirs - logits).abs().max().item()
+            right = (theirs.argmax(1) == labels("t10k")).double().mean().item()
+            print(f"\n{model}: accuracy here {ours['accuracy']:.4f}, in PyTorch {right:.4f}; logits differ by {difference:.1e} at most")
+            self.assertLess(difference, 1e-3)
+            self.assertLessEqual(abs(right - ours["accuracy"]), 1e-4)
+
+    def test_convnet(self):
+        self.check("convnet", "train.epochs=4", "importance.pretrain_epochs=2")
+
+    def test_resnet18(self):
+        self.check("resnet18", "train.epochs=2", "importance.pretrain_epochs=1", "train.batch_size=64", "train.lr=0.05", "data.train_limit=640")
+
+
+class TensorBoard(unittest.TestCase):
+    """TensorBoard finds what the journal says."""
+
+    def test_scalars_histograms_and_images(self):
+        with tempfile.TemporaryDirectory() as folder:
+            runs = ["--runs-dir", folder]
+            sets = ["--set", "train.epochs=3", "--set", "importance.pretrain_epochs=2", "--set", "data.train_limit=1000"]
+            earlybird("train", "--headless", "--tensorboard", *sets, *runs)
+            events = [json.loads(line) for line in (pathlib.Path(folder) / "demo-001/journal.jsonl").read_text().splitlines()]
+            seen = EventAccumulator(f"{folder}/demo-001", size_guidance={"images": 0, "scalars": 0, "histograms": 0})
+            seen.Reload()
+            epochs = [e for e in events if e["event"] == "epoch_end"]
+            for tag, key in [("test/accuracy", "test_accuracy"), ("test/loss", "test_loss"), ("epoch/balance", "balance")]:
+                values = [s.value for s in seen.Scalars(tag)]
+                np.testing.assert_allclose(values, [e[key] for e in epochs], rtol=1e-6)
+            steps = [s.step for s in seen.Scalars("test/accuracy")]
+            self.assertEqual(steps, [steps[0], 2 * steps[0], 3 * steps[0]])
+            self.assertGreater(len(seen.Scalars("train/loss")), 2)
+            weights = next(e for e in events if e["event"] == "weights")
+            for tag, edges, counts in [("weights/importance", "edges", "counts"), ("weights/expected_draws", "draw_edges", "draw_counts")]:
+                histogram = seen.Histograms(tag)[-1].histogram_value
+                np.testing.assert_allclose(histogram.bucket, weights[counts])
+                np.testing.assert_allclose(histogram.bucket_limit, weights[edges][1:], rtol=1e-6)
+                self.assertEqual(histogram.num, weights["n"])
+            tags = seen.Tags()["images"]
+            self.assertEqual(len(tags), 20, tags)
+            strip = Image.open(io.BytesIO(seen.Images("hardest/Shirt")[-1].encoded_image_string))
+            self.assertEqual((strip.size, strip.mode), ((8 * 29 - 1, 28), "L"))
+            print(f"\nTensorBoard: {len(seen.Tags()['scalars'])} scalars, 2 histograms, {len(tags)} images, equal to the journal")
+
+    def test_a_resumed_run_continues_its_curves(self):
+        with tempfile.TemporaryDirectory() as folder:
+            runs = ["--runs-dir", folder]
+            small = ["--set", "train.epochs=2", "--set", "importance.pretrain_epochs=1", "--set", "data.train_limit=600"]
+            earlybird("train", "--headless", "--tensorboard", *small, *runs)
+            earlybird("resume", "demo-001", "--headless", "--set", "train.epochs=3", *runs)
+            seen = EventAccumulator(f"{folder}/demo-001")
+            seen.Reload()
+            self.assertEqual(len(seen.Scalars("test/accuracy")), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
