@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
 
 mod attach;
+mod bench;
 mod cli;
 mod cockpit;
 mod compare;
@@ -14,5 +15,6 @@ mod method;
 mod pty;
 mod report;
 mod resume;
+mod samples;
 mod support;
 mod terminal;

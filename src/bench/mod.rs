@@ -1,11 +1,13 @@
 //! Measurements: the real trainer's step, the sampler, the data path, the journal, the cockpit's frames. Each gives plain figures;
 //! how they are shown, and the peers that they are put beside, is the command line's.
 
+mod epoch;
 mod journal;
 mod sampler;
 mod screen;
 mod step;
 
+pub use epoch::{EpochFigures, epoch};
 pub use journal::{JournalFigures, journal};
 pub use sampler::{SamplerFigures, sampler};
 pub use screen::{ScreenFigures, screen};

@@ -31,7 +31,7 @@ pub struct StepBench {
     pub precision: Precision,
     /// Random crop by two pixels and flip.
     pub augment: bool,
-    /// Whether what each sample's softmax says is recorded and drawn by; else a bare loop without the method.
+    /// Where.
     pub device: DeviceName,
 }
 
@@ -70,16 +70,13 @@ fn random(samples: usize, b: &StepBench, seed: u64) -> Split {
     }
 }
 
-fn dataset(b: &StepBench) -> Dataset {
+pub(super) fn dataset(b: &StepBench) -> Dataset {
     let classes = (0..b.classes).map(|c| format!("class {c}")).collect();
     Dataset::new("random", b.shape, classes, random(b.samples, b, 1), random(16, b, 2))
 }
 
-/// Times steps of a session that is past E, on random images.
-///
-/// # Errors
-/// When there is no such device, or it cannot compute so.
-pub fn step(b: &StepBench) -> Result<StepFigures, String> {
+/// A run of such steps, biased from the start, without end.
+pub(super) fn config_of(b: &StepBench) -> RunConfig {
     let mut config = RunConfig::default();
     config.model.name = b.model;
     config.train.batch_size = b.batch;
@@ -92,6 +89,15 @@ pub fn step(b: &StepBench) -> Result<StepFigures, String> {
         config.data.crop_padding = 2;
         config.data.flip = true;
     }
+    config
+}
+
+/// Times steps of a session that is past E, on random images.
+///
+/// # Errors
+/// When there is no such device, or it cannot compute so.
+pub fn step(b: &StepBench) -> Result<StepFigures, String> {
+    let config = config_of(b);
     let device = b.device.open().map_err(|e| e.to_string())?;
     let mut session = Session::new(config, dataset(b), &[], &device, "bench").map_err(|e| e.to_string())?;
     let mut advance = |steps: usize| {

@@ -303,6 +303,8 @@ pub(super) struct BenchArgs {
 pub(super) enum BenchWhat {
     /// The trainer's step.
     Step,
+    /// Whole epochs of a headless run against a bare loop: what the method and all around it cost.
+    Epoch,
     /// Batches out of resident images.
     Data,
     /// The alias table, and an epoch of draws.

@@ -23,6 +23,22 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
             let f = bench::step(&step_bench(args)?).map_err(failed)?;
             show(args, &json!(f), &step_words(args, &f));
         }
+        BenchWhat::Epoch => {
+            let f = bench::epoch(&step_bench(args)?, usize::from(args.rounds)).map_err(failed)?;
+            let middle = |v: &[f64]| {
+                let mut v = v.to_vec();
+                v.sort_by(f64::total_cmp);
+                v.get(v.len() / 2).copied().unwrap_or(f64::NAN)
+            };
+            let words = format!(
+                "an epoch of a headless run {:.3} s, of a bare loop {:.3} s (medians of {}): the method and all around it take {:+.2}%",
+                middle(&f.run_s),
+                middle(&f.bare_s),
+                args.rounds,
+                100.0 * f.overhead
+            );
+            show(args, &json!(f), &words);
+        }
         BenchWhat::Data => {
             let f = bench::data(&step_bench(args)?).map_err(failed)?;
             let words =

@@ -37,6 +37,7 @@ fn findings() -> Vec<Finding> {
     let mut found = vec![ok("earlybird", env!("CARGO_PKG_VERSION"))];
     found.push(libtorch());
     found.extend(devices());
+    found.push(precision());
     found.push(threads());
     found.extend(terminal());
     found.extend(caches());
@@ -74,6 +75,16 @@ fn devices() -> Vec<Finding> {
         (n, ..) => found.extend((0..n).map(|i| ok("device", format!("cuda:{i}")))),
     }
     found
+}
+
+/// fp32 is the default everywhere; whether bf16 pays is the processor's.
+fn precision() -> Finding {
+    let known = device::bf16_units();
+    if known.is_empty() {
+        ok("precision", "fp32 (this processor has no units for bf16: train.precision = \"bf16\" works, but is no faster on it)")
+    } else {
+        ok("precision", format!("fp32; bf16 in hardware ({}): --set train.precision=bf16 is faster", known.join(", ")))
+    }
 }
 
 fn threads() -> Finding {

@@ -217,6 +217,14 @@ impl RunConfig {
     }
 }
 
+impl TrainConfig {
+    /// Steps of an epoch of `samples` draws: a last batch of one sample (batch norm cannot train on it) joins the one before.
+    pub fn steps_per_epoch(&self, samples: usize) -> usize {
+        let steps = samples.div_ceil(self.batch_size);
+        if samples % self.batch_size == 1 && steps > 1 { steps - 1 } else { steps }
+    }
+}
+
 impl ImportanceConfig {
     /// How weights become probabilities under these options.
     pub fn shaping(&self) -> Shaping {

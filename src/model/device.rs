@@ -100,6 +100,16 @@ pub fn computes_bf16(device: &Device) -> bool {
     matches!(device.as_dispatch(), burn::backend::DispatchDevice::LibTorch(_))
 }
 
+/// What this processor multiplies bf16 with; empty where it has nothing for that.
+pub fn bf16_units() -> Vec<&'static str> {
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let known = ["avx512_bf16", "amx_bf16", "bf16"];
+    let has = |flag: &str| {
+        flags.lines().any(|l| (l.starts_with("flags") || l.starts_with("Features")) && l.split_whitespace().any(|f| f == flag))
+    };
+    known.into_iter().filter(|flag| has(flag)).collect()
+}
+
 /// CUDA devices that LibTorch can use.
 pub fn cuda_devices() -> usize {
     if tch::Cuda::is_available() { usize::try_from(tch::Cuda::device_count()).unwrap_or(0) } else { 0 }

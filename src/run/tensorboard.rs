@@ -127,17 +127,17 @@ impl TensorBoard {
     /// Whatever the file system says.
     pub fn record(&mut self, record: &Record) -> io::Result<()> {
         match &record.event {
-            Event::RunStarted { data, .. } => {
+            Event::RunStarted { data, config, .. } => {
+                self.steps = config.train.steps_per_epoch(data.train);
                 self.classes = data.classes.iter().take(CLASSES).cloned().collect();
                 Ok(())
             }
-            Event::Continued { epoch, step, steps, .. } => {
-                self.steps = (*steps).max(1);
-                self.step = (epoch * self.steps + step) as i64;
+            Event::Continued { epoch, step, .. } => {
+                // What was told of this step stands.
+                self.step = (epoch * self.steps + step + 1) as i64;
                 self.write(What::SessionLog(proto::SessionLog { status: START }))
             }
             Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
-                self.steps = *steps;
                 self.step = ((epoch - 1) * steps + step) as i64;
                 let scalars = [("train/loss", *loss), ("train/lr", *lr), ("train/images_per_s", *images_per_s)];
                 self.scalars(scalars.map(|(tag, v)| (tag.to_owned(), v)).to_vec())

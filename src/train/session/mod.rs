@@ -393,13 +393,12 @@ impl Session {
         let phase = self.phase_of(epoch);
         let (plan, q) = self.plan(epoch, phase);
         self.outbox.push(Event::Phase { epoch, phase });
-        let steps = self.train.len().div_ceil(self.config.train.batch_size);
         let epoch = Box::new(Epoch {
             phase,
             plan: Arc::new(plan),
             q: Arc::new(q),
             step: 0,
-            steps: self.whole_steps(steps),
+            steps: self.config.train.steps_per_epoch(self.train.len()),
             observations: Vec::new(),
             loss: 0.0,
             began: Instant::now(),

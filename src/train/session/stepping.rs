@@ -66,12 +66,6 @@ impl Session {
         std::mem::take(&mut self.meter.times)
     }
 
-    /// Steps of an epoch: a last batch of one sample (batch norm cannot train on it) joins the one before.
-    pub(super) fn whole_steps(&self, steps: usize) -> usize {
-        let rest = self.train.len() % self.config.train.batch_size;
-        if rest == 1 && steps > 1 { steps - 1 } else { steps }
-    }
-
     pub(super) fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
         let began = Instant::now();
         let mut lap = Lap(began);

@@ -1,0 +1,126 @@
+//! What the method and everything around it cost: whole epochs of a headless run (recording, plans, weights, ledger, histogram,
+//! checkpoints, sample sheets, journal on the disk) against a bare loop of the same steps.
+
+use super::step::{StepBench, config_of, dataset};
+use crate::importance::EpochPlan;
+use crate::model::{Mode, Model};
+use crate::protocol::Event;
+use crate::run::{Hub, Journal, Keeper, RunDirectory};
+use crate::train::{DeviceSplit, Session, Sgd, forward_loss, spawn};
+use burn::optim::GradientsParams;
+use serde::{Deserialize, Serialize};
+use std::sync::mpsc::channel;
+use std::time::Instant;
+
+/// Epochs of a run, and pretraining epochs among them.
+const EPOCHS: usize = 4;
+const PRETRAIN: usize = 2;
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochFigures {
+    /// Seconds an epoch of the bare loop, each time.
+    pub bare_s: Vec<f64>,
+    /// Seconds an epoch of the run, evaluations left out, each time.
+    pub run_s: Vec<f64>,
+    /// Median over the rounds of what the run took longer, as a share of the bare loop.
+    pub overhead: f64,
+}
+
+/// Times both in turn, `rounds` times.
+///
+/// # Errors
+/// When the device is not there, or the disk takes nothing.
+pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, String> {
+    let (mut bare_s, mut run_s) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Who goes first changes: neither always has the warm processor.
+        if round.is_multiple_of(2) {
+            bare_s.push(bare(b)?);
+            run_s.push(whole_run(b)?);
+        } else {
+            run_s.push(whole_run(b)?);
+            bare_s.push(bare(b)?);
+        }
+    }
+    let mut shares: Vec<f64> = bare_s.iter().zip(&run_s).map(|(bare, run)| run / bare - 1.0).collect();
+    shares.sort_by(f64::total_cmp);
+    let overhead = shares.get(shares.len() / 2).copied().unwrap_or(f64::NAN);
+    Ok(EpochFigures { bare_s, run_s, overhead })
+}
+
+/// Nothing but steps.
+fn bare(b: &StepBench) -> Result<f64, String> {
+    let (config, data) = (config_of(b), dataset(b));
+    let device = b.device.open().map_err(|e| e.to_string())?;
+    let mut model = Model::new(&config, b.shape[0], b.classes, &device);
+    let mut optimizer = Sgd::new(&config.train);
+    let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
+    let plan = EpochPlan::shuffle(b.samples, 1, 1);
+    let mut last = None;
+    let mut pass = |epochs: usize, model: &mut Option<Model>| {
+        for _ in 0..epochs {
+            for drawn in plan.draws().chunks(b.batch) {
+                let Some(current) = model.take() else { return };
+                let (images, labels) = split.batch(drawn, None);
+                let out = forward_loss(current.forward(images, Mode::Train), labels, 0.0, None);
+                let gradients = GradientsParams::from_grads(out.loss.backward(), &current);
+                *model = Some(optimizer.step(config.train.lr, current, gradients));
+                last = Some(out.loss);
+            }
+        }
+    };
+    let mut held = Some(model);
+    pass(1, &mut held);
+    let began = Instant::now();
+    pass(EPOCHS, &mut held);
+    let _ = last.map(|loss| loss.into_scalar::<f32>()); // waits for the device
+    let seconds = began.elapsed().as_secs_f64() / EPOCHS as f64;
+    model = held.ok_or("the bare loop lost its model")?;
+    drop(model);
+    Ok(seconds)
+}
+
+/// A run as `train --headless` makes it, in a temporary directory.
+fn whole_run(b: &StepBench) -> Result<f64, String> {
+    let path = std::env::temp_dir().join(format!("earlybird-bench-run-{}", std::process::id()));
+    std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let measured = run_in(&RunDirectory::open(&path), b);
+    let _ = std::fs::remove_dir_all(&path);
+    measured
+}
+
+fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<f64, String> {
+    let mut config = config_of(b);
+    // One epoch more than is measured: the first is not.
+    (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, 1 + PRETRAIN);
+    let (data, device) = (dataset(b), b.device.open().map_err(|e| e.to_string())?);
+    let (requests, received) = crate::link::requests();
+    let (heard, hear) = channel();
+    let journal = Journal::open(&directory.file("journal.jsonl")).map_err(|e| e.to_string())?;
+    let hub = Hub {
+        journal,
+        keeper: Keeper::new(directory.clone()),
+        tensorboard: None,
+        last: (0, 0.0),
+        requests: requests.downgrade(),
+        forward: move |record| drop(heard.send(record)),
+    };
+    let (outlet, hub) = hub.start().map_err(|e| e.to_string())?;
+    let build = move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
+    let trainer = spawn(build, received, outlet).map_err(|e| e.to_string())?;
+    let (mut begun, mut evaluated, mut ended) = (None, 0.0, None);
+    for record in hear {
+        match record.event {
+            Event::Phase { epoch: 2, .. } => begun = Some(Instant::now()),
+            Event::EpochEnd(e) if e.epoch > 1 => evaluated += e.eval_seconds,
+            Event::Finished { .. } => ended = Some(Instant::now()),
+            Event::Failed { reason } => return Err(reason),
+            _ => {}
+        }
+    }
+    trainer.join();
+    let _ = hub.join();
+    let (begun, ended) = begun.zip(ended).ok_or("the run ended early")?;
+    Ok((ended.duration_since(begun).as_secs_f64() - evaluated) / EPOCHS as f64)
+}
