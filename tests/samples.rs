@@ -75,7 +75,7 @@ fn a_run_starts_from_the_values_of_a_file_or_says_why_not() {
     let (_, events) = runs.headless("train", &["--set", &init, "--set", "train.lr=0.00000001"]).end();
     let first = epochs(&events)[0];
     assert!((first.measured.accuracy - last.measured.accuracy).abs() < 0.15 && first.train_loss < 2.0, "{first:?}");
-    for (set, part) in [(init.as_str(), "lacks model.layer"), ("model.init=/no/such.safetensors", "/no/such.safetensors")] {
+    for (set, part) in [(init.as_str(), "lacks model."), ("model.init=/no/such.safetensors", "/no/such.safetensors")] {
         let (code, events) = runs.headless("train", &["--set", set, "--set", "model.name=resnet18"]).end();
         let Some(Event::Failed { reason }) = events.last() else { panic!("{set}: {events:?}") };
         assert!(code == 1 && reason.contains(part), "{code}: {reason}");
