@@ -3,42 +3,54 @@
 use super::{AXES, Area, CLASSES, COLORS, Drawn, LABELS};
 use crate::protocol::EpochSummary;
 use crate::report::{ArmFigures, Subject};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use std::ops::Range;
 
-/// A row per class: the name at the left, the plot at its right.
-fn by_class<'a>(
+/// A chart with a row for each name.
+pub(super) type Rows<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// A row for each of `names`, the first on top: the name at the left, the plot at its right.
+pub(super) fn by_name<'a>(
     area: &Area<'a>,
-    subject: &Subject,
+    names: &[&str],
     x: Range<f64>,
     x_label: &str,
-    percent: bool,
-) -> Result<
-    ChartContext<'a, SVGBackend<'a>, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>,
-    Box<dyn std::error::Error>,
-> {
-    let rows = subject.data.classes.len().min(CLASSES);
+    format: impl Fn(f64) -> String,
+) -> Result<Rows<'a>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(130)
-        .build_cartesian_2d(x.clone(), -0.5..rows as f64 - 0.5)?;
+        .build_cartesian_2d(x.clone(), -0.5..names.len() as f64 - 0.5)?;
     chart
         .configure_mesh()
         .x_desc(x_label)
-        .x_label_formatter(&|v| if percent { format!("{:.0}", 100.0 * v) } else { format!("{v:.0}") })
+        .x_label_formatter(&|v| format(*v))
         .y_labels(0)
         .disable_y_mesh()
         .light_line_style(WHITE)
         .label_style(LABELS)
         .axis_desc_style(AXES)
         .draw()?;
-    for (c, name) in subject.data.classes.iter().take(rows).enumerate() {
-        let (left, top) = chart.backend_coord(&(x.start, (rows - 1 - c) as f64));
-        let short: String = name.chars().take(17).collect();
+    for (row, name) in names.iter().enumerate() {
+        let (left, top) = chart.backend_coord(&(x.start, (names.len() - 1 - row) as f64));
+        let short: String = name.chars().take(19).collect();
         area.draw(&Text::new(short, (left - 128, top - 7), ("sans-serif", 13)))?;
     }
     Ok(chart)
+}
+
+/// A row for each class, as many as a figure shows.
+fn by_class<'a>(
+    area: &Area<'a>,
+    subject: &Subject,
+    x: Range<f64>,
+    x_label: &str,
+    percent: bool,
+) -> Result<Rows<'a>, Box<dyn std::error::Error>> {
+    let names: Vec<&str> = subject.data.classes.iter().take(CLASSES).map(String::as_str).collect();
+    by_name(area, &names, x, x_label, |v| if percent { format!("{:.0}", 100.0 * v) } else { format!("{v:.0}") })
 }
 
 pub(super) fn shares(area: &Area<'_>, subject: &Subject, arm: &ArmFigures) -> Drawn {

@@ -1,5 +1,6 @@
 //! Figures over epochs: one curve an arm. And the speedups that they give.
 
+use super::classes::by_name;
 use super::{AXES, Area, COLORS, Drawn, GREY, LABELS};
 use crate::compare::{Speedup, speedup};
 use crate::protocol::EpochSummary;
@@ -163,27 +164,12 @@ pub(super) fn speedups(area: &Area<'_>, subject: &Subject) -> Drawn {
     let arms: Vec<(&ArmFigures, Vec<Option<f64>>)> = subject.arms[1..].iter().map(|a| (a, each(a))).collect();
     let x = range(arms.iter().flat_map(|(_, s)| s.iter().flatten().copied()).chain([0.5, 1.5]));
     let rows = arms.len();
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(150)
-        .build_cartesian_2d(x.clone(), -0.5..rows as f64 - 0.5)?;
-    chart
-        .configure_mesh()
-        .x_desc("speedup in epochs (1 = as the baseline)")
-        .x_label_formatter(&|v| format!("{v:.2}"))
-        .y_labels(0)
-        .disable_y_mesh()
-        .light_line_style(WHITE)
-        .label_style(LABELS)
-        .axis_desc_style(AXES)
-        .draw()?;
+    let names: Vec<&str> = arms.iter().map(|(arm, _)| arm.name.as_str()).collect();
+    let mut chart = by_name(area, &names, x.clone(), "speedup in epochs (1 = as the baseline)", |v| format!("{v:.2}"))?;
     chart.draw_series(LineSeries::new([(1.0, -0.5), (1.0, rows as f64 - 0.5)], GREY.stroke_width(1)))?;
-    for (row, (arm, speedups)) in arms.iter().enumerate() {
+    for (row, (_, speedups)) in arms.iter().enumerate() {
         let y = (rows - 1 - row) as f64;
         let color = COLORS[(row + 1) % COLORS.len()];
-        let (left, top) = chart.backend_coord(&(x.start, y));
-        area.draw(&Text::new(arm.name.clone(), (left - 145, top - 8), LABELS))?;
         for (k, s) in speedups.iter().enumerate() {
             let y = y + 0.16 * (k as f64 - (speedups.len() as f64 - 1.0) / 2.0);
             match s {

@@ -15,6 +15,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 use unicode_width::UnicodeWidthStr;
 
+/// Columns from which the table has room for intervals.
+const WITH_INTERVAL: u16 = 96;
 /// Below this size there is only the table.
 const FULL: (u16, u16) = (70, 20);
 
@@ -228,12 +230,16 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let names = race.lanes().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24);
+    // On a narrow screen the interval gives way to the speedups of all seeds.
+    let with_interval = inner.width >= WITH_INTERVAL;
+    let (gain, gain_head) = if with_interval { (24, "to uniform [95%]") } else { (12, "to uniform") };
     let mut lines = vec![Line::from(look.span(
-        format!("    {:<names$}  {:<7}{:<16}{:<24}{}", "arm", "seeds", "final %", "to uniform [95%]", "speedup by seed"),
+        format!("    {:<names$}  {:<7}{:<16}{gain_head:<gain$}{}", "arm", "seeds", "final %", "speedup by seed"),
         Role::Dim,
     ))];
     for (arm, lane) in race.lanes().iter().enumerate() {
         let r = reached(race, arm);
+        let words = if with_interval { r.gain.as_str() } else { r.gain.split(' ').next().unwrap_or_default() };
         let here = if arm == app.arm { ">" } else { " " };
         let name = clip(&lane.arm, names, look.glyphs.cut);
         let pad = " ".repeat(names.saturating_sub(name.width()));
@@ -241,7 +247,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
             look.span(format!("{here} "), Role::Key),
             look.span(format!("{} {name}{pad}", marker(look)), arm_role(arm)),
             look.span(
-                format!("  {:<7}{:<16}{:<24}{}", format!("{}/{}", r.done, lane.entries.len()), r.last, r.gain, r.speedup),
+                format!("  {:<7}{:<16}{words:<gain$}{}", format!("{}/{}", r.done, lane.entries.len()), r.last, r.speedup),
                 Role::Text,
             ),
         ]));
