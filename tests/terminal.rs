@@ -23,8 +23,17 @@ fn size(columns: u16, rows: u16) -> PtySize {
 }
 
 impl Terminal {
-    /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24.
+    /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24 whose background is known to be dark.
     pub fn start(runs: &Path, args: &[&str]) -> Self {
+        Self::start_with(runs, args, &[("COLORFGBG", "15;0")])
+    }
+
+    /// The same in a terminal that is asked for its background.
+    pub fn start_asked(runs: &Path, args: &[&str]) -> Self {
+        Self::start_with(runs, args, &[])
+    }
+
+    fn start_with(runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let pty = NativePtySystem::default().openpty(size(80, 24)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_earlybird"));
         command.args(args);
@@ -32,7 +41,10 @@ impl Terminal {
         command.cwd(env!("CARGO_MANIFEST_DIR"));
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
-        command.env_remove("NO_COLOR");
+        ["NO_COLOR", "COLORFGBG", "TERM_PROGRAM", "KITTY_WINDOW_ID", "SSH_TTY"].iter().for_each(|v| command.env_remove(v));
+        command.env("XDG_CONFIG_HOME", runs.join("config"));
+        command.env("XDG_STATE_HOME", runs.join("state"));
+        variables.iter().for_each(|(name, value)| command.env(name, value));
         let child = pty.slave.spawn_command(command).unwrap();
         drop(pty.slave);
         let keys = pty.master.take_writer().unwrap();
@@ -68,6 +80,15 @@ impl Terminal {
                 }
                 None => panic!("{what} did not come; the screen is\n{}", self.parser.screen().contents()),
             }
+        }
+    }
+
+    /// Reads until the program has written these bytes.
+    pub fn wait_for_bytes(&mut self, wanted: &[u8]) {
+        while !self.raw.windows(wanted.len()).any(|w| w == wanted) {
+            let Some(bytes) = self.read() else { panic!("{wanted:?} did not come") };
+            self.parser.process(&bytes);
+            self.raw.extend(bytes);
         }
     }
 

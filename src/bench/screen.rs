@@ -4,11 +4,12 @@ use crate::config::RunConfig;
 use crate::importance::Quartiles;
 use crate::link::Delivery;
 use crate::protocol::{DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, WeightsSummary};
-use crate::tui::{App, Appearance, Watching, draw};
+use crate::tui::{App, Appearance, Themes, Watching, draw};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
+use termprofile::TermProfile;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +29,10 @@ pub struct ScreenFigures {
 /// # Errors
 /// When there is no such theme.
 pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
-    let mut app = App::new(Appearance::find(Some("dark"), false, None).map_err(|e| e.to_string())?, Watching::Run);
+    let mut app = App::new(
+        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default()).map_err(|e| e.to_string())?,
+        Watching::Run,
+    );
     let events = story(steps, classes);
     let count = events.len();
     let began = Instant::now();
@@ -99,6 +103,7 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
             seconds: 30.0,
             eval_seconds: 1.0,
             samples: (epoch * n) as u64,
+            step_ms: None,
         }));
         if epoch == 3 {
             events.push(Event::Weights(WeightsSummary {

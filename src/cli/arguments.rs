@@ -3,6 +3,7 @@
 use super::bench::ModelWord;
 use super::{Outcome, usage};
 use crate::model::device::DeviceName;
+use crate::tui::{Asked, ColorLevel, ImageStyle, Notify, Setup};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -342,15 +343,40 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 /// How the cockpit looks.
 #[derive(Debug, Default, Clone, Args)]
 pub(super) struct ScreenArgs {
-    /// Theme: dark, light, high-contrast, colorblind, mono.
+    /// Theme: dark, light, high-contrast, colorblind, mono, or one of your own. Default: by the terminal's background.
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
+    /// Colours that are used. Default: those that the terminal has.
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) color: Option<ColorLevel>,
     /// Draw with ASCII only. Default: when the locale is not UTF-8.
     #[arg(long)]
     pub(super) ascii: bool,
-    /// Frames per second at most.
+    /// How samples are drawn. Default: as the terminal can.
+    #[arg(long, value_name = "WAY")]
+    pub(super) images: Option<ImageStyle>,
+    /// Frames per second at most. Default: 15, over SSH 10.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=60))]
     pub(super) fps: Option<u16>,
+    /// How you are told that a run ended, failed, or waits because of a fault.
+    #[arg(long, value_name = "WAY", num_args = 0..=1, default_missing_value = "desktop")]
+    pub(super) notify: Option<Notify>,
+}
+
+impl ScreenArgs {
+    /// The cockpit's set-up. Where nothing is shown, the terminal is not asked for anything.
+    pub(super) fn setup(&self, is_shown: bool) -> Result<Setup, Outcome> {
+        let asked = Asked {
+            theme: self.theme.clone(),
+            color: self.color,
+            ascii: self.ascii,
+            images: self.images,
+            fps: self.fps,
+            notify: self.notify,
+            may_ask_terminal: is_shown,
+        };
+        Setup::find(&asked).map_err(usage)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use crate::host;
 use crate::model::device::DeviceName;
 use crate::protocol::Event;
 use crate::run::RunDirectory;
-use crate::tui::{self, Appearance, Left};
+use crate::tui::{self, Left, Setup};
 use std::fs::OpenOptions;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
         let _ = rustix::process::setsid();
     }
     let workers = workers(args)?;
-    let screen = watch::appearance(&args.screen)?;
+    let setup = args.screen.setup(!args.headless && !args.json && watch::is_terminal())?;
     let comparison = match &args.resume {
         Some(name) => {
             let directory = find(&args.place.runs_dir, name)
@@ -42,7 +42,7 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     let directory = comparison.directory().clone();
     drop(comparison); // the process that trains it takes the lock
     start(&directory, args)?;
-    Ok(watch(&directory, screen))
+    Ok(watch(&directory, &setup))
 }
 
 /// A worker on each of these devices.
@@ -170,13 +170,13 @@ fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), Outcome> {
 }
 
 /// Opens the screen on a comparison, whoever trains it.
-pub(super) fn watch(directory: &RunDirectory, screen: Appearance) -> Outcome {
+pub(super) fn watch(directory: &RunDirectory, setup: &Setup) -> Outcome {
     let (p, id) = (program(), directory.id());
     let race = match Race::open(directory) {
         Ok(race) => race,
         Err(e) => return failed(format!("{}: {e}", directory.path().display())),
     };
-    match tui::watch(race, directory, screen) {
+    match tui::watch(race, directory, setup) {
         Err(e) => failed(format!("the terminal: {e}\n  The comparison goes on: {p} attach {id}")),
         Ok((_, Left::Stop)) => stop(directory),
         Ok((race, _)) if race.done() == race.of() => {

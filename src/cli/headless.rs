@@ -96,7 +96,7 @@ fn line_of(record: &Record) -> Option<String> {
                 config.seed
             )
         }
-        Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } => return None,
+        Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } | Event::WeightsPreview(_) => return None,
         Event::Continued { epoch, step: 0, .. } => format!("goes on after epoch {epoch}"),
         Event::Continued { epoch, step, .. } => format!("goes on in epoch {}, after step {step}", epoch + 1),
         Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => return None,

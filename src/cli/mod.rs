@@ -7,6 +7,7 @@ mod data;
 mod doctor;
 mod evaluate;
 mod headless;
+mod keys;
 mod report;
 mod runs;
 mod send;
@@ -15,7 +16,7 @@ mod watch;
 
 use self::arguments::{
     AttachArgs, BenchArgs, BenchWhat, BiasWord, CompareArgs, DataCommand, EvaluateArgs, ExportArgs, HowArgs, PlaceArgs,
-    ReplayArgs, ResumeArgs, ScreenArgs, SendArgs, SendWhat, TrainArgs,
+    ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -109,6 +110,8 @@ enum Command {
     Host(crate::host::Arguments),
     /// Measure the trainer's step, the data path, the sampler, the journal, or the cockpit's frames.
     Bench(BenchArgs),
+    /// The cockpit's keys as a table, with your own ones, and where to change them.
+    Keys,
     /// Say what this machine, its LibTorch and its terminal can do.
     Doctor,
     /// Data sets: list them, fetch them, check files.
@@ -132,6 +135,7 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Runs { json, place }) => runs::run(&place.runs_dir, json),
         Some(Command::Host(arguments)) => Outcome::from(crate::host::run_process(&arguments)),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Keys) => keys::run(),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Data(DataCommand::List)) => data::list(),
         Some(Command::Data(DataCommand::Fetch { name })) => data::fetch(&name),

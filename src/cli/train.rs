@@ -9,13 +9,12 @@ use crate::model::device::DeviceName;
 use crate::protocol::Command;
 use crate::run::RunDirectory;
 use crate::tui;
-use std::io::IsTerminal;
 
 /// Where a run is computed, how it is shown.
 struct How {
     device: DeviceName,
     threads: Option<usize>,
-    screen: tui::Appearance,
+    setup: tui::Setup,
     shown: Shown,
 }
 
@@ -32,9 +31,7 @@ impl How {
     /// `before` is the device that a run to be continued was on.
     fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
         let device = args.compute.device(before)?;
-        let screen = watch::appearance(&args.screen)?;
-        let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-        let shown = match (args.headless || args.json, terminal, args.inline) {
+        let shown = match (args.headless || args.json, watch::is_terminal(), args.inline) {
             (true, ..) => Shown::Lines { json: args.json },
             (false, false, _) => {
                 complain("this is not a terminal: printing lines instead of opening the cockpit (--headless)");
@@ -43,7 +40,8 @@ impl How {
             (false, true, true) => Shown::Inline,
             (false, true, false) => Shown::Attached,
         };
-        Ok(Self { device, threads: args.compute.threads(), screen, shown })
+        let setup = args.screen.setup(!matches!(shown, Shown::Lines { .. }))?;
+        Ok(Self { device, threads: args.compute.threads(), setup, shown })
     }
 }
 
@@ -69,7 +67,7 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
     directory.write("config.toml", &text).map_err(failed)?;
     if let Shown::Attached = how.shown {
         watch::start(&directory, how.device, how.threads, None)?;
-        return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
+        return Ok(watch::attached(&directory, &how.setup, how.device, how.threads));
     }
     in_this_process(directory, Beginning::New(Box::new(config)), Vec::new(), how)
 }
@@ -96,7 +94,7 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
     let how = How::settle(&args.how, watch::device_of(&directory))?;
     if let Shown::Attached = how.shown {
         watch::start(&directory, how.device, how.threads, Some(&args.set))?;
-        return Ok(watch::attached(&directory, how.screen, how.device, how.threads));
+        return Ok(watch::attached(&directory, &how.setup, how.device, how.threads));
     }
     in_this_process(directory, Beginning::Resume, commands, how)
 }
@@ -110,7 +108,7 @@ fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<
     let (host, Some(link)) = begun.map_err(failed)? else { return Ok(Outcome::Failed) };
     Ok(match how.shown {
         Shown::Lines { json } => headless::run(host, link, json),
-        Shown::Inline | Shown::Attached => watch::inline(host, link, how.screen),
+        Shown::Inline | Shown::Attached => watch::inline(host, link, &how.setup),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::compare;
 use super::data::ProgressLine;
-use super::{AttachArgs, Outcome, ReplayArgs, ScreenArgs, complain, failed, headless, program, say, usage};
+use super::{AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, say, usage};
 use crate::dashboard::{Dashboard, RunState};
 use crate::host::{self, Host, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
@@ -10,33 +10,37 @@ use crate::model::device::DeviceName;
 use crate::protocol::{Command, Event, Record, Stop};
 use crate::run::{self, RunDirectory};
 use crate::train::{TRAINER_THREAD, TrainerReport};
-use crate::tui::{self, Appearance, Ended, Player, Source};
+use crate::tui::{self, Ended, Player, Setup, Source};
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// The look that was asked for.
-pub(super) fn appearance(args: &ScreenArgs) -> Result<Appearance, Outcome> {
-    Appearance::find(args.theme.as_deref(), args.ascii, args.fps).map_err(usage)
-}
 
 /// `earlybird attach`
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
     if let Some(comparison) = args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name)) {
-        return match (appearance(&args.screen), std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+        return match (args.screen.setup(is_terminal()), is_terminal()) {
             (Err(outcome), _) => outcome,
             (Ok(_), false) => usage("the screen needs a terminal (table.txt in the comparison's directory has what was found)"),
-            (Ok(screen), true) => compare::watch(&comparison, screen),
+            (Ok(setup), true) => compare::watch(&comparison, &setup),
         };
     }
-    let (screen, directory) = match (appearance(&args.screen), live(args)) {
-        (Ok(screen), Ok(directory)) => (screen, directory),
-        (Err(outcome), _) | (_, Err(outcome)) => return outcome,
+    let directory = match live(args) {
+        Ok(directory) => directory,
+        Err(outcome) => return outcome,
     };
-    if !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+    let setup = match args.screen.setup(is_terminal()) {
+        Ok(setup) => setup,
+        Err(outcome) => return outcome,
+    };
+    if !is_terminal() {
         return usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)");
     }
     let device = device_of(&directory).unwrap_or_else(DeviceName::best);
-    attached(&directory, screen, device, None)
+    attached(&directory, &setup, device, None)
+}
+
+/// Whether there is a terminal to draw on and to read from.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
 /// The device that a run was trained on last, as its journal has it.
@@ -63,15 +67,14 @@ fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
 }
 
 /// Opens the cockpit on a run in another process. Should that be resumed from here, it is on `device`.
-pub(super) fn attached(directory: &RunDirectory, screen: Appearance, device: DeviceName, threads: Option<usize>) -> Outcome {
+pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceName, threads: Option<usize>) -> Outcome {
     let id = directory.id();
     loop {
         let link = match link::connect(&directory.socket()) {
             Ok(link) => link,
             Err(e) => return unreachable(directory, &e),
         };
-        let log = directory.file("cockpit.log");
-        match tui::run(Source::Run(link), screen.clone(), &log) {
+        match tui::run(Source::Run(link), setup, directory, "cockpit.log") {
             Err(e) => return failed(format!("the terminal: {e}\n  The run goes on: {} attach {id}", program())),
             Ok(Ended::Again) => {
                 // The process that trained it writes its last words after its last event.
@@ -133,13 +136,14 @@ fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
 }
 
 /// Opens the cockpit in the process that trains.
-pub(super) fn inline(host: Host, link: CockpitEnd, screen: Appearance) -> Outcome {
+pub(super) fn inline(host: Host, link: CockpitEnd, setup: &Setup) -> Outcome {
     let directory = host.directory().clone();
     let requests = host.requests().clone();
     let signalled = host::mind_signals(host.stopper(|_| {}));
     let ending = std::thread::spawn(move || host.finish());
     let log = directory.file("host.log");
-    let ended = catch_unwind(AssertUnwindSafe(|| tui::run(Source::InlineRun(link, TRAINER_THREAD), screen, &log)));
+    let source = Source::InlineRun(link, TRAINER_THREAD);
+    let ended = catch_unwind(AssertUnwindSafe(|| tui::run(source, setup, &directory, "host.log")));
     if !matches!(ended, Ok(Ok(Ended::Left))) {
         // Whatever ended the cockpit: a trainer that is still at work stops, and writes what it has.
         let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
@@ -163,7 +167,7 @@ fn after(ended: Ended, directory: &RunDirectory) -> Outcome {
     let (p, id, path) = (program(), directory.id(), directory.path().display());
     match ended {
         Ended::Finished(summary) => {
-            say(format!("{summary}\nKept in {path}"));
+            say(format!("{summary}\nKept in {path}; as a page: {p} report {id}"));
             Outcome::Done
         }
         Ended::Stopped(summary) => {
@@ -196,16 +200,16 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     if journal.damaged > 0 {
         complain(format!("{} damaged lines of the journal are left out", journal.damaged));
     }
-    if args.headless || args.json || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+    if args.headless || args.json || !is_terminal() {
         headless::story(&journal.records, args.json);
         return Outcome::Done;
     }
-    let screen = match appearance(&args.screen) {
-        Ok(screen) => screen,
+    let setup = match args.screen.setup(true) {
+        Ok(setup) => setup,
         Err(outcome) => return outcome,
     };
     let player = Player::new(journal.records, args.speed);
-    match tui::run(Source::Replay(player), screen, &directory.file("cockpit.log")) {
+    match tui::run(Source::Replay(player), &setup, &directory, "cockpit.log") {
         Ok(_) => Outcome::Done,
         Err(e) => failed(format!("the terminal: {e}")),
     }

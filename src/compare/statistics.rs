@@ -123,6 +123,7 @@ pub(super) mod tests {
             seconds: 2.0,
             eval_seconds: 0.5,
             samples: 100 * (i as u64 + 1),
+            step_ms: None,
         };
         accuracies.iter().enumerate().map(epoch).collect()
     }

@@ -211,6 +211,13 @@ pub fn from_value(config: &RunConfig, path: &str, value: &Value) -> Result<RunCo
     }
 }
 
+/// The value of the key with this path as TOML; `-` where there is no such key.
+pub fn value_text(config: &RunConfig, path: &str) -> String {
+    let whole = Value::try_from(config).ok();
+    let value = whole.as_ref().and_then(|w| path.split('.').try_fold(w, |v, part| v.get(part)));
+    value.map_or_else(|| "-".into(), ToString::to_string)
+}
+
 /// `key=value` as after `--set`, the value as TOML or as a bare word, checked alone.
 ///
 /// # Errors

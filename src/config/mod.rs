@@ -5,7 +5,7 @@ mod keys;
 mod load;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
-pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set};
+pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set, value_text};
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
 use crate::protocol::MeasuredOn;

@@ -2,17 +2,18 @@
 //! is what a cockpit that arrives late is given first.
 //! Holds figures; never draws, never decides.
 
+mod changes;
 mod series;
 
+pub use changes::{Change, Pending};
 pub use series::Series;
 
 use crate::config::RunConfig;
 use crate::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use changes::{plain, short};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Weight of the past in the smoothed loss, per step figure.
-const SMOOTHING: f64 = 0.9;
 /// Messages kept.
 const MESSAGES: usize = 500;
 
@@ -64,6 +65,7 @@ pub struct Message {
 
 /// All figures of a run so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Dashboard {
     /// Name of the run.
     pub run: String,
@@ -87,16 +89,14 @@ pub struct Dashboard {
     pub step: (usize, usize),
     /// Images evaluated and in all, while evaluating.
     pub evaluated: Option<(usize, usize)>,
-    /// Loss of the last figures.
-    pub loss: Option<f64>,
     /// Learning rate.
     pub lr: Option<f64>,
     /// Throughput.
     pub images_per_s: Option<f64>,
-    /// Loss over epochs.
-    pub loss_raw: Series,
-    /// Its moving mean.
-    pub loss_smooth: Series,
+    /// Training loss over epochs.
+    pub loss: Series,
+    /// Training throughput over epochs, images/s.
+    pub rate: Series,
     /// Accuracy on what epochs are measured on, percent, over epochs.
     pub accuracy: Series,
     /// Finished epochs.
@@ -109,13 +109,20 @@ pub struct Dashboard {
     pub tested_last: Option<(f64, usize)>,
     /// The weights, once there are some.
     pub weights: Option<WeightsSummary>,
+    /// What they would be if E were the last finished epoch; while pretraining.
+    pub preview: Option<WeightsSummary>,
+    /// What a person changed, oldest first.
+    pub changes: Vec<Change>,
+    /// What was changed and has not taken effect yet.
+    pub pending: Vec<Pending>,
+    /// Ends of epochs: the epoch, and seconds since the run began.
+    pub clock: Vec<(usize, f64)>,
     /// Seconds since the run began, as of the last record.
     pub t: f64,
     /// What happened, oldest first.
     pub messages: Vec<Message>,
     /// The final words.
     pub summary: Option<String>,
-    smooth: Option<f64>,
 }
 
 impl Default for Dashboard {
@@ -132,21 +139,23 @@ impl Default for Dashboard {
             epoch: 0,
             step: (0, 0),
             evaluated: None,
-            loss: None,
             lr: None,
             images_per_s: None,
-            loss_raw: Series::default(),
-            loss_smooth: Series::default(),
+            loss: Series::default(),
+            rate: Series::default(),
             accuracy: Series::default(),
             epochs: Vec::new(),
             best: None,
             tested_best: None,
             tested_last: None,
             weights: None,
+            preview: None,
+            changes: Vec::new(),
+            pending: Vec::new(),
+            clock: Vec::new(),
             t: 0.0,
             messages: Vec::new(),
             summary: None,
-            smooth: None,
         }
     }
 }
@@ -168,18 +177,15 @@ impl Dashboard {
                 }
                 (self.epoch, self.phase, self.step, self.evaluated) = (epoch, phase, (0, 0), None);
                 self.phases.insert(epoch, phase);
+                self.pending.retain(|p| !p.comes_with_epoch(epoch));
                 self.work(RunState::Training);
             }
             Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
                 (self.epoch, self.step, self.evaluated) = (epoch, (step, steps), None);
-                (self.loss, self.lr, self.images_per_s) = (Some(loss), Some(lr), Some(images_per_s));
-                let x = (epoch - 1) as f64 + step as f64 / steps.max(1) as f64;
-                self.loss_raw.push(x, loss);
-                if loss.is_finite() {
-                    let smooth = self.smooth.map_or(loss, |s| SMOOTHING * s + (1.0 - SMOOTHING) * loss);
-                    self.smooth = Some(smooth);
-                    self.loss_smooth.push(x, smooth);
-                }
+                (self.lr, self.images_per_s) = (Some(lr), Some(images_per_s));
+                let x = position(epoch, step, steps);
+                self.loss.push(x, loss);
+                self.rate.push(x, images_per_s);
                 self.work(RunState::Training);
             }
             Event::Evaluating { epoch, done, of } => {
@@ -188,10 +194,14 @@ impl Dashboard {
             }
             Event::Weights(w) => {
                 self.say(Tone::Good, format!("weights of {} samples computed after epoch {}", w.n, w.epoch));
-                self.weights = Some(w);
+                self.pending.retain(|p| !p.comes_with_weights());
+                (self.weights, self.preview) = (Some(w), None);
             }
+            Event::WeightsPreview(w) => self.preview = Some(w),
             Event::EpochEnd(e) => {
                 self.epochs.retain(|earlier| earlier.epoch < e.epoch); // a continued run tells of an epoch again
+                self.clock.retain(|(epoch, _)| *epoch < e.epoch);
+                self.clock.push((e.epoch, record.t));
                 self.accuracy.push(e.epoch as f64, 100.0 * e.measured.accuracy);
                 if self.best.is_none_or(|(best, _)| e.measured.accuracy > best) {
                     self.best = Some((e.measured.accuracy, e.epoch));
@@ -205,14 +215,18 @@ impl Dashboard {
                 let which = if best { "best" } else { "last" };
                 self.say(Tone::Good, format!("test accuracy of the {which} model (epoch {epoch}): {:.2}%", 100.0 * accuracy));
             }
-            Event::Changed { key, old, new, effective, .. } => {
+            Event::Changed { epoch, step, key, old, new, effective } => {
+                let at = position(epoch, step, self.step.1);
+                self.pending.retain(|p| p.key != key);
+                self.pending.extend(Pending::of(&key, &new, &effective, epoch));
+                self.changes.push(Change { at, key: key.clone(), old: old.clone(), new: new.clone() });
                 if let (Some(_), Ok(value)) = (crate::config::find(&key), toml::Value::try_from(&new))
                     && let Ok(config) = crate::config::from_value(&self.config, &key, &value)
                 {
                     self.config = config;
                 }
                 if key == "importance.pretrain_epochs" && self.phase != Phase::Pretrain {
-                    self.weights = None;
+                    (self.weights, self.preview) = (None, None);
                 }
                 self.say(Tone::Good, format!("{}: {} -> {}, {effective}", short(&key), plain(&old), plain(&new)));
             }
@@ -261,10 +275,13 @@ impl Dashboard {
 
     /// Training goes on from here: what came later is no part of the run any more.
     fn continue_from(&mut self, completed: usize, step: (usize, usize)) {
-        let position = completed as f64 + step.0 as f64 / step.1.max(1) as f64;
-        self.loss_raw.cut_after(position);
-        self.loss_smooth.cut_after(position);
-        self.smooth = self.loss_smooth.last();
+        let here = completed as f64 + step.0 as f64 / step.1.max(1) as f64;
+        self.loss.cut_after(here);
+        self.rate.cut_after(here);
+        self.changes.retain(|c| c.at <= here);
+        self.pending.clear();
+        self.clock.retain(|(epoch, _)| *epoch <= completed);
+        self.preview = self.preview.take().filter(|w| w.epoch <= completed);
         self.accuracy.cut_after(completed as f64);
         self.epochs.retain(|e| e.epoch <= completed);
         self.phases.retain(|epoch, _| *epoch <= completed + usize::from(step.1 > 0));
@@ -342,27 +359,15 @@ impl Dashboard {
     }
 }
 
+/// Place on the epoch axis of a step of an epoch (from 1).
+fn position(epoch: usize, step: usize, steps: usize) -> f64 {
+    epoch.saturating_sub(1) as f64 + step as f64 / steps.max(1) as f64
+}
+
 fn phase_words(phase: Phase) -> &'static str {
     match phase {
         Phase::Pretrain => "pretraining, each sample once an epoch",
         Phase::Biased => "biased: hard samples are drawn more often",
         Phase::Uniform => "uniform draws",
-    }
-}
-
-/// A key as people call it.
-fn short(key: &str) -> &str {
-    match key {
-        "importance.pretrain_epochs" => "E",
-        "train.epochs" => "N",
-        "train.lr_scale" => "learning-rate scale",
-        other => other.rsplit('.').next().unwrap_or(other),
-    }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(s) => s.clone(),
-        other => other.to_string(),
     }
 }

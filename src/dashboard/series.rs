@@ -71,6 +71,24 @@ impl Series {
         self.buckets.iter().map(|b| (b.x, b.mean)).collect()
     }
 
+    /// Exponential moving mean: each point keeps `weight` (0 to below 1) of the one before it. Merged points count as many.
+    pub fn smoothed(&self, weight: f64) -> Vec<(f64, f64)> {
+        let mut smooth: Option<f64> = None;
+        let step = |b: &Bucket| {
+            let keep = weight.powi(b.count as i32);
+            let next = smooth.map_or(b.mean, |s| keep * s + (1.0 - keep) * b.mean);
+            smooth = Some(next);
+            (b.x, next)
+        };
+        self.buckets.iter().map(step).collect()
+    }
+
+    /// Smallest, mean and largest value at `x`: of the last points not after it, else of the first.
+    pub fn at(&self, x: f64) -> Option<[f64; 3]> {
+        let after = self.buckets.partition_point(|b| b.x <= x);
+        self.buckets.get(after.saturating_sub(1)).map(|b| [b.min, b.mean, b.max])
+    }
+
     /// Both extremes of every bucket.
     pub fn extremes(&self) -> Vec<(f64, f64)> {
         self.buckets.iter().flat_map(|b| [(b.x, b.min), (b.x, b.max)]).collect()
@@ -99,6 +117,31 @@ mod tests {
         assert_eq!(s.means().last(), Some(&(4.0, 1.0)));
         s.push(4.6, 2.0);
         assert_eq!(s.last(), Some(2.0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_pushed_the_extremes_and_the_mean_survive(
+            values in proptest::collection::vec(-1e6_f64..1e6, 1..20_000),
+        ) {
+            let mut s = Series::default();
+            values.iter().enumerate().for_each(|(i, v)| s.push(i as f64, *v));
+            let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            proptest::prop_assert_eq!(s.range(), Some((low, high)));
+            proptest::prop_assert!(s.buckets.len() <= MOST);
+            let extremes = s.extremes();
+            proptest::prop_assert!(extremes.iter().any(|(_, y)| *y == low) && extremes.iter().any(|(_, y)| *y == high));
+            proptest::prop_assert!(s.means().windows(2).all(|w| w[0].0 < w[1].0));
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let kept: f64 = s.buckets.iter().map(|b| b.mean * f64::from(b.count)).sum::<f64>() / values.len() as f64;
+            proptest::prop_assert!((mean - kept).abs() < 1e-6 * (1.0 + low.abs().max(high.abs())));
+            // Smoothing stays within what there is, and none at all is the curve itself.
+            proptest::prop_assert!(s.smoothed(0.9).iter().all(|(_, y)| (low - 1e-6..=high + 1e-6).contains(y)));
+            proptest::prop_assert_eq!(s.smoothed(0.0), s.means());
+            let [min, mean, max] = s.at(values.len() as f64 / 2.0).expect("points");
+            proptest::prop_assert!(min <= mean + 1e-6 && mean <= max + 1e-6);
+        }
     }
 
     #[test]

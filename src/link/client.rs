@@ -57,6 +57,8 @@ struct Line {
     /// Our number there.
     client: u64,
     paused: bool,
+    /// The host's process.
+    pid: u32,
 }
 
 fn name_of(path: &Path) -> String {
@@ -75,7 +77,7 @@ impl Line {
         stream.set_nonblocking(true).map_err(|e| strange(e.to_string()))?;
         let stream = UnixStream::from_std(stream).map_err(|e| strange(e.to_string()))?;
         let (read, half) = stream.into_split();
-        let mut line = Self { frames: FramedRead::new(read, client_codec()), half, client: 0, paused: false };
+        let mut line = Self { frames: FramedRead::new(read, client_codec()), half, client: 0, paused: false, pid: 0 };
         let first = tokio::time::timeout(patience, line.frames.next()).await;
         let first = first.map_err(|_| strange(format!("no greeting within {} s (is it suspended?)", patience.as_secs())))?;
         let text = match first {
@@ -93,7 +95,7 @@ impl Line {
             return Err(ConnectError::Version(why));
         }
         match parse::<FromHost>(Ok(text)).map_err(strange)? {
-            FromHost::Welcome { client, paused, .. } => (line.client, line.paused) = (client, paused),
+            FromHost::Welcome { client, paused, pid, .. } => (line.client, line.paused, line.pid) = (client, paused, pid),
             other => return Err(ConnectError::Strange { run, why: format!("not a greeting: {other:?}") }),
         }
         line.send(&ToHost::Hello(Hello { greeting: ours, purpose, was }))
@@ -112,6 +114,8 @@ impl Line {
 /// A cockpit's connection to a host.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// The host's process.
+    pub(super) pid: u32,
     commands: Option<mpsc::UnboundedSender<Command>>,
     deliveries: mpsc::Receiver<Delivery>,
     thread: Option<JoinHandle<()>>,
@@ -127,10 +131,10 @@ pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
     let line = runtime.block_on(Line::open(path, Purpose::Cockpit, None, GREETING))?;
     let (commands, asked) = mpsc::unbounded_channel();
     let (delivered, deliveries) = mpsc::channel(DELIVERIES);
-    let path = path.to_owned();
+    let (path, pid) = (path.to_owned(), line.pid);
     let attend = move || runtime.block_on(keep_up(line, path, asked, delivered));
     let thread = std::thread::Builder::new().name("link".into()).spawn(attend).map_err(strange)?;
-    Ok(super::CockpitEnd(super::Way::Socket(Connection { commands: Some(commands), deliveries, thread: Some(thread) })))
+    Ok(super::CockpitEnd(super::Way::Socket(Connection { pid, commands: Some(commands), deliveries, thread: Some(thread) })))
 }
 
 impl Connection {

@@ -61,6 +61,14 @@ impl CockpitEnd {
         }
     }
 
+    /// The process that trains.
+    pub fn trainer(&self) -> u32 {
+        match &self.0 {
+            Way::Here(..) => std::process::id(),
+            Way::Socket(connection) => connection.pid,
+        }
+    }
+
     /// The next delivery; `None` after the last.
     pub async fn next(&mut self) -> Option<Delivery> {
         match &mut self.0 {

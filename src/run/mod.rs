@@ -14,5 +14,5 @@ pub use directory::{RunDirectory, RunError, RunLock};
 pub use hub::{Hub, HubOutlet};
 pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;
-pub use samples::read_samples;
+pub use samples::{read_samples, samples_written};
 pub use tensorboard::TensorBoard;

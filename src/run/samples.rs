@@ -26,6 +26,11 @@ pub(super) fn write(directory: &RunDirectory, sheet: &SampleSheet) -> io::Result
     durable(&directory.file(PICTURES), &bytes)
 }
 
+/// When that of the run in `directory` was last written; `None` before there were weights.
+pub fn samples_written(directory: &RunDirectory) -> Option<std::time::SystemTime> {
+    std::fs::metadata(directory.file(PICTURES)).and_then(|m| m.modified()).ok()
+}
+
 /// What became of the samples of the run in `directory`, as of its last epoch; `None` before there were weights.
 ///
 /// # Errors

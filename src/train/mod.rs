@@ -17,6 +17,6 @@ pub use confusion::Confusion;
 pub use evaluate::{Evaluated, evaluate};
 pub use optimizer::Sgd;
 pub use schedule::Schedule;
-pub use session::{Pictures, Progress, SampleSheet, Session, StepTimes, TrainError};
+pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, forward_loss};
 pub use thread::{Keep, Kept, Outlet, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, spawn};

@@ -1,7 +1,8 @@
 //! What the terminal can do, and the look that follows from it and from what was asked for.
 
 use super::glyphs::{ASCII, Glyphs, UNICODE};
-use super::theme::{Role, Theme, ThemeError};
+use super::preferences::{ColorLevel, ImageStyle, Preferences};
+use super::theme::{Role, Theme, ThemeError, Themes};
 use ratatui::text::Span;
 use std::borrow::Cow;
 use std::io::IsTerminal;
@@ -11,6 +12,8 @@ use termprofile::{DetectorSettings, TermProfile};
 /// Frames per second, unless asked otherwise: fewer over SSH.
 const FPS: u16 = 15;
 const FPS_SSH: u16 = 10;
+/// Longest wait for what a terminal says of its background. Nearly all answer, or say that they do not, within one round trip.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is known of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,34 +46,69 @@ impl Terminal {
 pub struct Appearance {
     /// Colours.
     pub theme: Theme,
+    /// All the themes there are.
+    pub themes: Themes,
     /// Characters.
     pub glyphs: Glyphs,
     /// Colours that the terminal has.
     pub level: TermProfile,
     /// Shortest time between two frames.
     pub frame: Duration,
+    /// How samples are drawn.
+    pub images: ImageStyle,
 }
 
 impl Appearance {
-    /// From what was asked for and, where nothing was, from what is found.
+    /// From what was asked for and, where nothing was, from what is found. A terminal is asked for its background where that
+    /// decides.
     ///
     /// # Errors
     /// [`ThemeError::Unknown`].
-    pub fn find(theme: Option<&str>, ascii: bool, fps: Option<u16>) -> Result<Self, ThemeError> {
-        let level = color_level();
-        let ssh = ["SSH_CONNECTION", "SSH_TTY"].iter().any(|v| std::env::var_os(v).is_some());
-        let fps = fps.unwrap_or(if ssh { FPS_SSH } else { FPS });
-        let default = if level < TermProfile::Ansi16 { "mono" } else { "dark" };
+    pub fn find(wanted: &Preferences) -> Result<Self, ThemeError> {
+        let level = match wanted.color {
+            ColorLevel::Auto => color_level(),
+            ColorLevel::TrueColor => TermProfile::TrueColor,
+            ColorLevel::Ansi256 => TermProfile::Ansi256,
+            ColorLevel::Ansi16 => TermProfile::Ansi16,
+            ColorLevel::None => TermProfile::NoColor,
+        };
+        let ascii = wanted.ascii || !locale_is_utf8();
+        let theme = match &wanted.theme {
+            Some(name) => name,
+            None if level < TermProfile::Ansi16 => "mono",
+            None if wanted.may_ask_terminal && background_is_light() => "light",
+            None => "dark",
+        };
+        let fps = wanted.fps.unwrap_or(if is_over_ssh() { FPS_SSH } else { FPS });
+        let mut look = Self::new(theme, level, ascii, wanted.themes.clone())?;
+        look.frame = Duration::from_secs(1) / u32::from(fps.max(1));
+        look.images = if ascii { ImageStyle::Ascii } else { wanted.images };
+        if !ascii && !wanted.braille.is_wanted() {
+            look.glyphs = look.glyphs.without_braille();
+        }
+        Ok(look)
+    }
+
+    /// The look of this theme, whatever the terminal.
+    ///
+    /// # Errors
+    /// [`ThemeError::Unknown`].
+    pub fn new(theme: &str, level: TermProfile, ascii: bool, themes: Themes) -> Result<Self, ThemeError> {
         Ok(Self {
-            theme: Theme::named(theme.unwrap_or(default), level)?,
-            glyphs: if ascii || !locale_is_utf8() { ASCII } else { UNICODE },
+            theme: themes.get(theme, level)?,
+            themes,
+            glyphs: if ascii { ASCII } else { UNICODE },
             level,
-            frame: Duration::from_secs(1) / u32::from(fps.max(1)),
+            frame: Duration::from_secs(1) / u32::from(FPS),
+            images: if ascii { ImageStyle::Ascii } else { ImageStyle::Blocks },
         })
     }
-}
 
-impl Appearance {
+    /// The next theme.
+    pub(super) fn next_theme(&mut self) {
+        self.theme = self.themes.after(&self.theme, self.level);
+    }
+
     /// `text` in the look of `role`.
     pub(super) fn span<'a>(&self, text: impl Into<Cow<'a, str>>, role: Role) -> Span<'a> {
         Span::styled(text, self.theme.style(role))
@@ -80,6 +118,23 @@ impl Appearance {
     pub(super) fn is_colorless(&self) -> bool {
         self.level < TermProfile::Ansi16 || self.theme.name() == "mono"
     }
+}
+
+pub(super) fn is_over_ssh() -> bool {
+    ["SSH_CONNECTION", "SSH_TTY"].iter().any(|v| std::env::var_os(v).is_some())
+}
+
+/// What the terminal says of its background, in COLORFGBG or when asked; one that says nothing is taken for dark.
+fn background_is_light() -> bool {
+    if let Some(told) = std::env::var("COLORFGBG").ok().and_then(|v| v.rsplit(';').next().and_then(|b| b.parse::<u8>().ok())) {
+        return told == 7 || told == 15;
+    }
+    if std::env::var("TERM").is_ok_and(|t| t == "dumb" || t == "linux") || !std::io::stdin().is_terminal() {
+        return false;
+    }
+    let mut options = terminal_colorsaurus::QueryOptions::default();
+    options.timeout = ANSWER;
+    terminal_colorsaurus::background_color(options).is_ok_and(|c| c.perceived_lightness() > 0.5)
 }
 
 fn color_level() -> TermProfile {

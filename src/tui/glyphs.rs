@@ -2,6 +2,42 @@
 
 use ratatui::symbols::{Marker, border};
 
+/// Whether curves are drawn in braille.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Braille {
+    /// Yes.
+    Yes,
+    /// No: in half blocks.
+    No,
+    /// Where the terminal is known to have its characters.
+    WhereKnown,
+}
+
+impl Braille {
+    pub(super) fn is_wanted(self) -> bool {
+        const KNOWN: [&str; 13] = [
+            "xterm",
+            "tmux",
+            "screen",
+            "alacritty",
+            "foot",
+            "rxvt",
+            "st",
+            "vte",
+            "wezterm",
+            "kitty",
+            "ghostty",
+            "contour",
+            "konsole",
+        ];
+        match self {
+            Self::Yes => true,
+            Self::No => false,
+            Self::WhereKnown => std::env::var("TERM").is_ok_and(|term| KNOWN.iter().any(|known| term.starts_with(known))),
+        }
+    }
+}
+
 /// One set of glyphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Glyphs {
@@ -45,6 +81,22 @@ pub struct Glyphs {
     pub arrow: &'static str,
     /// Cut text.
     pub cut: &'static str,
+    /// Chart axes.
+    pub axis_v: &'static str,
+    /// Chart axes.
+    pub axis_h: &'static str,
+    /// Where both meet.
+    pub axis_corner: &'static str,
+    /// Where a label belongs.
+    pub axis_tick: &'static str,
+    /// From nothing to full.
+    pub shades: [&'static str; 5],
+    /// What is selected in a list.
+    pub pointer: &'static str,
+    /// What is shown, in a list.
+    pub on: &'static str,
+    /// What is not.
+    pub off: &'static str,
 }
 
 /// The usual set.
@@ -69,6 +121,14 @@ pub const UNICODE: Glyphs = Glyphs {
     dot: "·",
     arrow: "→",
     cut: "…",
+    axis_v: "│",
+    axis_h: "─",
+    axis_corner: "└",
+    axis_tick: "┴",
+    shades: [" ", "░", "▒", "▓", "█"],
+    pointer: "▸",
+    on: "●",
+    off: "○",
 };
 
 /// For terminals and locales without Unicode.
@@ -102,9 +162,29 @@ pub const ASCII: Glyphs = Glyphs {
     dot: "-",
     arrow: "->",
     cut: "~",
+    axis_v: "|",
+    axis_h: "-",
+    axis_corner: "+",
+    axis_tick: "+",
+    shades: [" ", ".", ":", "+", "#"],
+    pointer: ">",
+    on: "*",
+    off: "o",
 };
 
 impl Glyphs {
+    /// The same with half blocks for braille.
+    pub(super) fn without_braille(self) -> Self {
+        Self { curve: Marker::HalfBlock, cloud: Marker::Dot, mark: Marker::HalfBlock, ..self }
+    }
+
+    /// A shade for a share in [0, 1]; anything above nothing shows.
+    pub fn shade(&self, share: f64) -> &'static str {
+        let full = (self.shades.len() - 1) as f64;
+        let at = (share.clamp(0.0, 1.0) * full).round().max(if share > 0.0 { 1.0 } else { 0.0 });
+        self.shades[at as usize]
+    }
+
     /// A vertical bar of `eighths` (0 to 8).
     pub fn column(&self, eighths: usize) -> &'static str {
         self.columns[eighths.min(8)]

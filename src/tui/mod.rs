@@ -3,34 +3,56 @@
 
 mod app;
 mod appearance;
+mod axis;
+mod background;
+mod classes;
+mod command;
 mod frames;
+mod gallery;
 mod glyphs;
+mod history;
+mod images;
+mod key;
 mod keymap;
 mod keys;
+mod machine;
+mod others;
 mod player;
+mod preferences;
 mod race;
+mod sheet;
+mod tabs;
 mod terminal;
+mod text;
 mod theme;
 mod views;
 mod widgets;
 
-pub use app::{App, Effect, Watching};
+pub use app::{App, Costs, Effect, Watching};
 pub use appearance::{Appearance, Terminal};
-pub use glyphs::{ASCII, Glyphs, UNICODE};
-pub use keymap::{Action, BINDINGS, Binding, Key, Place, Playback};
+pub use glyphs::{ASCII, Braille, Glyphs, UNICODE};
+pub use key::Key;
+pub use keymap::{Action, BINDINGS, Binding, Keymap, Place, Playback};
+pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
+pub use others::{Other, Others};
 pub use player::Player;
+pub use preferences::{Asked, ColorLevel, ImageStyle, Notify, Preferences, directory as config_directory};
 pub use race::{Left, watch};
-pub use theme::{Role, Theme, ThemeError};
+pub use sheet::Sheet;
+pub use tabs::Tab;
+pub use theme::{Role, Theme, ThemeError, Themes};
 pub use views::draw;
 
 use crate::dashboard::{RunState, Tone};
 use crate::link::{CockpitEnd, Delivery};
+use crate::run::RunDirectory;
+use background::Background;
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use frames::Frames;
 use keys::Keys;
+use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use terminal::{Guard, Screen};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -63,32 +85,73 @@ pub enum Ended {
     Again,
 }
 
-/// Shows what comes from `source` until somebody leaves. What is written to fd 2 meanwhile goes to `log`.
+/// How a cockpit is set up: what a person wants, and the look that follows on this terminal.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What a person wants.
+    pub preferences: Preferences,
+    /// How it looks.
+    pub look: Appearance,
+}
+
+impl Setup {
+    /// From the config directory, the command line and the terminal.
+    ///
+    /// # Errors
+    /// What is wrong in which file, and what to do.
+    pub fn find(asked: &Asked) -> Result<Self, String> {
+        let preferences = Preferences::load(asked)?;
+        let look = Appearance::find(&preferences).map_err(|e| e.to_string())?;
+        Ok(Self { preferences, look })
+    }
+}
+
+/// Shows what comes from `source` until somebody leaves. What is written to fd 2 meanwhile goes to `log` in the run's directory.
 ///
 /// # Errors
 /// Whatever the terminal says. It is given back in any case.
-pub fn run(source: Source, appearance: Appearance, log: &Path) -> io::Result<Ended> {
+pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -> io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (watching, spared) = match &source {
-        Source::Run(_) => (Watching::Run, None),
-        Source::InlineRun(_, trainer) => (Watching::InlineRun, Some(*trainer)),
-        Source::Replay(player) => (watching(player), None),
+    let (watching, spared, trainer) = match &source {
+        Source::Run(link) => (Watching::Run, None, Some(link.trainer())),
+        Source::InlineRun(link, trainer) => (Watching::InlineRun, Some(*trainer), Some(link.trainer())),
+        Source::Replay(player) => (watching(player), None, None),
     };
-    let mut app = App::new(appearance, watching);
-    let (mut guard, mut screen) = Guard::take(log, spared)?;
-    let outcome = runtime.block_on(drive(&mut app, source.into(), &mut guard, &mut screen));
+    let wanted = &setup.preferences;
+    let mut app = App::new(setup.look.clone(), watching);
+    app.keymap = wanted.keymap.clone();
+    app.mouse = wanted.mouse;
+    app.history = history::read();
+    let began_with = app.history.len();
+    let (mut guard, mut screen) = Guard::take(&directory.file(log), spared)?;
+    let mut background = Background::new(directory.clone(), trainer);
+    let outcome = runtime.block_on(drive(&mut app, source.into(), &mut background, wanted.notify, &mut guard, &mut screen));
     drop(guard);
+    runtime.shutdown_background(); // whatever still reads a journal is not waited for
     outcome?;
+    if app.history.len() != began_with {
+        history::write(&app.history);
+    }
     let d = &app.dashboard;
-    let summary = d.summary.clone().unwrap_or_else(|| format!("Run {} was left before its end", d.run));
+    let summary = views::summary_text(&app).unwrap_or_else(|| format!("Run {} was left before its end", d.run));
     Ok(match d.state {
         _ if app.again => Ended::Again,
-        _ if app.place() == Place::Replay => Ended::Left,
+        _ if app.is_replay() => Ended::Left,
         RunState::Finished { stopped: false } => Ended::Finished(summary),
         RunState::Finished { stopped: true } => Ended::Stopped(summary),
         RunState::Failed => Ended::Failed(summary),
         _ => app.lost.take().map_or(Ended::Left, Ended::Lost),
     })
+}
+
+/// The table of keys in Markdown: the README's, and what `earlybird keys` prints.
+pub fn keys_table(keymap: &Keymap) -> String {
+    let mut out = String::from("| keys | what they do | where | name |\n|---|---|---|---|\n");
+    for (b, keys) in keymap.rows() {
+        let keys = keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "| {keys} | {} | {} | {} |", b.description, b.place.words(), b.name);
+    }
+    out
 }
 
 fn watching(player: &Player) -> Watching {
@@ -165,10 +228,20 @@ impl Signals {
     }
 }
 
-async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mut Screen) -> io::Result<()> {
+async fn drive(
+    app: &mut App,
+    mut stream: Stream,
+    background: &mut Background,
+    notify: Notify,
+    guard: &mut Guard,
+    screen: &mut Screen,
+) -> io::Result<()> {
     let mut keys = Keys::new();
     let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
+    let size = screen.size()?;
+    app.size = (size.width, size.height);
+    guard.listen_to_mouse(screen, app.mouse)?;
     loop {
         let due = frames.due(Instant::now());
         tokio::select! {
@@ -177,15 +250,23 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
             _ = signals.terminate.recv() => return Ok(()),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 frames.drawn(Instant::now());
+                background.draws();
                 draw_with(screen, |frame| draw(frame, app))?;
             }
             event = keys.next() => {
                 let Some(event) = event? else { return Ok(()) };
                 frames.mark();
-                match app.handle(&event) {
+                let tab = app.tab;
+                let effect = app.handle(&event);
+                if app.tab != tab {
+                    background.hurry();
+                }
+                match effect {
                     Effect::None => {}
                     Effect::Leave => return Ok(()),
                     Effect::Suspend => *screen = guard.suspend(true)?,
+                    Effect::Redraw => *screen = guard.take_again()?,
+                    Effect::Mouse(on) => guard.listen_to_mouse(screen, on)?,
                     Effect::Play(playback) => {
                         if let Some(delivery) = stream.play(playback) {
                             app.hear(delivery);
@@ -194,6 +275,7 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
                     Effect::Send(command) => {
                         let sent = matches!(&stream, Stream::Link(link) if link.send(command));
                         if !sent {
+                            app.asked.pop();
                             app.dashboard.say(Tone::Bad, "the trainer does not answer".into());
                         }
                     }
@@ -205,6 +287,14 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
                     if app.hear(delivery) {
                         return Ok(());
                     }
+                }
+                if let Some(text) = app.take_notice() {
+                    tell(screen, notify, &text)?;
+                }
+            }
+            found = background.next(app.tab, app.classes().len()) => {
+                if found.put_into(app, background) {
+                    frames.mark();
                 }
             }
             _ = signals.stop.recv() => {
@@ -220,6 +310,18 @@ async fn drive(app: &mut App, mut stream: Stream, guard: &mut Guard, screen: &mu
             app.watching = watching(player);
         }
     }
+}
+
+/// Tells somebody who does not look at the screen.
+fn tell(screen: &mut Screen, notify: Notify, text: &str) -> io::Result<()> {
+    let plain: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+    let out = screen.backend_mut();
+    match notify {
+        Notify::Off => return Ok(()),
+        Notify::Bell => io::Write::write_all(out, b"\x07")?,
+        Notify::Desktop => io::Write::write_all(out, format!("\x1b]9;earlybird: {plain}\x1b\\\x07").as_bytes())?,
+    }
+    io::Write::flush(out)
 }
 
 /// One frame inside a synchronized update (DEC 2026), so that no terminal shows half of it.

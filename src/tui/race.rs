@@ -1,14 +1,14 @@
 //! The screen of a comparison: which arm and seed are looked at, what keys mean, and the loop around. It reads journals, so it
 //! disturbs nobody.
 
-use super::app::ClassOrder;
 use super::appearance::Appearance;
+use super::classes::ClassOrder;
 use super::frames::Frames;
-use super::keymap::{self, Action, Place};
+use super::keymap::{Action, Keymap, Where};
 use super::keys::Keys;
 use super::terminal::{Guard, Screen};
 use super::views::draw_race;
-use super::{Signals, draw_with};
+use super::{Setup, Signals, draw_with};
 use crate::compare::Race;
 use crate::run::RunDirectory;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEventKind};
@@ -35,11 +35,20 @@ pub enum Left {
     Stop,
 }
 
+/// What the loop around has to do after a key.
+enum Turn {
+    Stay,
+    Leave(Left),
+    Suspend,
+    Redraw,
+}
+
 /// The screen's own state.
 #[derive(Debug)]
 pub(super) struct RaceApp {
     pub race: Race,
     pub appearance: Appearance,
+    pub keymap: Keymap,
     /// Whether a process trains it.
     pub is_live: bool,
     pub over: Over,
@@ -52,37 +61,40 @@ pub(super) struct RaceApp {
 }
 
 impl RaceApp {
-    pub(super) fn new(race: Race, appearance: Appearance, is_live: bool) -> Self {
+    pub(super) fn new(race: Race, setup: &Setup, is_live: bool) -> Self {
+        let (appearance, keymap) = (setup.look.clone(), setup.preferences.keymap.clone());
         // The method is what people came for; the baseline and the null arm come first.
         let arm = race.lanes().len().min(3) - 1;
-        Self { race, appearance, is_live, over: Over::Nothing, arm, seed: None, order: ClassOrder::default() }
+        Self { race, appearance, keymap, is_live, over: Over::Nothing, arm, seed: None, order: ClassOrder::default() }
     }
 
-    /// Takes a key; `Some` when the screen is left, or (`None` inside) given to the shell for a while.
-    fn handle(&mut self, event: &TermEvent) -> Option<Option<Left>> {
-        let TermEvent::Key(key) = event else { return None };
+    /// Takes a key.
+    fn handle(&mut self, event: &TermEvent) -> Turn {
+        let TermEvent::Key(key) = event else { return Turn::Stay };
         if key.kind == KeyEventKind::Release {
-            return None;
+            return Turn::Stay;
         }
         match std::mem::replace(&mut self.over, Over::Nothing) {
-            Over::Help => return None, // any key leaves it
+            Over::Help => return Turn::Stay, // any key leaves it
             Over::Quit => {
                 return match key.code {
-                    KeyCode::Enter | KeyCode::Char('d') => Some(Some(Left::Alone)),
-                    KeyCode::Char('s') => Some(Some(Left::Stop)),
-                    _ => None,
+                    KeyCode::Enter | KeyCode::Char('d') => Turn::Leave(Left::Alone),
+                    KeyCode::Char('s') => Turn::Leave(Left::Stop),
+                    _ => Turn::Stay,
                 };
             }
             Over::Nothing => {}
         }
         let (arms, seeds) = (self.race.lanes().len() as i64, self.race.design().seeds.len() as i64);
-        match keymap::action(key, Place::Comparison)? {
+        let Some(action) = self.keymap.action(key, Where::Comparison) else { return Turn::Stay };
+        match action {
             Action::Help => self.over = Over::Help,
-            Action::Quit if !self.is_live => return Some(Some(Left::Alone)),
+            Action::Quit if !self.is_live => return Turn::Leave(Left::Alone),
             Action::Quit => self.over = Over::Quit,
-            Action::Suspend => return Some(None),
+            Action::Suspend => return Turn::Suspend,
+            Action::Redraw => return Turn::Redraw,
             Action::SortClasses => self.order = self.order.next(),
-            Action::NextTheme => self.appearance.theme = self.appearance.theme.next(self.appearance.level),
+            Action::NextTheme => self.appearance.next_theme(),
             Action::Arm(by) => self.arm = (self.arm as i64 + by).rem_euclid(arms) as usize,
             // The mean comes before the first seed.
             Action::Seed(by) => {
@@ -91,7 +103,7 @@ impl RaceApp {
             }
             _ => {}
         }
-        None
+        Turn::Stay
     }
 }
 
@@ -99,9 +111,9 @@ impl RaceApp {
 ///
 /// # Errors
 /// Whatever the terminal says, or the disk of the journals. The terminal is given back in any case.
-pub fn watch(race: Race, directory: &RunDirectory, appearance: Appearance) -> io::Result<(Race, Left)> {
+pub fn watch(race: Race, directory: &RunDirectory, setup: &Setup) -> io::Result<(Race, Left)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut app = RaceApp::new(race, appearance, directory.is_locked());
+    let mut app = RaceApp::new(race, setup, directory.is_locked());
     let (mut guard, mut screen) = Guard::take(&directory.file("cockpit.log"), None)?;
     let outcome = runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen));
     drop(guard);
@@ -128,9 +140,10 @@ async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, s
                 let Some(event) = event? else { return Ok(Left::Alone) };
                 frames.mark();
                 match app.handle(&event) {
-                    None => {}
-                    Some(Some(left)) => return Ok(left),
-                    Some(None) => *screen = guard.suspend(true)?,
+                    Turn::Stay => {}
+                    Turn::Leave(left) => return Ok(left),
+                    Turn::Suspend => *screen = guard.suspend(true)?,
+                    Turn::Redraw => *screen = guard.take_again()?,
                 }
             }
             _ = glance.tick() => {

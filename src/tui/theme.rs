@@ -2,6 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::str::FromStr;
 use termprofile::TermProfile;
 
@@ -30,6 +31,8 @@ pub enum Role {
     Expected,
     Drawn,
     Mark,
+    Change,
+    Selected,
     Arm1,
     Arm2,
     Arm3,
@@ -41,7 +44,7 @@ pub enum Role {
 /// The arms of a comparison in turn, the baseline first: distinct in 16 colours and for colour-blind readers.
 pub const ARMS: [Role; 6] = [Role::Arm1, Role::Arm2, Role::Arm3, Role::Arm4, Role::Arm5, Role::Arm6];
 
-const ROLES: [(&str, Role); 27] = [
+const ROLES: [(&str, Role); 29] = [
     ("text", Role::Text),
     ("dim", Role::Dim),
     ("title", Role::Title),
@@ -63,6 +66,8 @@ const ROLES: [(&str, Role); 27] = [
     ("expected", Role::Expected),
     ("drawn", Role::Drawn),
     ("mark", Role::Mark),
+    ("change", Role::Change),
+    ("selected", Role::Selected),
     ("arm1", Role::Arm1),
     ("arm2", Role::Arm2),
     ("arm3", Role::Arm3),
@@ -72,7 +77,7 @@ const ROLES: [(&str, Role); 27] = [
 ];
 
 /// The themes in the binary; the first is the base of the others.
-const THEMES: [(&str, &str); 5] = [
+const EMBEDDED: [(&str, &str); 5] = [
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("high-contrast", include_str!("../../themes/high-contrast.toml")),
@@ -101,41 +106,106 @@ pub enum ThemeError {
     /// A theme file is wrong.
     #[error("theme {theme}: {what}")]
     Invalid {
-        /// Which one.
+        /// Which one: its name or its file.
         theme: String,
         /// What is wrong.
         what: String,
     },
 }
 
-impl Theme {
-    /// Names of all themes, in the order in which a key cycles through them.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        THEMES.iter().map(|(name, _)| *name)
+/// What a theme's file says.
+#[derive(Clone, Debug, PartialEq)]
+struct Source {
+    name: String,
+    /// The theme that what it leaves out is taken from.
+    inherits: Option<String>,
+    styles: BTreeMap<Role, Style>,
+}
+
+/// All themes there are: those in the binary, and a person's own, which may have the same names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Themes(Vec<Source>);
+
+impl Default for Themes {
+    fn default() -> Self {
+        let parsed = EMBEDDED.iter().map(|(name, text)| parse(name, name, text));
+        Self(parsed.filter_map(Result::ok).collect()) // a test parses every one
+    }
+}
+
+impl Themes {
+    /// Those in the binary and the `*.toml` of `directory`, if there is one.
+    ///
+    /// # Errors
+    /// [`ThemeError::Invalid`] with the file.
+    pub fn load(directory: &Path) -> Result<Self, ThemeError> {
+        let mut themes = Self::default();
+        let mut files: Vec<_> = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+        files.sort();
+        for path in files {
+            let file = path.display().to_string();
+            let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let text =
+                std::fs::read_to_string(&path).map_err(|e| ThemeError::Invalid { theme: file.clone(), what: e.to_string() })?;
+            let source = parse(&name, &file, &text)?;
+            match themes.0.iter_mut().find(|s| s.name == name) {
+                // What it leaves out of a theme in the binary stays as it was.
+                Some(known) => {
+                    known.inherits = source.inherits.or(known.inherits.take());
+                    known.styles.extend(source.styles);
+                }
+                None => themes.0.push(source),
+            }
+        }
+        for source in &themes.0 {
+            themes.styles_of(source, 0)?;
+        }
+        Ok(themes)
+    }
+
+    /// Their names, in the order in which a key cycles through them.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().map(|s| s.name.clone()).collect()
     }
 
     /// The theme of this name, in the colours of `level`.
     ///
     /// # Errors
     /// [`ThemeError::Unknown`].
-    pub fn named(name: &str, level: TermProfile) -> Result<Self, ThemeError> {
-        let Some((name, text)) = THEMES.iter().find(|(n, _)| *n == name) else {
-            let known = Self::names().collect::<Vec<_>>().join(", ");
-            return Err(ThemeError::Unknown { name: name.to_owned(), known });
+    pub fn get(&self, name: &str, level: TermProfile) -> Result<Theme, ThemeError> {
+        let Some(source) = self.0.iter().find(|s| s.name == name) else {
+            return Err(ThemeError::Unknown { name: name.to_owned(), known: self.names().join(", ") });
         };
-        let mut styles = parse("dark", THEMES[0].1)?;
-        styles.extend(parse(name, text)?);
-        let styles = styles.into_iter().map(|(role, style)| (role, fit(style, level))).collect();
-        Ok(Self { name: (*name).to_owned(), styles })
+        let styles = self.styles_of(source, 0)?.into_iter().map(|(role, style)| (role, fit(style, level))).collect();
+        Ok(Theme { name: name.to_owned(), styles })
     }
 
     /// The theme after this one.
-    pub fn next(&self, level: TermProfile) -> Self {
-        let names: Vec<_> = Self::names().collect();
-        let at = names.iter().position(|n| *n == self.name).unwrap_or(0);
-        Self::named(names[(at + 1) % names.len()], level).unwrap_or_else(|_| self.clone())
+    pub fn after(&self, theme: &Theme, level: TermProfile) -> Theme {
+        let at = self.0.iter().position(|s| s.name == theme.name).unwrap_or(0);
+        self.get(&self.0[(at + 1) % self.0.len()].name, level).unwrap_or_else(|_| theme.clone())
     }
 
+    fn styles_of(&self, source: &Source, depth: usize) -> Result<BTreeMap<Role, Style>, ThemeError> {
+        let invalid = |what: String| ThemeError::Invalid { theme: source.name.clone(), what };
+        if depth > self.0.len() {
+            return Err(invalid("it inherits from itself".into()));
+        }
+        let base = match source.inherits.as_deref() {
+            None if source.name == EMBEDDED[0].0 => return Ok(source.styles.clone()),
+            inherits => inherits.unwrap_or(EMBEDDED[0].0),
+        };
+        let Some(base) = self.0.iter().find(|s| s.name == base) else {
+            return Err(invalid(format!("it inherits from \"{base}\", which there is not: {}", self.names().join(", "))));
+        };
+        let mut styles = self.styles_of(base, depth + 1)?;
+        styles.extend(source.styles.clone());
+        Ok(styles)
+    }
+}
+
+impl Theme {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -153,12 +223,19 @@ fn fit(mut style: Style, level: TermProfile) -> Style {
     style
 }
 
-fn parse(theme: &str, text: &str) -> Result<BTreeMap<Role, Style>, ThemeError> {
-    let invalid = |what: String| ThemeError::Invalid { theme: theme.to_owned(), what };
-    let table: BTreeMap<String, String> = toml::from_str(text).map_err(|e| invalid(e.message().to_owned()))?;
+fn parse(name: &str, file: &str, text: &str) -> Result<Source, ThemeError> {
+    let invalid = |what: String| ThemeError::Invalid { theme: file.to_owned(), what };
+    let mut table: BTreeMap<String, String> = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+    let inherits = table.remove("inherits");
     let mut styles = BTreeMap::new();
-    for (name, value) in table {
-        let role = ROLES.iter().find(|(n, _)| *n == name).ok_or_else(|| invalid(format!("unknown role {name}")))?.1;
+    for (key, value) in table {
+        let Some((_, role)) = ROLES.iter().find(|(n, _)| *n == key) else {
+            let near = ROLES
+                .iter()
+                .map(|(n, _)| *n)
+                .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
+            return Err(invalid(format!("there is no role {key}; did you mean {}?", near.unwrap_or_default())));
+        };
         let mut style = Style::new();
         for word in value.split_whitespace() {
             style = match word {
@@ -169,32 +246,36 @@ fn parse(theme: &str, text: &str) -> Result<BTreeMap<Role, Style>, ThemeError> {
                 "reversed" => style.add_modifier(Modifier::REVERSED),
                 "reset" => style,
                 color => {
-                    style.fg(Color::from_str(color).map_err(|_| invalid(format!("{name}: no such colour or modifier: {color}")))?)
+                    style.fg(Color::from_str(color).map_err(|_| invalid(format!("{key}: no such colour or modifier: {color}")))?)
                 }
             };
         }
-        styles.insert(role, style);
+        styles.insert(*role, style);
     }
-    Ok(styles)
+    Ok(Source { name: name.to_owned(), inherits, styles })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn theme(name: &str, level: TermProfile) -> Theme {
+        Themes::default().get(name, level).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
     #[test]
     fn every_theme_parses_and_has_every_role() {
-        for name in Theme::names() {
-            let theme = Theme::named(name, TermProfile::TrueColor).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(theme.styles.len(), ROLES.len(), "{name}");
+        for (name, text) in EMBEDDED {
+            parse(name, name, text).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(theme(name, TermProfile::TrueColor).styles.len(), ROLES.len(), "{name}");
         }
-        assert_eq!(parse("dark", THEMES[0].1).expect("base").len(), ROLES.len());
+        assert_eq!(parse("dark", "dark", EMBEDDED[0].1).expect("base").styles.len(), ROLES.len());
     }
 
     #[test]
     fn without_colours_only_modifiers_are_left() {
-        for name in Theme::names() {
-            let theme = Theme::named(name, TermProfile::NoColor).expect("theme");
+        for (name, _) in EMBEDDED {
+            let theme = theme(name, TermProfile::NoColor);
             assert!(theme.styles.values().all(|s| s.fg.is_none() && s.bg.is_none()), "{name}");
         }
     }
@@ -202,7 +283,7 @@ mod tests {
     #[test]
     fn sixteen_colours_keep_drawn_apart_from_share() {
         for name in ["dark", "light", "high-contrast", "colorblind"] {
-            let theme = Theme::named(name, TermProfile::Ansi16).expect("theme");
+            let theme = theme(name, TermProfile::Ansi16);
             assert_ne!(theme.style(Role::Share).fg, theme.style(Role::Drawn).fg, "{name}");
             assert_ne!(theme.style(Role::Pretrain).fg, theme.style(Role::Biased).fg, "{name}");
             let arms: std::collections::HashSet<_> = ARMS.iter().map(|r| theme.style(*r).fg).collect();
@@ -212,12 +293,38 @@ mod tests {
 
     #[test]
     fn cycling_comes_back_to_the_first() {
-        let first = Theme::named("dark", TermProfile::TrueColor).expect("theme");
-        let mut theme = first.clone();
-        for _ in Theme::names() {
-            theme = theme.next(TermProfile::TrueColor);
+        let (themes, first) = (Themes::default(), theme("dark", TermProfile::TrueColor));
+        let mut current = first.clone();
+        for _ in themes.names() {
+            current = themes.after(&current, TermProfile::TrueColor);
         }
-        assert_eq!(theme, first);
-        assert!(matches!(Theme::named("neon", TermProfile::TrueColor), Err(ThemeError::Unknown { .. })));
+        assert_eq!(current, first);
+        assert!(matches!(themes.get("neon", TermProfile::TrueColor), Err(ThemeError::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_persons_themes_may_be_partial_and_wrong_ones_are_refused_with_their_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+        write("mine.toml", "inherits = \"light\"\nbad = \"#ff0000\"\n");
+        write("dark.toml", "good = \"#00ff00\"\n");
+        let themes = Themes::load(dir.path()).expect("both are right");
+        let mine = themes.get("mine", TermProfile::TrueColor).expect("there");
+        assert_eq!(mine.style(Role::Bad).fg, Some(Color::Rgb(255, 0, 0)));
+        assert_eq!(mine.style(Role::Loss), theme("light", TermProfile::TrueColor).style(Role::Loss));
+        let dark = themes.get("dark", TermProfile::TrueColor).expect("there");
+        assert_eq!(dark.style(Role::Good).fg, Some(Color::Rgb(0, 255, 0)));
+        assert_eq!(dark.style(Role::Loss), theme("dark", TermProfile::TrueColor).style(Role::Loss));
+        for (text, part) in [
+            ("goood = 'red'", "did you mean good?"),
+            ("good = 'grren'", "grren"),
+            ("inherits = 'broken'", "inherits from itself"),
+            ("inherits = 'neon'", "neon"),
+            ("good = ", "broken.toml"),
+        ] {
+            write("broken.toml", text);
+            let told = Themes::load(dir.path()).expect_err(text).to_string();
+            assert!(told.contains(part) && told.contains("broken"), "{told}");
+        }
     }
 }

@@ -85,14 +85,24 @@ impl Session {
         }
     }
 
-    fn adopt(&mut self, importance: Importance) {
-        let Importance { weights, suspect, .. } = &importance;
-        let n = weights.values().len();
-        let q = importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+    /// Tells what the weights would be if E were now, while that lies ahead.
+    pub(super) fn preview(&mut self) {
+        let c = &self.config.importance;
+        // A fresh window is a pass of its own: there is nothing to look at before it.
+        if self.completed >= c.pretrain_epochs || c.window == Window::Fresh {
+            return;
+        }
+        if let Ok(weights) = Weights::from_scores(&self.recorder.scores(c.metric, c.window)) {
+            let q = Probabilities::shape(&weights, &self.labels, self.classes, &c.shaping());
+            self.outbox.push(Event::WeightsPreview(self.summary_of(&weights, &q)));
+        }
+    }
+
+    fn summary_of(&self, weights: &Weights, q: &Probabilities) -> WeightsSummary {
         let (histogram, draws) = (weights.histogram(BINS), q.histogram(BINS));
-        self.outbox.push(Event::Weights(WeightsSummary {
+        WeightsSummary {
             epoch: self.completed,
-            n,
+            n: weights.values().len(),
             unseen: weights.unseen(),
             spread: weights.quartiles(),
             mean: weights.mean(),
@@ -102,7 +112,13 @@ impl Session {
             draw_edges: draws.edges,
             draw_counts: draws.counts,
             class_mean: weights.class_means(&self.labels, self.classes),
-        }));
+        }
+    }
+
+    fn adopt(&mut self, importance: Importance) {
+        let Importance { weights, suspect, .. } = &importance;
+        let q = importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+        self.outbox.push(Event::Weights(self.summary_of(weights, &q)));
         if q.fell_back() {
             let why =
                 if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };

@@ -170,8 +170,10 @@ impl Session {
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
             eval_seconds: eval_began.elapsed().as_secs_f64(),
             samples: self.samples_drawn,
+            step_ms: Some(self.take_epoch_times().per(epoch.steps)),
         };
         self.outbox.push(Event::EpochEnd(summary));
+        self.preview();
         if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
             let sample = epoch.plan.draws()[k];
             let reason = format!(

@@ -14,7 +14,6 @@ use self::evaluation::{Evaluation, HeldBack};
 use self::finite::Footings;
 pub use self::samples::{Pictures, SampleSheet};
 use self::stepping::Meter;
-pub use self::stepping::StepTimes;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;

@@ -3,42 +3,12 @@
 use super::{Epoch, Progress, Session, Stage};
 use crate::data::Augment;
 use crate::model::Mode;
+use crate::protocol::StepTimes;
 use crate::train::schedule::Schedule;
 use crate::train::step::forward_loss;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 use std::time::Instant;
-
-/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself these are the times to ask for
-/// the work; waiting for it shows in the whole only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepTimes {
-    /// Draws, gathering, augmentation.
-    pub data: f64,
-    /// Forward pass, loss, what is recorded of each sample.
-    pub forward: f64,
-    /// Backward pass.
-    pub backward: f64,
-    /// The optimizer's update.
-    pub optimizer: f64,
-    /// Keeping losses and observations.
-    pub bookkeeping: f64,
-}
-
-impl StepTimes {
-    /// Milliseconds a step.
-    pub fn per(self, steps: usize) -> Self {
-        let ms = |s: f64| 1e3 * s / steps.max(1) as f64;
-        Self {
-            data: ms(self.data),
-            forward: ms(self.forward),
-            backward: ms(self.backward),
-            optimizer: ms(self.optimizer),
-            bookkeeping: ms(self.bookkeeping),
-        }
-    }
-}
 
 /// Tells how long it is since it was last asked.
 struct Lap(Instant);
@@ -58,6 +28,8 @@ pub(super) struct Meter {
     seconds: f64,
     pub(super) lr: f64,
     times: StepTimes,
+    /// Of the epoch in progress.
+    epoch_times: StepTimes,
 }
 
 impl Session {
@@ -66,9 +38,14 @@ impl Session {
         std::mem::take(&mut self.meter.times)
     }
 
+    /// The same of the steps of this epoch; the next one begins with zeros.
+    pub(super) fn take_epoch_times(&mut self) -> StepTimes {
+        std::mem::take(&mut self.meter.epoch_times)
+    }
+
     pub(super) fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
         let began = Instant::now();
-        let mut lap = Lap(began);
+        let (mut lap, mut times) = (Lap(began), StepTimes::default());
         let batch_size = self.config.train.batch_size;
         let from = epoch.step * batch_size;
         let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
@@ -77,17 +54,17 @@ impl Session {
         let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
         let (images, labels) = self.train.batch(drawn, crops.as_deref());
         let factors = self.factors(&epoch, drawn);
-        self.meter.times.data += lap.seconds();
+        times.data = lap.seconds();
 
         let logits = self.model().forward(images, Mode::Train);
         let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
-        self.meter.times.forward += lap.seconds();
+        times.forward = lap.seconds();
         let gradients = GradientsParams::from_grads(out.loss.backward(), self.model());
-        self.meter.times.backward += lap.seconds();
+        times.backward = lap.seconds();
         let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
         // Moved, not cloned: parameters that nobody else holds are updated in place.
         self.model = self.model.take().map(|model| self.optimizer.step(lr, model, gradients));
-        self.meter.times.optimizer += lap.seconds();
+        times.optimizer = lap.seconds();
 
         let b = to - from;
         let loss = out.loss.without_autodiff();
@@ -109,7 +86,9 @@ impl Session {
         }
         self.meter.lr = lr;
         epoch.observations.push(out.observations);
-        self.meter.times.bookkeeping += lap.seconds();
+        times.bookkeeping = lap.seconds();
+        self.meter.times += times;
+        self.meter.epoch_times += times;
         self.meter.seconds += began.elapsed().as_secs_f64();
         epoch.step += 1;
         self.samples_drawn += b as u64;

@@ -1,32 +1,43 @@
-//! The help overlay: all keys, from the one table.
+//! The help overlay: the keys that hold here, from the one table.
 
 use super::super::appearance::Appearance;
-use super::super::keymap::{Place, bindings};
+use super::super::key::Key;
+use super::super::keymap::{Keymap, Place, Where};
 use super::super::theme::Role;
+use super::middle;
 use ratatui::Frame;
-use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
 
-pub(super) fn draw(frame: &mut Frame<'_>, look: &Appearance, place: Place) {
-    let screen = frame.area();
-    let mut lines: Vec<Line<'_>> = bindings(place)
-        .map(|b| {
-            let keys = b.on.iter().map(|k| k.label()).collect::<Vec<_>>().join(" ");
-            Line::from(vec![look.span(format!(" {keys:<10}"), Role::Key), look.span(b.description, Role::Text)])
+/// Columns of keys.
+const KEYS: usize = 18;
+
+pub(super) fn draw(frame: &mut Frame<'_>, look: &Appearance, keymap: &Keymap, here: Where, top: usize) {
+    let mut rows: Vec<_> = keymap.here(here).filter(|(_, keys)| !keys.is_empty()).collect();
+    // What is of this tab comes first.
+    rows.sort_by_key(|(b, _)| !matches!(b.place, Place::On(_) | Place::OneClass | Place::Comparison));
+    let mut lines: Vec<Line<'_>> = rows
+        .into_iter()
+        .map(|(b, keys)| {
+            let keys = keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ");
+            Line::from(vec![look.span(format!(" {keys:<KEYS$}"), Role::Key), look.span(b.description, Role::Text)])
         })
         .collect();
     lines.push(Line::default());
-    let method = "Epochs 1 to E: vanilla SGD. At E: weight = 1 - p. After E: draws by weight.";
-    lines.push(Line::from(look.span(format!(" {method}"), Role::Dim)));
-    lines.push(Line::from(look.span(" Changes are applied between two steps; the line above the keys answers.", Role::Dim)));
-    let (width, height) = (80.min(screen.width), (lines.len() as u16 + 2).min(screen.height));
-    let area = Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
-    let block = Block::bordered()
-        .border_set(look.glyphs.border)
-        .border_style(look.theme.style(Role::Key))
-        .title_top(look.span(" keys ", Role::Title))
-        .title_bottom(Line::from(vec![Span::raw(" "), look.span("any key leaves ", Role::Dim)]));
-    frame.render_widget(Clear, area);
-    frame.render_widget(Paragraph::new(lines).block(block), area);
+    for text in [
+        "Epochs 1 to E: vanilla SGD. At E: weight = 1 - p. After E: draws by weight.",
+        "Changes are applied between two steps; the line above the keys answers.",
+        "Other keys: cockpit.toml (earlybird keys prints names and its place).",
+    ] {
+        lines.push(Line::from(look.span(format!(" {text}"), Role::Dim)));
+    }
+    let (count, height) = (lines.len(), usize::from(frame.area().height).saturating_sub(2));
+    let top = top.min(count.saturating_sub(height));
+    let hint = if count > height {
+        format!("{} to {} of {count}: j k scroll, another key leaves", top + 1, top + height.min(count))
+    } else {
+        "any key leaves".into()
+    };
+    let inner = middle(frame, look, "keys", &hint, (96, count.min(height) as u16 + 2));
+    frame.render_widget(Paragraph::new(lines).scroll((top as u16, 0)), inner);
 }

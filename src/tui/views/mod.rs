@@ -1,37 +1,67 @@
 //! Draw the app. One file a screen; none of them decides anything.
 
+mod chrome;
+mod classes;
+mod compare;
 mod help;
+mod importance;
 mod overview;
+mod plot;
 mod prompt;
 mod race;
+mod samples;
+mod settings;
 mod small;
+mod summary;
+mod system;
 
-use super::app::{App, Overlay};
+use super::app::{App, Hit, Overlay};
 use super::appearance::Appearance;
+use super::key::Key;
 use super::keymap::Binding;
+use super::tabs::Tab;
 use super::theme::Role;
 use ratatui::Frame;
+use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Block;
+use ratatui::widgets::{Block, Clear};
 use unicode_width::UnicodeWidthStr;
 
-/// Smallest screen on which all panels fit.
-const FULL: (u16, u16) = (80, 24);
+/// Smallest screen with panels; below it there is a fact a line, and below that a message.
+const PANELS: (u16, u16) = (60, 16);
+const FACTS: (u16, u16) = (40, 8);
 
 pub(super) use race::draw as draw_race;
+pub(super) use summary::text as summary_text;
 
 /// Draws one frame of any size.
 pub fn draw(frame: &mut Frame<'_>, app: &App) {
+    app.hits.borrow_mut().clear();
     let area = frame.area();
-    if area.width < FULL.0 || area.height < FULL.1 {
+    let fits = |(width, height)| area.width >= width && area.height >= height;
+    if !fits(FACTS) {
+        small::too_small(frame, app);
+    } else if !fits(PANELS) {
         small::draw(frame, app);
     } else {
-        overview::draw(frame, app);
+        let body = chrome::draw(frame, app);
+        match app.tab {
+            Tab::Overview => overview::draw(frame, app, body),
+            Tab::Importance => importance::draw(frame, app, body),
+            Tab::Classes => classes::draw(frame, app, body),
+            Tab::Samples => samples::draw(frame, app, body),
+            Tab::Compare => compare::draw(frame, app, body),
+            Tab::System => system::draw(frame, app, body),
+        }
     }
     match &app.overlay {
-        Overlay::Help => help::draw(frame, &app.appearance, app.place()),
-        Overlay::Prompt(_) | Overlay::Quit => prompt::draw(frame, app),
         Overlay::None => {}
+        Overlay::Help(top) => help::draw(frame, &app.appearance, &app.keymap, app.here(), *top),
+        Overlay::Settings(list) => settings::draw(frame, app, list),
+        Overlay::Summary => summary::draw(frame, app),
+        Overlay::Prompt(_) | Overlay::Command(_) | Overlay::Filter(_) | Overlay::Confirm(_) | Overlay::Quit => {
+            prompt::draw(frame, app);
+        }
     }
 }
 
@@ -40,12 +70,36 @@ impl App {
     fn span<'a>(&self, text: impl Into<std::borrow::Cow<'a, str>>, role: Role) -> Span<'a> {
         self.appearance.span(text, role)
     }
+
+    /// Remembers where something was drawn that a mouse may point at.
+    fn at(&self, area: Rect, hit: Hit) {
+        self.hits.borrow_mut().push((area, hit));
+    }
+
+    /// Draws the frame of panel `number` of this tab; gives what is inside.
+    fn panel(&self, frame: &mut Frame<'_>, area: Rect, number: usize, top: Line<'static>, bottom: Option<Line<'static>>) -> Rect {
+        let look = &self.appearance;
+        let mut top = top;
+        let mut block = panel(look, Line::default(), bottom);
+        if self.tab.panels() > 1 && self.focused() == number && !self.zoomed {
+            block = block.border_style(look.theme.style(Role::Dim));
+            top.spans.insert(0, look.span(look.glyphs.pointer, Role::Key));
+        }
+        let block = block.title_top(top);
+        let inner = block.inner(area);
+        frame.render_widget(block, area);
+        self.at(area, Hit::Panel(number));
+        inner
+    }
 }
 
 /// A frame around something, with a title and maybe a line below.
 fn panel(look: &Appearance, title: Line<'static>, bottom: Option<Line<'static>>) -> Block<'static> {
     let border = look.theme.style(Role::Border);
-    let block = Block::bordered().border_set(look.glyphs.border).border_style(border).title_top(title);
+    let mut block = Block::bordered().border_set(look.glyphs.border).border_style(border);
+    if !title.spans.is_empty() {
+        block = block.title_top(title);
+    }
     match bottom {
         Some(line) => block.title_bottom(line),
         None => block,
@@ -59,12 +113,32 @@ fn title(look: &Appearance, name: &str, rest: Vec<Span<'static>>) -> Line<'stati
     Line::from(spans)
 }
 
+/// A box of at most this size in the middle of the screen, emptied; gives what is inside.
+fn middle(frame: &mut Frame<'_>, look: &Appearance, name: &str, hint: &str, size: (u16, u16)) -> Rect {
+    let screen = frame.area();
+    let (width, height) = (size.0.min(screen.width), size.1.min(screen.height));
+    let area = Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
+    let block = Block::bordered()
+        .border_set(look.glyphs.border)
+        .border_style(look.theme.style(Role::Key))
+        .title_top(look.span(format!(" {name} "), Role::Title))
+        .title_bottom(Line::from(vec![Span::raw(" "), look.span(format!("{hint} "), Role::Dim)]));
+    let inner = block.inner(area);
+    frame.render_widget(Clear, area);
+    frame.render_widget(block, area);
+    inner
+}
+
 /// The keys of `wanted` that fit, with two words each.
-fn keys_line<'a>(look: &Appearance, wanted: impl Iterator<Item = (&'a Binding, &'static str)>, width: u16) -> Line<'static> {
+fn keys_line<'a>(
+    look: &Appearance,
+    wanted: impl Iterator<Item = (&'a Binding, &'a [Key], &'static str)>,
+    width: u16,
+) -> Line<'static> {
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
-    for (binding, short) in wanted {
-        let key = binding.on.first().map(|k| k.label()).unwrap_or_default();
+    for (_, keys, short) in wanted {
+        let Some(key) = keys.first().map(Key::to_string) else { continue };
         let cost = key.width() + 1 + short.width() + 2;
         if short.is_empty() || used + cost > usize::from(width) {
             continue;
@@ -74,59 +148,4 @@ fn keys_line<'a>(look: &Appearance, wanted: impl Iterator<Item = (&'a Binding, &
         spans.push(look.span(format!(" {short}  "), Role::Dim));
     }
     Line::from(spans)
-}
-
-/// `75` as `1:15`, `3675` as `1:01:15`.
-fn clock(seconds: f64) -> String {
-    let s = seconds.max(0.0).round() as u64;
-    match s / 3600 {
-        0 => format!("{}:{:02}", s / 60, s % 60),
-        h => format!("{h}:{:02}:{:02}", s / 60 % 60, s % 60),
-    }
-}
-
-/// `1234567` as `1,234,567`.
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// `text` in lines of at most `width` columns, broken between words where that is possible.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut().filter(|l| l.width() + 1 + word.width() <= width) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_break_between_words() {
-        assert_eq!(wrap("the disk takes no more writes", 11), ["the disk", "takes no", "more writes"]);
-        assert_eq!(wrap("incomprehensibilities", 5), ["incomprehensibilities"]);
-        assert!(wrap("", 5).is_empty());
-    }
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!((clock(75.0), clock(3675.4), clock(0.0)), ("1:15".into(), "1:01:15".into(), "0:00".into()));
-        assert_eq!((thousands(7), thousands(1_234), thousands(1_234_567)), ("7".into(), "1,234".into(), "1,234,567".into()));
-    }
 }

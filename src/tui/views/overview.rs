@@ -1,261 +1,163 @@
-//! The overview: header, timeline, four panels, the last message, the keys.
+//! Overview: accuracy, loss, importance weights, class frequencies.
 
-use super::super::app::{App, ClassOrder, Watching};
+use super::super::app::App;
 use super::super::appearance::Appearance;
-use super::super::keymap::{Action, Binding, Place, bindings};
+use super::super::classes::{ClassOrder, rows};
+use super::super::text::clock;
 use super::super::theme::Role;
-use super::super::widgets::{ClassBars, ClassRow, Columns, Curve, CurveChart, CurveKind, Timeline, clip};
-use super::{clock, keys_line, panel, thousands, title, wrap};
-use crate::dashboard::{Dashboard, RunState, Tone};
+use super::super::widgets::{ClassBars, Columns, Curve, CurveKind};
+use super::plot::{self, Values, axis_words, cursor_words, epoch_at};
+use super::title;
 use crate::importance::balance;
-use crate::protocol::{Cause, Phase};
+use crate::protocol::{Phase, WeightsSummary};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
-use unicode_width::UnicodeWidthStr;
 
-/// Lines that a message may take where somebody has to act on it.
-const MESSAGE_LINES: u16 = 4;
+/// Rows of the body from which four panels fit.
+const FOUR: u16 = 16;
+const ACCURACY: usize = 0;
+const LOSS: usize = 1;
+const WEIGHTS: usize = 2;
+const CLASSES: usize = 3;
 
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
-    let words = message_lines(app, frame.area().width);
-    let [head, facts, timeline, panels, message, footer] = Layout::vertical([
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Length(1),
-        Constraint::Fill(1),
-        Constraint::Length(words.len() as u16),
-        Constraint::Length(1),
-    ])
-    .areas(frame.area());
-    let d = &app.dashboard;
-    header(frame, app, head);
-    frame.render_widget(Paragraph::new(facts_line(app, facts.width)), facts);
-    frame.render_widget(
-        Timeline {
-            epochs: d.config.train.epochs,
-            switch: d.pretrain_epochs(),
-            position: d.position(),
-            phases: &d.phases,
-            glyphs: &app.appearance.glyphs,
-            theme: &app.appearance.theme,
-        },
-        timeline,
-    );
-    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(panels);
-    let [loss, accuracy] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(left);
-    let classes = d.data.as_ref().map_or(10, |d| d.classes.len());
+pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
+    if app.zoomed {
+        return panel(frame, app, body, app.focused());
+    }
+    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(body);
+    if body.height < FOUR {
+        // Two of the four: those that say most, or the focused one in the place of its neighbour.
+        panel(frame, app, left, if app.focused() == LOSS { LOSS } else { ACCURACY });
+        return panel(frame, app, right, if app.focused() == WEIGHTS { WEIGHTS } else { CLASSES });
+    }
+    let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(left);
+    let classes = app.classes().len().max(4);
     // All classes if they leave the histogram a third, the head of the table included where there is room.
     let wanted = (classes + 3).min(usize::from(right.height) * 2 / 3).max(usize::from(right.height).min(12));
     let [weights, bars] = Layout::vertical([Constraint::Fill(1), Constraint::Length(wanted as u16)]).areas(right);
-    loss_panel(frame, app, loss);
-    accuracy_panel(frame, app, accuracy);
-    weights_panel(frame, app, weights);
-    classes_panel(frame, app, bars);
-    frame.render_widget(Paragraph::new(words), message);
-    frame.render_widget(Paragraph::new(footer_line(app, footer.width)), footer);
-}
-
-/// State of the run as a word, and how it is meant.
-pub(super) fn state_word(app: &App) -> (String, Role) {
-    if let Watching::Replay { playing, speed, at, of } = app.watching {
-        let place = format!("{} of {}", clock(at), clock(of));
-        return match playing {
-            true => (format!("REPLAY {}x {place}", (speed * 100.0).round() / 100.0), Role::Best),
-            false => (format!("REPLAY {place}, stopped"), Role::Warning),
-        };
+    for (area, number) in [(above, ACCURACY), (below, LOSS), (weights, WEIGHTS), (bars, CLASSES)] {
+        panel(frame, app, area, number);
     }
-    let (word, role) = match app.dashboard.state {
-        _ if app.lost.is_some() => ("GONE", Role::Bad),
-        RunState::Starting => ("STARTING", Role::Dim),
-        RunState::Training => ("TRAINING", Role::Good),
-        RunState::Evaluating => ("EVALUATING", Role::Good),
-        RunState::Paused(Cause::Asked) => ("PAUSED", Role::Warning),
-        RunState::Paused(Cause::NotFinite) => ("PAUSED: LOSS", Role::Bad),
-        RunState::Paused(Cause::Disk) => ("PAUSED: DISK", Role::Bad),
-        RunState::Finished { stopped: false } => ("FINISHED", Role::Best),
-        RunState::Finished { stopped: true } => ("STOPPED", Role::Warning),
-        RunState::Failed => ("FAILED", Role::Bad),
-    };
-    (word.to_owned(), role)
 }
 
-fn header(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let d = &app.dashboard;
-    let (word, role) = state_word(app);
-    let dot = format!(" {} ", app.appearance.glyphs.dot);
-    let model = d.model.as_ref().map_or_else(String::new, |m| format!("{dot}{} {} params", m.name, thousands(m.parameters)));
-    let data = d.data.as_ref().map_or_else(String::new, |s| format!("{dot}{} {}", s.name, thousands(s.train)));
-    let facts = format!("{data}{model}{dot}{}", d.device.split_once(':').map_or(d.device.as_str(), |(_, name)| name));
-    let room = usize::from(area.width).saturating_sub(1 + d.run.width() + word.width() + 2);
-    let facts = clip(&facts, room, app.appearance.glyphs.cut);
-    let gap = room - facts.width() + 1;
-    frame.render_widget(
-        Paragraph::new(Line::from(vec![
-            Span::raw(" "),
-            app.span(d.run.as_str(), Role::Title),
-            app.span(facts, Role::Dim),
-            Span::raw(" ".repeat(gap)),
-            app.span(word, role),
-        ])),
-        area,
-    );
+fn panel(frame: &mut Frame<'_>, app: &App, area: Rect, number: usize) {
+    match number {
+        ACCURACY => accuracy(frame, app, area),
+        LOSS => loss(frame, app, area),
+        WEIGHTS => weights(frame, app, area),
+        _ => classes(frame, app, area),
+    }
 }
 
-/// Facts of the moment; on a narrow screen the least wanted ones are left out.
-fn facts_line(app: &App, width: u16) -> Line<'static> {
+fn loss(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let phase = match d.phase {
-        Phase::Pretrain => Role::Pretrain,
-        Phase::Biased => Role::Biased,
-        Phase::Uniform => Role::Uniform,
+    let smooth = d.loss.smoothed(app.axis.smoothing());
+    let measured: Vec<(f64, f64)> = d.epochs.iter().map(|e| (e.epoch as f64, e.measured.loss)).collect();
+    let on = d.config.measured_on().word();
+    let now = || {
+        let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+        let mut rest = vec![app.span(format!("{} ", value(smooth.last().map(|p| p.1))), Role::Loss)];
+        rest.extend(d.epochs.last().map(|e| app.span(format!("{on} {:.4} ", e.measured.loss), Role::Accuracy)));
+        rest
     };
-    // Name, value, role, and how wanted it is (0 always stays).
-    let mut facts: Vec<(&str, String, Role, u8)> = vec![
-        ("epoch", format!("{}/{}", d.epoch, d.config.train.epochs), Role::Title, 0),
-        ("", d.phase.word().to_owned(), phase, 0),
-    ];
-    facts.push(match d.evaluated {
-        Some((done, of)) => ("evaluating", format!("{}/{}", thousands(done), thousands(of)), Role::Text, 2),
-        None => ("step", format!("{}/{}", d.step.0, d.step.1), Role::Text, 2),
+    let there = cursor_words(app, |at| {
+        let [low, mean, high] = d.loss.at(at)?;
+        Some(if high > low { format!("{mean:.4} ({low:.3} to {high:.3})") } else { format!("{mean:.4}") })
     });
-    facts.extend(d.images_per_s.map(|rate| ("", format!("{} images/s", thousands(rate as usize)), Role::Text, 1)));
-    facts.extend(d.lr.map(|lr| ("lr", format!("{lr:.4}"), Role::Text, 3)));
-    facts.push(("", clock(d.t), Role::Text, 1));
-    facts.extend(d.seconds_left().map(|left| ("left", clock(left), Role::Text, 0)));
-    let cost = |facts: &[(&str, String, Role, u8)]| -> usize { facts.iter().map(|f| f.0.len() + f.1.len() + 4).sum() };
-    for level in (1..=3).rev() {
-        if cost(&facts) > usize::from(width) {
-            facts.retain(|f| f.3 < level);
-        }
-    }
-    let mut spans = vec![Span::raw(" ")];
-    for (k, (name, value, role, _)) in facts.into_iter().enumerate() {
-        if k > 0 {
-            spans.push(app.span(format!(" {} ", app.appearance.glyphs.dot), Role::Dim));
-        }
-        if !name.is_empty() {
-            spans.push(app.span(format!("{name} "), Role::Dim));
-        }
-        spans.push(app.span(value, role));
-    }
-    Line::from(spans)
-}
-
-/// The epoch axis: the whole run where it is short, else what lies behind us and a bit.
-fn epoch_axis(d: &Dashboard) -> (f64, f64) {
-    let n = d.config.train.epochs as f64;
-    let ahead = (d.position() * 1.3).ceil().max(30.0);
-    (0.0, n.min(ahead).max(1.0))
-}
-
-/// A vertical line where E lies.
-fn switch_mark(d: &Dashboard, y: (f64, f64)) -> Curve {
-    let e = d.pretrain_epochs() as f64;
-    Curve { points: vec![(e, y.0), (e, y.1)], role: Role::Mark, kind: CurveKind::Mark }
-}
-
-fn loss_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let d = &app.dashboard;
-    let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
-    let mut rest = vec![app.span(format!("{} ", value(d.loss_smooth.last())), Role::Loss)];
-    if let Some(e) = d.epochs.last() {
-        rest.push(app.span(format!("{} {:.4} ", e.measured.on.word(), e.measured.loss), Role::Dim));
-    }
-    let legend = if d.epochs.iter().any(|e| e.phase == Phase::Biased) {
-        "harder draws after E: jump expected"
-    } else {
-        "smoothed, over the raw figures"
+    let biased = d.epochs.iter().any(|e| e.phase == Phase::Biased);
+    let legend = match axis_words(app) {
+        words if !words.is_empty() => words,
+        _ if biased => "harder draws after E: jump expected".to_owned(),
+        _ => format!("train smoothed over raw, {on} by epoch"),
     };
-    let block = panel(
-        &app.appearance,
-        title(&app.appearance, "train loss", rest),
-        Some(Line::from(app.span(format!(" {legend} "), Role::Dim))),
-    );
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let Some((low, high)) = d.loss_raw.range() else {
+    let bottom = Line::from(app.span(format!(" {legend} "), Role::Dim));
+    let inner = app.panel(frame, area, LOSS, title(&app.appearance, "train loss", there.unwrap_or_else(now)), Some(bottom));
+    if d.loss.is_empty() {
         return frame.render_widget(Paragraph::new(app.span("the first steps are under way", Role::Dim)), inner);
-    };
-    let y = (0.0_f64.min(low), if high > low { high * 1.02 } else { high + 1.0 });
-    let chart = CurveChart {
-        curves: vec![
-            Curve { points: d.loss_raw.extremes(), role: Role::LossRaw, kind: CurveKind::Points },
-            switch_mark(d, y),
-            Curve { points: d.loss_smooth.means(), role: Role::Loss, kind: CurveKind::Line },
-        ],
-        x: epoch_axis(d),
-        y,
-        label: |v| format!("{v:.2}"),
-        glyphs: &app.appearance.glyphs,
-        theme: &app.appearance.theme,
-    };
-    frame.render_widget(chart, inner);
-}
-
-fn accuracy_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let d = &app.dashboard;
-    let mut rest = Vec::new();
-    if let (Some(last), Some((best, epoch))) = (d.epochs.last(), d.best) {
-        rest.push(app.span(format!("{:.2}% ", 100.0 * last.measured.accuracy), Role::Accuracy));
-        rest.push(app.span(format!("best {:.2}% @{epoch} ", 100.0 * best), Role::Best));
     }
-    let block = panel(
-        &app.appearance,
-        title(&app.appearance, &format!("{} accuracy", app.dashboard.config.measured_on().word()), rest),
-        None,
-    );
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let Some((low, high)) = d.accuracy.range() else {
-        return frame.render_widget(Paragraph::new(app.span("comes at the end of the first epoch", Role::Dim)), inner);
-    };
-    let y = ((low - 2.0).max(0.0).floor(), (high + 2.0).min(100.0).ceil());
-    let x = epoch_axis(d);
-    let best = d.best.map_or(high, |(b, _)| 100.0 * b);
-    let chart = CurveChart {
-        curves: vec![
-            switch_mark(d, y),
-            Curve { points: vec![(x.0, best), (x.1, best)], role: Role::Best, kind: CurveKind::Mark },
-            Curve { points: d.accuracy.means(), role: Role::Accuracy, kind: CurveKind::Line },
-        ],
-        x,
-        y,
-        label: |v| format!("{v:.0}%"),
-        glyphs: &app.appearance.glyphs,
-        theme: &app.appearance.theme,
-    };
-    frame.render_widget(chart, inner);
+    let kind = if app.appearance.is_colorless() { CurveKind::Points } else { CurveKind::Line };
+    let curves = vec![
+        Curve { points: d.loss.extremes(), role: Role::LossRaw, kind: CurveKind::Points },
+        Curve { points: measured, role: Role::Accuracy, kind },
+        Curve { points: smooth, role: Role::Loss, kind: CurveKind::Line },
+    ];
+    let values =
+        Values { from_zero: true, within: (0.0, f64::INFINITY), margin: 0.0, may_be_log: true, label: |v| format!("{v:.2}") };
+    plot::draw(frame, app, inner, LOSS, curves, &values);
 }
 
-fn weights_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
+fn accuracy(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let dot = app.appearance.glyphs.dot;
-    let Some(w) = &d.weights else {
-        let block =
-            panel(&app.appearance, title(&app.appearance, "importance weights", vec![app.span("not yet ", Role::Dim)]), None);
-        let inner = block.inner(area);
-        frame.render_widget(block, area);
+    let baseline = app.others.baseline().and_then(|b| b.dashboard.best).map(|(best, _)| 100.0 * best);
+    let now = || {
+        let mut rest = Vec::new();
+        if let (Some(last), Some((best, epoch))) = (d.epochs.last(), d.best) {
+            rest.push(app.span(format!("{:.2}% ", 100.0 * last.measured.accuracy), Role::Accuracy));
+            rest.push(app.span(format!("best {:.2}% @{epoch} ", 100.0 * best), Role::Best));
+        }
+        rest.extend(baseline.map(|b| app.span(format!("baseline {b:.2}% "), Role::Uniform)));
+        rest
+    };
+    let there = cursor_words(app, |at| epoch_at(d, at).map(|e| format!("{:.2}%", 100.0 * e.measured.accuracy)));
+    let name = format!("{} accuracy", d.config.measured_on().word());
+    let inner = app.panel(frame, area, ACCURACY, title(&app.appearance, &name, there.unwrap_or_else(now)), None);
+    if d.accuracy.is_empty() {
+        return frame.render_widget(Paragraph::new(app.span("comes at the end of the first epoch", Role::Dim)), inner);
+    }
+    let mut curves = Vec::new();
+    curves.extend(baseline.map(|b| Curve::level(b, Role::Uniform)));
+    curves.extend(d.best.map(|(best, _)| Curve::level(100.0 * best, Role::Best)));
+    // A baseline beyond the axis would be drawn on its edge.
+    let points: Vec<(f64, f64)> = baseline.map(|b| (d.position(), b)).into_iter().collect();
+    curves.push(Curve { points, role: Role::Uniform, kind: CurveKind::Points });
+    curves.push(Curve { points: d.accuracy.means(), role: Role::Accuracy, kind: CurveKind::Line });
+    plot::draw(frame, app, inner, ACCURACY, curves, &PERCENT);
+}
+
+/// Percent of something, never outside 0 to 100.
+pub(super) const PERCENT: Values =
+    Values { from_zero: false, within: (0.0, 100.0), margin: 2.0, may_be_log: false, label: |v| format!("{v:.0}%") };
+
+fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let d = &app.dashboard;
+    let look = &app.appearance;
+    let Some((w, when)) = known_weights(app) else {
+        let top = title(look, "importance weights", vec![app.span("not yet ", Role::Dim)]);
+        let inner = app.panel(frame, area, WEIGHTS, top, None);
         return frame.render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
     };
     let [q1, median, q3] = w.spread.quartiles;
     let ess = d.epochs.last().filter(|e| e.phase == Phase::Biased).map_or(w.ess, |e| e.ess);
-    let top = title(&app.appearance, "importance weights", vec![app.span(format!("after epoch {} ", w.epoch), Role::Dim)]);
     let bottom = Line::from(vec![
-        app.span(format!(" {} {q1:.2} {median:.2} {q3:.2} ", app.appearance.glyphs.quartile), Role::Quartile),
-        app.span(format!("{dot} ESS {:.0}% of n ", 100.0 * ess), Role::Dim),
+        app.span(format!(" {} {q1:.2} {median:.2} {q3:.2} ", look.glyphs.quartile), Role::Quartile),
+        app.span(format!("{} ESS {:.0}% of n ", look.glyphs.dot, 100.0 * ess), Role::Dim),
     ]);
-    let block = panel(&app.appearance, top, Some(bottom));
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    let columns =
-        Columns { counts: &w.counts, marks: &w.spread.quartiles, glyphs: &app.appearance.glyphs, theme: &app.appearance.theme };
-    frame.render_widget(columns, inner);
+    let inner = app.panel(frame, area, WEIGHTS, title(look, "importance weights", vec![when]), Some(bottom));
+    frame.render_widget(
+        Columns {
+            counts: &w.counts,
+            part: &[],
+            marks: &w.spread.quartiles,
+            log: app.axis.log,
+            ends: ["0 easy".into(), "0.5".into(), "hard 1".into()],
+            glyphs: &look.glyphs,
+            theme: &look.theme,
+        },
+        inner,
+    );
+}
+
+/// The weights, or while there are none what they would be if E were now; and which of both, in words.
+pub(super) fn known_weights(app: &App) -> Option<(&WeightsSummary, Span<'static>)> {
+    let d = &app.dashboard;
+    let computed = d.weights.as_ref().map(|w| (w, app.span(format!("after epoch {} ", w.epoch), Role::Dim)));
+    computed.or_else(|| d.preview.as_ref().map(|w| (w, app.span(format!("if E were {} ", w.epoch), Role::Pretrain))))
 }
 
 /// Before E: what is being recorded, and when the weights come.
-fn recording_words(app: &App) -> Vec<Line<'static>> {
+pub(super) fn recording_words(app: &App) -> Vec<Line<'static>> {
     let d = &app.dashboard;
     let (e, n) = (d.pretrain_epochs(), d.config.train.epochs);
     let per_epoch = d.epochs.last().map(|e| e.seconds);
@@ -277,9 +179,9 @@ fn recording_words(app: &App) -> Vec<Line<'static>> {
     lines
 }
 
-fn classes_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
+fn classes(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let rows = class_rows(d, app.order);
+    let rows = rows(d, app.order, &app.filter);
     let mut rest = Vec::new();
     if let (Some(e), Some(data)) = (d.epochs.last(), &d.data) {
         let counts: Vec<f64> = data.counts.iter().map(|c| *c as f64).collect();
@@ -294,14 +196,11 @@ fn classes_panel(frame: &mut Frame<'_>, app: &App, area: Rect) {
             rest.push(app.span(format!("balance {:.3} {arrow} {:.3} ", balance::balance_index(&counts), e.balance), Role::Dim));
         }
     }
-    let block = panel(
-        &app.appearance,
-        title(&app.appearance, "class frequencies", rest),
-        Some(classes_legend(&app.appearance, app.order)),
-    );
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    frame.render_widget(ClassBars { rows: &rows, glyphs: &app.appearance.glyphs, theme: &app.appearance.theme }, inner);
+    let legend = classes_legend(&app.appearance, app.order);
+    let name = if area.width < 34 { "classes" } else { "class frequencies" };
+    let inner = app.panel(frame, area, CLASSES, title(&app.appearance, name, rest), Some(legend));
+    let (glyphs, theme) = (&app.appearance.glyphs, &app.appearance.theme);
+    frame.render_widget(ClassBars { rows: &rows, selected: app.selected(), glyphs, theme }, inner);
 }
 
 /// What the bars of a class are, and their order if it is not the data's.
@@ -317,78 +216,4 @@ pub(super) fn classes_legend(look: &Appearance, order: ClassOrder) -> Line<'stat
         spans.push(look.span(format!("{} ", order.words()), Role::Dim));
     }
     Line::from(spans)
-}
-
-/// One row per class, in the order that was asked for.
-pub(super) fn class_rows(d: &Dashboard, order: ClassOrder) -> Vec<ClassRow> {
-    let Some(data) = &d.data else { return Vec::new() };
-    let n = data.train.max(1) as f64;
-    let last = d.epochs.last();
-    let row = |c: usize| ClassRow {
-        name: data.classes[c].clone(),
-        share: data.counts.get(c).map_or(0.0, |k| *k as f64 / n),
-        expected: last.and_then(|e| e.expected.get(c)).map(|v| v / n),
-        drawn: last.and_then(|e| e.drawn.get(c)).map(|v| *v as f64 / n),
-        recall: last.and_then(|e| e.recall.get(c)).copied(),
-    };
-    let mut rows: Vec<ClassRow> = (0..data.classes.len()).map(row).collect();
-    match order {
-        ClassOrder::Given => {}
-        ClassOrder::Share => rows.sort_by(|a, b| b.share.total_cmp(&a.share)),
-        ClassOrder::Drawn => rows.sort_by(|a, b| b.drawn.unwrap_or(0.0).total_cmp(&a.drawn.unwrap_or(0.0))),
-        ClassOrder::Recall => rows.sort_by(|a, b| a.recall.unwrap_or(0.0).total_cmp(&b.recall.unwrap_or(0.0))),
-    }
-    rows
-}
-
-/// The last message in one line.
-pub(super) fn message_line(app: &App, width: u16) -> Line<'static> {
-    let Some(message) = app.dashboard.messages.last() else { return Line::default() };
-    let time = format!(" {} ", clock(message.t));
-    let text = clip(&message.text, usize::from(width).saturating_sub(time.width() + 1), app.appearance.glyphs.cut);
-    Line::from(vec![app.span(time, Role::Dim), app.span(text, role_of(message.tone))])
-}
-
-/// The last message: whole, where somebody has to act on it.
-fn message_lines(app: &App, width: u16) -> Vec<Line<'static>> {
-    let message = app.dashboard.messages.last();
-    let Some(message) = message.filter(|m| m.tone == Tone::Bad) else { return vec![message_line(app, width)] };
-    let time = format!(" {} ", clock(message.t));
-    let mut parts = wrap(&message.text, usize::from(width).saturating_sub(time.width() + 1));
-    parts.truncate(usize::from(MESSAGE_LINES));
-    let mut lines = Vec::new();
-    for (i, part) in parts.into_iter().enumerate() {
-        let lead = if i == 0 { time.clone() } else { " ".repeat(time.width()) };
-        lines.push(Line::from(vec![app.span(lead, Role::Dim), app.span(part, role_of(message.tone))]));
-    }
-    lines
-}
-
-fn role_of(tone: Tone) -> Role {
-    match tone {
-        Tone::Note => Role::Dim,
-        Tone::Good => Role::Good,
-        Tone::Warning => Role::Warning,
-        Tone::Bad => Role::Bad,
-    }
-}
-
-/// The keys that fit, in the order of the table; what is offered after a fault comes first.
-pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
-    let d = &app.dashboard;
-    let over = app.is_over() && app.place() == Place::Run;
-    let offer = match d.state {
-        RunState::Paused(Cause::NotFinite) => Some("back to the checkpoint, half the rate"),
-        RunState::Failed => Some("resume"),
-        _ if app.lost.is_some() => Some("resume"),
-        _ => None,
-    };
-    let mut wanted: Vec<_> = bindings(app.place()).filter(|b| !over || b.run.outlives_the_run()).collect();
-    wanted.sort_by_key(|b| offer.is_none() || b.run != Action::GoBack); // stable
-    let short = |binding: &Binding| match (binding.run, offer) {
-        (Action::PauseResume, _) if d.is_paused() => "go on",
-        (Action::GoBack, Some(words)) => words,
-        _ => binding.short,
-    };
-    keys_line(&app.appearance, wanted.into_iter().map(|b| (b, short(b))), width)
 }

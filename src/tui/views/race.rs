@@ -1,12 +1,15 @@
 //! A comparison: the curves of all arms, the class frequencies of the one looked at, and the table of what they reached.
 
 use super::super::appearance::Appearance;
-use super::super::keymap::{Place, bindings};
+use super::super::axis::{Scale, Unit};
+use super::super::classes::rows as class_rows;
+use super::super::keymap::Where;
 use super::super::race::{Over, RaceApp};
+use super::super::text::{clip, clock};
 use super::super::theme::{ARMS, Role};
-use super::super::widgets::{ClassBars, Curve, CurveChart, CurveKind, clip};
-use super::overview::{class_rows, classes_legend};
-use super::{clock, help, keys_line, panel, title};
+use super::super::widgets::{ClassBars, Curve, CurveChart, CurveKind};
+use super::overview::classes_legend;
+use super::{help, keys_line, panel, title};
 use crate::compare::{Race, Speedup, speedup};
 use crate::protocol::EpochSummary;
 use ratatui::Frame;
@@ -48,11 +51,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
             look.span("esc", Role::Key),
             look.span(" stay", Role::Text),
         ]),
-        _ => keys_line(look, bindings(Place::Comparison).map(|b| (b, b.short)), footer.width),
+        _ => keys_line(look, app.keymap.here(Where::Comparison).map(|(b, keys)| (b, keys, b.short)), footer.width),
     };
     frame.render_widget(Paragraph::new(keys), footer);
     if app.over == Over::Help {
-        help::draw(frame, look, Place::Comparison);
+        help::draw(frame, look, &app.keymap, Where::Comparison, 0);
     }
 }
 
@@ -153,15 +156,19 @@ fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let floor = if after.is_finite() { low.max(after - 5.0) } else { low };
     let y = ((floor - 1.0).max(0.0).floor(), (high + 1.0).min(100.0).ceil());
     let x = (0.0, config.train.epochs as f64);
-    let mut drawn = vec![Curve { points: vec![(e as f64, y.0), (e as f64, y.1)], role: Role::Mark, kind: CurveKind::Mark }];
-    drawn.push(Curve { points: vec![(x.0, target), (x.1, target)], role: Role::Best, kind: CurveKind::Mark });
+    let mut drawn = vec![Curve::upright(e as f64, Role::Mark)];
+    if target.is_finite() {
+        drawn.push(Curve::level(target, Role::Best));
+    }
     let mut order: Vec<usize> = (0..curves.len()).filter(|arm| *arm != app.arm).collect();
     order.push(app.arm); // on top
     for arm in order {
         let kind = if look.is_colorless() && arm != app.arm { CurveKind::Points } else { CurveKind::Line };
         drawn.push(Curve { points: curves[arm].clone(), role: arm_role(arm), kind });
     }
-    let chart = CurveChart { curves: drawn, x, y, label: |v| format!("{v:.0}%"), glyphs: &look.glyphs, theme: &look.theme };
+    let ticks = Scale::of(app.race.dashboard(0, 0), Unit::Epochs).ticks(x, usize::from(inner.width) / 9);
+    let label = |v| format!("{v:.0}%");
+    let chart = CurveChart { curves: drawn, x, ticks, y, log: false, label, glyphs: &look.glyphs, theme: &look.theme };
     frame.render_widget(chart, inner);
 }
 
@@ -180,8 +187,8 @@ fn frequencies(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let block = panel(look, top, Some(classes_legend(look, app.order)));
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let rows = class_rows(d, app.order);
-    frame.render_widget(ClassBars { rows: &rows, glyphs: g, theme: &look.theme }, inner);
+    let rows = class_rows(d, app.order, "");
+    frame.render_widget(ClassBars { rows: &rows, selected: 0, glyphs: g, theme: &look.theme }, inner);
 }
 
 /// What an arm reached, in words: each as soon as it is decided.

@@ -1,12 +1,26 @@
 //! The short form for small terminals: one fact a line, the most important first.
 
 use super::super::app::App;
+use super::super::text::{clip, clock, thousands};
 use super::super::theme::Role;
-use super::overview::{footer_line, message_line, state_word};
-use super::{clock, thousands};
+use super::chrome::{footer_line, message_line, state_word};
 use ratatui::Frame;
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
+
+/// On less than that: what to do.
+pub(super) fn too_small(frame: &mut Frame<'_>, app: &App) {
+    let width = usize::from(frame.area().width);
+    let (word, role) = state_word(app);
+    let cut = app.appearance.glyphs.cut;
+    let best = app.dashboard.best.map_or_else(String::new, |(best, _)| format!("best {:.2}%", 100.0 * best));
+    let lines = vec![
+        Line::from(app.span(clip(&word, width, cut), role)),
+        Line::from(app.span(clip("needs 40x8", width, cut), Role::Warning)),
+        Line::from(app.span(clip(&best, width, cut), Role::Text)),
+    ];
+    frame.render_widget(Paragraph::new(lines), frame.area());
+}
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let d = &app.dashboard;
@@ -23,7 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     if let Some((best, epoch)) = d.best {
         lines.push(fact("best", format!("{} epoch {epoch}", percent(best))));
     }
-    if let Some(loss) = d.loss_smooth.last() {
+    if let Some((_, loss)) = d.loss.smoothed(app.axis.smoothing()).last() {
         lines.push(fact("loss", format!("{loss:.4}")));
     }
     lines.push(fact("E", d.pretrain_epochs().to_string()));

@@ -1,33 +1,21 @@
 //! One line per class: how much of the draws it gets, how much was expected, how much of the data it is.
 
+use super::super::classes::{ClassRow, first_shown};
 use super::super::glyphs::Glyphs;
+use super::super::text::fit;
 use super::super::theme::{Role, Theme};
-use super::fit;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
-
-/// The figures of one class; shares in [0, 1].
-#[derive(Clone, Debug, PartialEq)]
-pub struct ClassRow {
-    /// Its name.
-    pub name: String,
-    /// Share of the training set.
-    pub share: f64,
-    /// Expected share of the draws, once there were draws.
-    pub expected: Option<f64>,
-    /// Share of the last epoch's draws.
-    pub drawn: Option<f64>,
-    /// Test recall.
-    pub recall: Option<f64>,
-}
 
 /// The lines. Those that do not fit are counted on the last one.
 #[derive(Debug)]
 pub struct ClassBars<'a> {
     /// One per class, in the order of the lines.
     pub rows: &'a [ClassRow],
+    /// The line that is to be seen, whatever does not fit.
+    pub selected: usize,
     /// Characters.
     pub glyphs: &'a Glyphs,
     /// Colours.
@@ -56,13 +44,17 @@ impl Widget for ClassBars<'_> {
         let shown = if self.rows.len() > lines { lines.saturating_sub(1) } else { self.rows.len() };
         let top =
             self.rows.iter().flat_map(|r| [r.share, r.expected.unwrap_or(0.0), r.drawn.unwrap_or(0.0)]).fold(1e-9, f64::max);
-        for row in &self.rows[..shown] {
+        let first = first_shown(self.selected, self.rows.len(), shown);
+        for row in &self.rows[first..first + shown] {
             self.line(row, (area.x, y), names, room, top, wide, buf);
             y += 1;
         }
         if shown < self.rows.len() {
-            let text = format!("{} {} more", self.glyphs.cut, self.rows.len() - shown);
-            buf.set_string(area.x, y, text, self.theme.style(Role::Dim));
+            let text = match first {
+                0 => format!("{} {} more", self.glyphs.cut, self.rows.len() - shown),
+                _ => format!("{} {} above, {} below", self.glyphs.cut, first, self.rows.len() - shown - first),
+            };
+            buf.set_stringn(area.x, y, text, width, self.theme.style(Role::Dim));
         }
     }
 }

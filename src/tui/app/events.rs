@@ -1,0 +1,134 @@
+//! What the cockpit hears: from the trainer, and from the mouse.
+
+use super::{App, Effect, Hit, Overlay, Watching};
+use crate::config;
+use crate::dashboard::{Dashboard, Tone};
+use crate::link::Delivery;
+use crate::protocol::{Cause, Event};
+use crate::tui::keymap::Action;
+use crate::tui::tabs::Tab;
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Position;
+
+/// Lines that a turn of the wheel moves.
+const WHEEL: i64 = 3;
+/// Changes that can be undone at most.
+const UNDO: usize = 100;
+
+impl App {
+    /// Takes a delivery; true when the cockpit should leave.
+    pub fn hear(&mut self, delivery: Delivery) -> bool {
+        match delivery {
+            Delivery::Record(record) => {
+                self.note(&record.event);
+                self.dashboard.fold(record);
+            }
+            Delivery::Snapshot(dashboard) => self.begin_with(*dashboard),
+            Delivery::Notice(text) => self.dashboard.say(Tone::Warning, text),
+            Delivery::Closed(why) => {
+                if !self.dashboard.is_over() {
+                    self.notice = Some(format!("{}: {why}", self.dashboard.run));
+                    self.dashboard.say(Tone::Bad, format!("{why}: r resumes from the last checkpoint, q leaves"));
+                    self.lost = Some(why);
+                }
+            }
+        }
+        self.leaving && self.is_over()
+    }
+
+    /// Everything so far, instead of what was known.
+    fn begin_with(&mut self, dashboard: Dashboard) {
+        self.undo.clear();
+        for change in dashboard.changes.iter().filter(|c| config::find(&c.key).is_some()) {
+            self.undo.push((change.key.clone(), change.old.clone()));
+        }
+        self.asked.clear();
+        self.dashboard = dashboard;
+    }
+
+    /// What an event means for the cockpit beyond its figures.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Changed { key, old, .. } if config::find(key).is_some() => {
+                self.answered();
+                if self.undoing.take().as_ref() == Some(key) {
+                    self.undo.pop();
+                } else {
+                    self.undo.push((key.clone(), old.clone()));
+                    let surplus = self.undo.len().saturating_sub(UNDO);
+                    self.undo.drain(..surplus);
+                }
+            }
+            Event::Refused { key, .. } => {
+                self.answered();
+                // What is refused once would be refused again: the change before it is next.
+                if self.undoing.take().as_ref() == Some(key) {
+                    self.undo.pop();
+                }
+            }
+            Event::Changed { .. } | Event::Resumed { .. } | Event::Note { .. } | Event::Continued { .. } => self.answered(),
+            Event::Checkpoint { kind, .. } if kind == "asked" => self.answered(),
+            Event::Paused { cause, reason, .. } => {
+                self.answered();
+                if *cause != Cause::Asked {
+                    let why = reason.as_deref().unwrap_or_default();
+                    self.notice = Some(format!("{} is paused: {why}", self.dashboard.run));
+                }
+            }
+            Event::Failed { reason } => self.notice = Some(format!("{} failed: {reason}", self.dashboard.run)),
+            Event::Finished { best_accuracy, best_epoch, .. } => {
+                let best = 100.0 * best_accuracy;
+                self.notice = Some(format!("{} is over: best {best:.2}% (epoch {best_epoch})", self.dashboard.run));
+                if matches!(self.overlay, Overlay::None) && !matches!(self.watching, Watching::Replay { .. }) {
+                    self.overlay = Overlay::Summary;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The trainer answers in the order in which it was asked.
+    fn answered(&mut self) {
+        if !self.asked.is_empty() {
+            self.asked.remove(0);
+        }
+    }
+
+    /// Takes what the mouse does.
+    pub(super) fn point(&mut self, mouse: &MouseEvent) -> Effect {
+        let at = Position { x: mouse.column, y: mouse.row };
+        // What was drawn last lies on top.
+        let hits = self.hits.borrow();
+        let found: Vec<_> = hits.iter().rev().filter(|(area, _)| area.contains(at)).copied().collect();
+        drop(hits);
+        let over_list = !matches!(self.overlay, Overlay::None);
+        match mouse.kind {
+            MouseEventKind::ScrollDown | MouseEventKind::ScrollUp => {
+                let down = if mouse.kind == MouseEventKind::ScrollDown { 1 } else { -1 };
+                if over_list {
+                    self.scroll_overlay(down * WHEEL);
+                } else if matches!(found.first(), Some((_, Hit::Plot(_)))) {
+                    return self.act(Action::Scale(-down));
+                } else if self.tab == Tab::Overview {
+                    self.select(self.selected() as i64 + down * WHEEL);
+                } else {
+                    self.down(down);
+                }
+            }
+            MouseEventKind::Down(MouseButton::Left) if !over_list => found.iter().for_each(|(area, hit)| match hit {
+                Hit::Tab(tab) => self.show(*tab),
+                Hit::Panel(panel) => self.focus[self.tab as usize] = *panel,
+                Hit::Plot(_) => {
+                    let share = f64::from(at.x - area.x) / f64::from(area.width.max(2) - 1);
+                    self.axis.point_at(share, &self.dashboard);
+                }
+                Hit::Row(row) => self.select(*row as i64),
+                Hit::Sample(at) if self.gallery.selected == *at => self.gallery.enlarged = !self.gallery.enlarged,
+                Hit::Sample(at) => self.select_sample(*at as i64),
+            }),
+            MouseEventKind::Down(MouseButton::Left) => self.overlay = Overlay::None,
+            _ => {}
+        }
+        Effect::None
+    }
+}

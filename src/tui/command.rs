@@ -1,0 +1,292 @@
+//! The command line: what can be typed after `:`, and how it is completed. Pure: carries nothing out.
+
+use super::tabs::Tab;
+use crate::config::{self, KEYS, Key, Live, Rule, RunConfig};
+use crate::protocol::{Bias, Command, Stop};
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// Something of the trainer.
+    Ask(Command),
+    /// A theme.
+    Theme(String),
+    /// A tab.
+    Show(Tab),
+    /// Only what has this in its name.
+    Filter(String),
+    /// The keys.
+    Help,
+    /// The settings.
+    Settings,
+    /// To leave.
+    Quit,
+}
+
+/// A command: its name, what comes after it, and what it does.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    ("set", "KEY VALUE", "change a value of the config"),
+    ("E", "EPOCHS", "set E: how many epochs are pretraining"),
+    ("N", "EPOCHS", "set N: how many epochs in all"),
+    ("lr", "FACTOR", "scale the learning rate"),
+    ("bias", "now|off|on", "turn the bias on or off"),
+    ("pause", "", "wait after the step in progress"),
+    ("resume", "", "go on"),
+    ("checkpoint", "", "write a checkpoint now"),
+    ("rescore", "", "compute the weights anew with the next epoch"),
+    ("note", "TEXT", "keep a remark with the run"),
+    ("stop", "now|epoch|EPOCH", "end the run now, after this epoch, or after that one"),
+    ("theme", "NAME", "another theme"),
+    ("tab", "NAME", "another tab"),
+    ("filter", "TEXT", "only what has this in its name"),
+    ("settings", "", "every value that can be changed"),
+    ("help", "", "the keys"),
+    ("quit", "", "leave"),
+];
+
+/// Reads a line.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
+    let text = text.trim();
+    let (word, rest) = text.split_once(char::is_whitespace).map_or((text, ""), |(w, r)| (w, r.trim()));
+    let usage = || {
+        let found = COMMANDS.iter().find(|(name, ..)| *name == word);
+        Err(found.map_or_else(String::new, |(name, after, what)| format!("{name} {after}: {what}")))
+    };
+    if COMMANDS.iter().any(|(name, after, _)| *name == word && !after.is_empty()) && rest.is_empty() && word != "filter" {
+        return usage();
+    }
+    Ok(match word {
+        "" => return Err("a command, e.g. set train.lr 0.02 (tab completes)".into()),
+        "set" => {
+            let (key, value) =
+                rest.split_once([' ', '=']).map(|(k, v)| (k.trim(), v.trim_start_matches('=').trim())).unwrap_or((rest, ""));
+            set(key, value, config)?
+        }
+        "E" => set("importance.pretrain_epochs", rest, config)?,
+        "N" => set("train.epochs", rest, config)?,
+        "lr" => set("train.lr_scale", rest, config)?,
+        "bias" => Line::Ask(Command::Bias {
+            bias: match rest {
+                "now" => Bias::Now,
+                "off" => Bias::Off,
+                "on" => Bias::On,
+                _ => return usage(),
+            },
+        }),
+        "pause" => Line::Ask(Command::Pause),
+        "resume" => Line::Ask(Command::Resume),
+        "checkpoint" => Line::Ask(Command::Checkpoint),
+        "rescore" => Line::Ask(Command::Rescore),
+        "note" => Line::Ask(Command::Note { text: rest.to_owned() }),
+        "stop" => Line::Ask(Command::Stop {
+            stop: match (rest, rest.parse()) {
+                ("now", _) => Stop::Now,
+                ("epoch", _) => Stop::AfterEpoch,
+                (_, Ok(epoch)) => Stop::AtEpoch(epoch),
+                _ => return usage(),
+            },
+        }),
+        "theme" => Line::Theme(rest.to_owned()),
+        "tab" => Line::Show(
+            Tab::named(rest).ok_or_else(|| format!("there is no tab \"{rest}\": {}", Tab::ALL.map(Tab::name).join(", ")))?,
+        ),
+        "filter" => Line::Filter(rest.to_owned()),
+        "settings" => Line::Settings,
+        "help" => Line::Help,
+        "quit" | "q" => Line::Quit,
+        // A key by itself is meant to be set.
+        key if config::find(key).is_some() => set(key, rest.trim_start_matches('=').trim(), config)?,
+        other => {
+            let near = COMMANDS
+                .iter()
+                .map(|(name, ..)| *name)
+                .max_by(|a, b| strsim::jaro_winkler(a, other).total_cmp(&strsim::jaro_winkler(b, other)));
+            let near = near
+                .filter(|n| strsim::jaro_winkler(n, other) > 0.7)
+                .map_or_else(String::new, |n| format!("; did you mean {n}?"));
+            return Err(format!("there is no command \"{other}\"{near}"));
+        }
+    })
+}
+
+fn set(key: &str, text: &str, config: &RunConfig) -> Result<Line, String> {
+    let Some(found) = config::find(key) else {
+        let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
+        return Err(format!("there is no key \"{key}\"{near}"));
+    };
+    let value = value(found, text, config)?;
+    let value = serde_json::to_value(value).map_err(|e| e.to_string())?;
+    Ok(Line::Ask(Command::Set { key: found.path.into(), value }))
+}
+
+/// The value that was typed for `key`, or what is wrong with it: the same rules as for a config file.
+///
+/// # Errors
+/// In words.
+pub fn value(key: &Key, text: &str, config: &RunConfig) -> Result<toml::Value, String> {
+    if key.live == Live::No {
+        return Err(format!("{} is fixed for the run: start a new one to change it", key.path));
+    }
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(range(key, config));
+    }
+    let value = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+    let value = value.unwrap_or_else(|| toml::Value::String(text.to_owned()));
+    config::from_value(config, key.path, &value).map(|_| value).map_err(|problem| {
+        // A value outside its range: the range says it; two values that contradict each other: the problem does.
+        if problem.help.starts_with(key.path) { format!("expected {}", range(key, config)) } else { problem.what }
+    })
+}
+
+/// The allowed values in words, as narrow as the run makes them.
+pub fn range(key: &Key, config: &RunConfig) -> String {
+    match key.path {
+        "importance.pretrain_epochs" => format!("a whole number in 0..={}", config.train.epochs),
+        "train.epochs" => format!("a whole number from {} on", config.importance.pretrain_epochs.max(1)),
+        _ => key.rule.describe(),
+    }
+}
+
+/// When a change takes effect, in words.
+pub fn effect(live: Live) -> &'static str {
+    match live {
+        Live::No => "fixed",
+        Live::NextStep => "next step",
+        Live::NextEpoch => "next epoch",
+        Live::AtScoring => "with the weights",
+    }
+}
+
+/// Whole lines that `text` may become, in order.
+pub fn complete(text: &str, themes: &[String]) -> Vec<String> {
+    let text = text.trim_start();
+    let Some((head, last)) = text.rsplit_once(' ') else {
+        return COMMANDS
+            .iter()
+            .filter(|(name, ..)| name.starts_with(text))
+            .map(|(name, after, _)| with_room(name, after))
+            .collect();
+    };
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let after: Vec<String> = match words.as_slice() {
+        ["set"] => live_keys().map(|k| format!("{} ", k.path)).collect(),
+        ["set", key] => config::find(key).map(|k| values(&k.rule)).unwrap_or_default(),
+        ["bias"] => ["now", "off", "on"].map(String::from).to_vec(),
+        ["stop"] => ["now", "epoch"].map(String::from).to_vec(),
+        ["theme"] => themes.to_vec(),
+        ["tab"] => Tab::ALL.map(|t| t.name().to_lowercase()).to_vec(),
+        _ => Vec::new(),
+    };
+    // A key may be found by its last part.
+    let fits =
+        |word: &String| word.starts_with(last) || word.split('.').skip(1).any(|part| !last.is_empty() && part.starts_with(last));
+    after.into_iter().filter(fits).map(|word| format!("{head} {word}")).collect()
+}
+
+fn with_room(name: &str, after: &str) -> String {
+    if after.is_empty() { name.to_owned() } else { format!("{name} ") }
+}
+
+fn values(rule: &Rule) -> Vec<String> {
+    match rule {
+        Rule::OneOf(words) => words.iter().map(|w| (*w).to_owned()).collect(),
+        Rule::Flag => vec!["true".into(), "false".into()],
+        _ => Vec::new(),
+    }
+}
+
+/// What `text` says about itself: what the command or key is.
+pub fn about(text: &str, config: &RunConfig) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        ["set", key, ..] => match config::find(key) {
+            Some(k) => {
+                format!("{}: {} (now {}, {})", k.about, range(k, config), config::value_text(config, k.path), effect(k.live))
+            }
+            None => String::new(),
+        },
+        [word, ..] => COMMANDS.iter().find(|(n, ..)| n == word).map_or_else(String::new, |(n, a, w)| format!("{n} {a}: {w}")),
+        [] => "set E N lr bias pause resume checkpoint rescore note stop theme tab filter settings help quit".into(),
+    }
+}
+
+/// Keys that a running session takes.
+pub fn live_keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|k| k.live != Live::No)
+}
+
+/// What all of these begin with.
+pub fn common_start(all: &[String]) -> String {
+    let Some(first) = all.first() else { return String::new() };
+    let shared =
+        |a: &str, b: &str| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum::<usize>();
+    let length = all.iter().map(|line| shared(first, line)).min().unwrap_or(0);
+    first[..length].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn config() -> RunConfig {
+        config::demo(&[]).expect("demo")
+    }
+
+    fn asked(text: &str) -> Command {
+        match parse(text, &config()) {
+            Ok(Line::Ask(command)) => command,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn lines_become_commands() {
+        let set = |key: &str, value| Command::Set { key: key.into(), value };
+        assert_eq!(asked("set train.lr 0.02"), set("train.lr", json!(0.02)));
+        assert_eq!(asked("set importance.sampler = class-balanced"), set("importance.sampler", json!("class-balanced")));
+        assert_eq!(asked("train.lr 0.02"), set("train.lr", json!(0.02)));
+        assert_eq!(asked("E 8"), set("importance.pretrain_epochs", json!(8)));
+        assert_eq!(asked("bias now"), Command::Bias { bias: Bias::Now });
+        assert_eq!(asked("note loss looks odd  here"), Command::Note { text: "loss looks odd  here".into() });
+        assert_eq!(asked("stop 7"), Command::Stop { stop: Stop::AtEpoch(7) });
+        assert_eq!(parse("tab imp", &config()), Ok(Line::Show(Tab::Importance)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let wrong = |text: &str| parse(text, &config()).expect_err(text);
+        assert!(wrong("E 99").contains("beyond train.epochs"), "{}", wrong("E 99"));
+        assert!(wrong("set train.lrr 1").contains("did you mean train.lr?"));
+        assert!(wrong("set train.batch_size 64").contains("fixed for the run"));
+        assert!(wrong("set train.lr").contains("a number in"));
+        assert!(wrong("bias sideways").contains("now|off|on"));
+        assert!(wrong("chekpoint").contains("did you mean checkpoint?"));
+        assert!(wrong("").contains("tab completes"));
+        assert!(wrong("note").contains("TEXT"));
+    }
+
+    #[test]
+    fn completion_knows_commands_keys_and_words() {
+        assert_eq!(complete("se", &[]), ["set ", "settings"]);
+        assert_eq!(complete("set importance.uniform", &[]), ["set importance.uniform_mix ", "set importance.uniform_tail "]);
+        assert_eq!(complete("set samp", &[]), ["set importance.sampler "]);
+        assert_eq!(
+            complete("set importance.sampler u", &[]),
+            ["set importance.sampler uniform", "set importance.sampler uniform-replacement"]
+        );
+        assert_eq!(common_start(&complete("set importance.uniform", &[])), "set importance.uniform_");
+        assert!(complete("note any", &[]).is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_panics(text in ".{0,60}") {
+            let _ = (parse(&text, &config()), complete(&text, &[]), about(&text, &config()));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Every tab at three sizes: what is read, in which colours, and which bytes a terminal gets.
+
+use crate::film::{app_in, furnish, hear, press, records, screen};
+use crossterm::event::{Event as TermEvent, KeyCode};
+use earlybird::protocol::Event;
+use earlybird::tui::{App, Tab, draw};
+use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::layout::Rect;
+use ratatui::style::Color;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+use std::fmt::Write;
+use termprofile::TermProfile;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 60)];
+
+fn furnished(level: TermProfile, ascii: bool) -> App {
+    let mut app = app_in(if level < TermProfile::Ansi16 { "mono" } else { "dark" }, level, ascii);
+    hear(&mut app, records(8));
+    furnish(&mut app);
+    app
+}
+
+#[test]
+fn every_tab_at_three_sizes() {
+    for (look, ascii) in [("unicode", false), ("ascii", true)] {
+        let mut app = furnished(TermProfile::TrueColor, ascii);
+        for tab in Tab::ALL {
+            app.show(tab);
+            for (width, height) in SIZES {
+                let text = screen(&mut app, width, height);
+                assert!(!ascii || text.is_ascii(), "{text}");
+                insta::assert_snapshot!(format!("{}_{width}x{height}_{look}", tab.name().to_lowercase()), text);
+            }
+        }
+    }
+}
+
+#[test]
+fn views_behind_a_key_and_panels_on_the_whole_screen() {
+    let mut app = furnished(TermProfile::TrueColor, false);
+    let shot = |name: &str, tab: Tab, keys: &[KeyCode], app: &mut App| {
+        app.show(tab);
+        keys.iter().for_each(|key| press(app, *key));
+        insta::assert_snapshot!(name.to_owned(), screen(app, 80, 24));
+        press(app, KeyCode::Esc);
+        press(app, KeyCode::Esc);
+    };
+    let key = KeyCode::Char;
+    shot("importance_of_a_class", Tab::Importance, &[key('J'), key('v'), key('y')], &mut app);
+    shot("classes_map_of_draws", Tab::Classes, &[key('v')], &mut app);
+    shot("classes_map_of_recall", Tab::Classes, &[key('v'), key('s')], &mut app);
+    shot("sample_enlarged", Tab::Samples, &[key('v'), key('l'), KeyCode::Enter], &mut app);
+    shot("compare_losses_over_time", Tab::Compare, &[key('v'), key('x'), key('x'), key('x')], &mut app);
+    shot("overview_zoomed_with_cursor", Tab::Overview, &[key('j'), key('z'), key('i'), key('h'), key('h'), key('h')], &mut app);
+    shot("settings", Tab::Overview, &[key('S'), key('j'), KeyCode::Enter, key('9')], &mut app);
+    shot("command_line", Tab::Overview, &[key(':'), key('s'), key('e'), key('t'), key(' '), key('s')], &mut app);
+}
+
+/// Which colours and modifiers there are on each line, and on how many cells.
+fn colours(app: &mut App, width: u16, height: u16) -> String {
+    app.handle(&TermEvent::Resize(width, height));
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|f| draw(f, app)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let mut out = String::new();
+    for y in 0..height {
+        let mut runs: Vec<(String, usize)> = Vec::new();
+        for x in 0..width {
+            let cell = &buffer[(x, y)];
+            let name = match (cell.fg, cell.bg, cell.modifier) {
+                (Color::Reset, Color::Reset, _) if cell.modifier.is_empty() => "-".to_owned(),
+                (fg, Color::Reset, _) if cell.modifier.is_empty() => fg.to_string(),
+                (fg, Color::Reset, modifier) => format!("{fg}+{modifier:?}"),
+                (fg, bg, _) => format!("{fg}/{bg}"),
+            };
+            match runs.last_mut().filter(|(last, _)| *last == name) {
+                Some((_, count)) => *count += 1,
+                None => runs.push((name, 1)),
+            }
+        }
+        // Pictures change colour in every cell: their count says enough.
+        let runs: Vec<String> = if runs.len() > 24 {
+            vec![format!("{} changes", runs.len())]
+        } else {
+            runs.into_iter().map(|(name, count)| format!("{name} {count}")).collect()
+        };
+        let _ = writeln!(out, "{y:>2} {}", runs.join(", "));
+    }
+    out
+}
+
+#[test]
+fn every_tab_in_the_colours_that_there_are() {
+    for (look, level) in [("truecolor", TermProfile::TrueColor), ("16", TermProfile::Ansi16), ("none", TermProfile::NoColor)] {
+        let mut app = furnished(level, false);
+        for tab in Tab::ALL {
+            app.show(tab);
+            let text = colours(&mut app, 80, 24);
+            assert!(level == TermProfile::TrueColor || !text.contains('#'), "{text}");
+            insta::assert_snapshot!(format!("{}_colours_{look}", tab.name().to_lowercase()), text);
+        }
+    }
+}
+
+/// The bytes that a terminal gets for one frame.
+fn bytes(app: &mut App, width: u16, height: u16) -> Vec<u8> {
+    app.handle(&TermEvent::Resize(width, height));
+    let mut out = Vec::new();
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    let mut terminal = Terminal::with_options(CrosstermBackend::new(&mut out), TerminalOptions { viewport }).unwrap();
+    terminal.draw(|f| draw(f, app)).unwrap();
+    drop(terminal);
+    out
+}
+
+#[test]
+fn the_real_escape_stream_makes_the_screen_and_has_only_the_colours_that_there_are() {
+    for (level, ascii) in [
+        (TermProfile::TrueColor, false),
+        (TermProfile::Ansi256, false),
+        (TermProfile::Ansi16, false),
+        (TermProfile::NoColor, false),
+        (TermProfile::Ansi16, true),
+    ] {
+        let mut app = furnished(level, ascii);
+        for tab in Tab::ALL {
+            app.show(tab);
+            let (text, raw) = (screen(&mut app, 120, 36), bytes(&mut app, 120, 36));
+            let mut parser = vt100::Parser::new(36, 120, 0);
+            parser.process(&raw);
+            let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned();
+            assert_eq!(trim(&parser.screen().contents()), trim(&text), "{tab:?} {level:?}");
+            let raw = String::from_utf8(raw).unwrap();
+            let colours: Vec<&str> = raw.split("\x1b[").filter_map(|s| s.split_once('m').map(|(sgr, _)| sgr)).collect();
+            let has = |part: &str| colours.iter().any(|sgr| sgr.contains(part));
+            assert_eq!(has("38;2;"), level == TermProfile::TrueColor, "{tab:?} {level:?}");
+            if level == TermProfile::NoColor {
+                let coloured = colours.iter().find(|sgr| sgr.starts_with("38;") || sgr.starts_with("48;"));
+                assert_eq!(coloured, None, "{tab:?}");
+            }
+            if level == TermProfile::Ansi16 {
+                let beyond = |sgr: &&&str| {
+                    sgr.split("8;5;").nth(1).and_then(|n| n.split(';').next()?.parse::<u8>().ok()).is_some_and(|n| n > 15)
+                };
+                assert_eq!(colours.iter().find(beyond), None, "{tab:?}");
+            }
+        }
+    }
+}
+
+/// The screen as a terminal shows it.
+fn seen(app: &mut App, width: u16, height: u16) -> String {
+    let mut parser = vt100::Parser::new(height, width, 0);
+    parser.process(&bytes(app, width, height));
+    parser.screen().contents()
+}
+
+/// A run with so many classes, with names in several scripts and widths.
+fn with_classes(count: usize) -> App {
+    let mut app = app_in("dark", TermProfile::TrueColor, false);
+    let name = |c: usize| match c % 4 {
+        0 => format!("class {c}"),
+        1 => format!("動物園の中の珍しい動物たち {c}"),
+        2 => format!("a very long name of a class that no table has room for, number {c}"),
+        _ => format!("Пожарная машина 🚒 {c}"),
+    };
+    let mut events = records(8);
+    for event in &mut events {
+        match event {
+            Event::RunStarted { data, .. } => {
+                (data.classes, data.counts, data.train) = ((0..count).map(name).collect(), vec![40; count], 40 * count);
+            }
+            Event::EpochEnd(e) => {
+                e.drawn = (0..count as u64).map(|c| 20 + c % 40).collect();
+                e.expected = (0..count).map(|c| 20.5 + (c % 40) as f64).collect();
+                e.recall = (0..count).map(|c| ((c * 37) % 100) as f64 / 100.0).collect();
+            }
+            Event::Weights(w) | Event::WeightsPreview(w) => w.class_mean = vec![0.4; count],
+            _ => {}
+        }
+    }
+    hear(&mut app, events);
+    app
+}
+
+#[test]
+fn a_thousand_classes_with_long_and_wide_names_stay_in_their_columns() {
+    use unicode_width::UnicodeWidthStr;
+    for count in [100, 1_000] {
+        let mut app = with_classes(count);
+        for tab in [Tab::Overview, Tab::Classes] {
+            app.show(tab);
+            for (width, height) in SIZES {
+                for key in ['v', 's', 'v', 'G', 'v', 'g'] {
+                    press(&mut app, KeyCode::Char(key));
+                    let text = seen(&mut app, width, height);
+                    // Frames meet at the right edge on every line of the panels: nothing pushed them.
+                    let edges = text
+                        .lines()
+                        .filter(|l| l.starts_with('│'))
+                        .all(|l| l.ends_with(['│', '╮', '╯']) && l.width() == usize::from(width));
+                    assert!(edges, "{tab:?} {width}x{height}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn classes_are_sorted_scrolled_and_filtered() {
+    let mut app = with_classes(1_000);
+    app.show(Tab::Classes);
+    press(&mut app, KeyCode::Char('G'));
+    assert!(seen(&mut app, 120, 36).contains("Пожарная машина 🚒 999"));
+    (0..4).for_each(|_| press(&mut app, KeyCode::Char('s'))); // by recall
+    assert!(seen(&mut app, 120, 36).contains("by recall"));
+    press(&mut app, KeyCode::Char('/'));
+    "珍しい".chars().for_each(|c| press(&mut app, KeyCode::Char(c)));
+    press(&mut app, KeyCode::Enter);
+    let text = seen(&mut app, 120, 36);
+    assert!(text.contains("250 of 1000") && text.contains("only: 珍しい") && !text.contains("Пожарная"), "{text}");
+    app.show(Tab::Overview);
+    let text = seen(&mut app, 80, 24);
+    assert!(text.contains("動物") && !text.contains("Пож") && text.contains("more"), "{text}");
+    press(&mut app, KeyCode::Char('/'));
+    press(&mut app, KeyCode::Esc);
+    assert!(seen(&mut app, 120, 36).contains("class 0"));
+    press(&mut app, KeyCode::PageDown);
+    press(&mut app, KeyCode::PageDown);
+    assert!(seen(&mut app, 80, 24).contains("above"));
+}
