@@ -10,7 +10,7 @@ mod step;
 pub use epoch::{EpochFigures, epoch};
 pub use journal::{JournalFigures, journal};
 pub use sampler::{SamplerFigures, sampler};
-pub use screen::{ScreenFigures, screen};
+pub use screen::{ScreenFigures, TabFigures, screen};
 pub use step::{DataFigures, StepBench, StepFigures, data, step};
 
 /// Largest memory of this process so far, in MiB; 0 where the system does not tell.

@@ -1,15 +1,20 @@
 //! The cockpit: what a frame costs, however long the run and however many its classes.
 
 use crate::config::RunConfig;
-use crate::importance::Quartiles;
+use crate::importance::{Quartiles, Sample};
 use crate::link::Delivery;
 use crate::protocol::{DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, WeightsSummary};
-use crate::tui::{App, Appearance, Themes, Watching, draw};
+use crate::train::Pictures;
+use crate::tui::{App, Appearance, Other, Sheet, Tab, Themes, Watching, draw};
+use crossterm::event::{Event as TermEvent, KeyCode};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use termprofile::TermProfile;
+
+/// Columns and rows of the frames.
+const SIZE: (u16, u16) = (200, 60);
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +25,16 @@ pub struct ScreenFigures {
     pub classes: usize,
     /// Nanoseconds to fold a record.
     pub fold_ns: f64,
-    /// Milliseconds to draw a frame of 120x36: median, and the longest of a hundred.
+    /// What frames of each tab cost.
+    pub tabs: Vec<TabFigures>,
+}
+
+/// What frames of a tab cost.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TabFigures {
+    /// The tab, and which view of it.
+    pub tab: String,
+    /// Milliseconds to draw a frame of 200x60: median, and the longest of a hundred.
     pub frame_ms: [f64; 2],
 }
 
@@ -40,15 +54,53 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
         app.hear(Delivery::Record(Record { seq: k as u64 + 1, t: k as f64, event }));
     }
     let fold_ns = 1e9 * began.elapsed().as_secs_f64() / count as f64;
-    let mut terminal = Terminal::new(TestBackend::new(120, 36)).map_err(|e| e.to_string())?;
+    app.handle(&TermEvent::Resize(SIZE.0, SIZE.1));
+    app.sheet = Some(sheet(classes));
+    let beside = |k: usize| Other { id: format!("run-{k:03}"), dashboard: app.dashboard.clone(), shown: k < 3 };
+    app.others.list = (0..10).map(beside).collect();
+    let mut tabs = Vec::new();
+    for tab in Tab::ALL {
+        app.show(tab);
+        let views = if tab == Tab::Classes { 3 } else { 1 };
+        for view in 0..views {
+            let name = if views > 1 { format!("{} {}", tab.name(), view + 1) } else { tab.name().to_owned() };
+            tabs.push(TabFigures { tab: name, frame_ms: frames(&app)? });
+            app.handle(&TermEvent::Key(KeyCode::Char('v').into()));
+        }
+    }
+    Ok(ScreenFigures { steps, classes, fold_ns, tabs })
+}
+
+/// Median and longest of a hundred frames, milliseconds.
+fn frames(app: &App) -> Result<[f64; 2], String> {
+    let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).map_err(|e| e.to_string())?;
     let mut frames: Vec<f64> = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
-        terminal.draw(|frame| draw(frame, &app)).map_err(|e| e.to_string())?;
+        terminal.draw(|frame| draw(frame, app)).map_err(|e| e.to_string())?;
         frames.push(1e3 * began.elapsed().as_secs_f64());
     }
     frames.sort_by(f64::total_cmp);
-    Ok(ScreenFigures { steps, classes, fold_ns, frame_ms: [frames[frames.len() / 2], frames[frames.len() - 1]] })
+    Ok([frames[frames.len() / 2], frames[frames.len() - 1]])
+}
+
+/// Samples of every class with pictures of 32x32, as many as a run keeps.
+fn sheet(classes: usize) -> Sheet {
+    let count = (8 * classes).min(4_000) as u32;
+    let sample = |i: u32| Sample {
+        index: i,
+        class: i % classes as u32,
+        p: Some(0.5),
+        weight: (i % 100) as f32 / 100.0,
+        probability: 1.0 / f64::from(count),
+        drawn: i % 9,
+        predicted: Some(0),
+        confidence: Some(0.9),
+        flipped: None,
+    };
+    let samples: Vec<Sample> = (0..count).map(sample).collect();
+    let pixels = (0..samples.len() * 3 * 32 * 32).map(|k| (k * 7) as u8).collect();
+    Sheet::of(&samples, Pictures { index: (0..count).collect(), pixels, shape: [3, 32, 32] }, classes)
 }
 
 fn story(steps: usize, classes: usize) -> Vec<Event> {

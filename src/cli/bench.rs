@@ -68,10 +68,12 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
         }
         BenchWhat::Cockpit => {
             let f = bench::screen(args.steps.unwrap_or(1_000_000), args.classes.unwrap_or(1_000)).map_err(failed)?;
-            let words = format!(
-                "{} steps, {} classes: {:.0} ns to fold a record; a frame of 120x36 in {:.2} ms (median), {:.2} ms (longest of 100)",
-                f.steps, f.classes, f.fold_ns, f.frame_ms[0], f.frame_ms[1]
-            );
+            let mut words =
+                format!("{} steps, {} classes: {:.0} ns to fold a record; frames of 200x60:", f.steps, f.classes, f.fold_ns);
+            for tab in &f.tabs {
+                let [median, longest] = tab.frame_ms;
+                words.push_str(&format!("\n  {:<12} {median:.2} ms (median), {longest:.2} ms (longest of 100)", tab.tab));
+            }
             show(args, &json!(f), &words);
         }
     }

@@ -74,7 +74,7 @@ impl Grid {
         let [_, h, w] = data.shape.map(|v| v.max(1) as f64);
         // Wide enough for the words, never larger than the pixels need, as large as two rows allow.
         let rows = ((f64::from(area.height) / 2.0).floor() - f64::from(WORDS)).clamp(4.0, 16.0).min((h / 2.0).ceil());
-        let columns = (2.0 * rows * w / h).round().clamp(12.0, 40.0);
+        let columns = (2.0 * rows * w / h).round().clamp(14.0, 40.0);
         let across = ((area.width + GAP) / (columns as u16 + GAP)).max(1);
         let down = (area.height / (rows as u16 + WORDS)).max(1);
         Self { picture: (columns as u16, rows as u16), across, down }

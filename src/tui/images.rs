@@ -7,8 +7,10 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::widgets::Widget;
+use ratatui_image::errors::Errors;
 use ratatui_image::picker::{Picker, ProtocolType};
 use ratatui_image::protocol::Protocol;
+use ratatui_image::protocol::halfblocks::Halfblocks;
 use ratatui_image::{Image, Resize};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,8 +32,10 @@ pub struct Images {
 }
 
 enum Way {
-    /// By the library, in these colours.
-    Pixels(Box<Picker>, TermProfile),
+    /// Half blocks in these colours.
+    Blocks(TermProfile),
+    /// The terminal's own graphics.
+    Graphics(Box<Picker>),
     /// Characters; whether Unicode's shades.
     Characters(bool),
 }
@@ -45,7 +49,7 @@ impl fmt::Debug for Images {
 impl Default for Images {
     /// Half blocks in any colour.
     fn default() -> Self {
-        Self::new(Way::Pixels(Box::new(Picker::halfblocks()), TermProfile::TrueColor))
+        Self::new(Way::Blocks(TermProfile::TrueColor))
     }
 }
 
@@ -62,21 +66,21 @@ impl Images {
             _ if level < TermProfile::Ansi256 && !matches!(style, ImageStyle::Kitty | ImageStyle::Iterm2 | ImageStyle::Sixel) => {
                 return Self::new(Way::Characters(true));
             }
-            ImageStyle::Auto if !has_graphics() => Some(ProtocolType::Halfblocks),
-            ImageStyle::Blocks => Some(ProtocolType::Halfblocks),
+            ImageStyle::Blocks => return Self::new(Way::Blocks(level)),
+            ImageStyle::Auto if !has_graphics() => return Self::new(Way::Blocks(level)),
             ImageStyle::Auto => None,
             ImageStyle::Kitty => Some(ProtocolType::Kitty),
             ImageStyle::Iterm2 => Some(ProtocolType::Iterm2),
             ImageStyle::Sixel => Some(ProtocolType::Sixel),
         };
-        let mut picker = match protocol {
-            Some(ProtocolType::Halfblocks) => Picker::halfblocks(),
-            _ => Picker::from_query_stdio().unwrap_or_else(|_| Picker::halfblocks()),
-        };
+        let mut picker = Picker::from_query_stdio().unwrap_or_else(|_| Picker::halfblocks());
         if let Some(protocol) = protocol {
             picker.set_protocol_type(protocol);
         }
-        Self::new(Way::Pixels(Box::new(picker), level))
+        match picker.protocol_type() {
+            ProtocolType::Halfblocks => Self::new(Way::Blocks(level)),
+            _ => Self::new(Way::Graphics(Box::new(picker))),
+        }
     }
 
     /// How images are drawn, in words.
@@ -84,7 +88,8 @@ impl Images {
         match &self.way {
             Way::Characters(true) => "shades",
             Way::Characters(false) => "ASCII",
-            Way::Pixels(picker, _) => match picker.protocol_type() {
+            Way::Blocks(_) => "half blocks",
+            Way::Graphics(picker) => match picker.protocol_type() {
                 ProtocolType::Halfblocks => "half blocks",
                 ProtocolType::Sixel => "sixel",
                 ProtocolType::Kitty => "kitty",
@@ -99,7 +104,7 @@ impl Images {
         let Some(image) = image_of(pixels, shape).filter(|_| !area.is_empty()) else { return };
         match &self.way {
             Way::Characters(unicode) => characters(&image, *unicode, area, buf),
-            Way::Pixels(picker, level) => {
+            Way::Blocks(_) | Way::Graphics(_) => {
                 let mut encoded = self.encoded.borrow_mut();
                 if encoded.len() > KEPT {
                     encoded.clear();
@@ -108,17 +113,23 @@ impl Images {
                 let protocol = match encoded.entry(key) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(place) => {
-                        let resize = Resize::Scale(Some(FilterType::Triangle));
-                        let size = Size { width: area.width, height: area.height };
-                        let Ok(protocol) = picker.new_protocol(image, size, resize) else { return };
+                        let Ok(protocol) = self.encode(image, Size { width: area.width, height: area.height }) else { return };
                         place.insert(protocol)
                     }
                 };
                 Image::new(protocol).render(area, buf);
-                if picker.protocol_type() == ProtocolType::Halfblocks && *level < TermProfile::TrueColor {
-                    adapt(*level, area, buf);
+                if let Way::Blocks(level @ (TermProfile::Ansi256 | TermProfile::Ansi16)) = self.way {
+                    adapt(level, area, buf);
                 }
             }
+        }
+    }
+
+    fn encode(&self, image: DynamicImage, size: Size) -> Result<Protocol, Errors> {
+        match &self.way {
+            // Pixels as they are: small images are not to be blurred.
+            Way::Graphics(picker) => picker.new_protocol(image, size, Resize::Scale(Some(FilterType::Nearest))),
+            _ => Halfblocks::new(image, size).map(Protocol::Halfblocks),
         }
     }
 

@@ -235,7 +235,7 @@ pub const BINDINGS: &[Binding] = {
         row("baseline", &[Char('=')], Baseline, On(Tab::Compare), "baseline", "the selected run is the baseline, or is not"),
         row("next-class", &[Char('J')], Class(1), OneClass, "class", "the next class"),
         row("previous-class", &[Char('K')], Class(-1), OneClass, "", "the class before; first all"),
-        row("sort", &[Char('s')], SortClasses, Classes, "sort", "order of the classes: as given, by share, draws, gain, recall"),
+        row("sort", &[Char('s')], SortClasses, Classes, "sort", "classes as given, by share, draws, gain, or recall"),
         row("filter", &[Char('/')], Filter, Cockpit, "find", "only what has this in its name: classes, runs, messages"),
         row("command", &[Char(':')], CommandLine, Cockpit, "command", "command line, e.g. :set train.lr 0.02 (tab completes)"),
         row(
@@ -244,7 +244,7 @@ pub const BINDINGS: &[Binding] = {
             Settings,
             Cockpit,
             "settings",
-            "every value, its range, when a change takes effect; edit in place",
+            "every value, its range, when it takes effect; edit in place",
         ),
         row("zoom", &[Char('z')], Zoom, Cockpit, "zoom", "the focused panel on the whole screen, or not"),
         row("next-tab", &[Named(KeyCode::Tab)], NextTab(1), Cockpit, "", "the next tab"),
@@ -264,14 +264,7 @@ pub const BINDINGS: &[Binding] = {
         row("exponent", &[Char('a')], Ask("importance.exponent"), Run, "exponent", "set the exponent a on the weights"),
         row("mix", &[Char('m')], Ask("importance.uniform_mix"), Run, "mix", "set the share of uniform draws"),
         row("checkpoint", &[Char('c')], Checkpoint, Run, "keep", "write a checkpoint now"),
-        row(
-            "go-back",
-            &[Char('r')],
-            GoBack,
-            Run,
-            "",
-            "back to the last checkpoint, after a failure or (with half the rate) a loss that is not finite",
-        ),
+        row("go-back", &[Char('r')], GoBack, Run, "", "back to the last checkpoint (after a fault, at half the rate)"),
         row("theme", &[Char('t')], NextTheme, Everywhere, "theme", "next theme"),
         row("down", &[DOWN, Char('j')], Down(1), Cockpit, "", "down: the next panel, class, row, message"),
         row("up", &[UP, Char('k')], Down(-1), Cockpit, "", "up"),
@@ -390,6 +383,12 @@ mod tests {
     #[test]
     fn no_key_is_bound_twice() {
         assert_eq!(Keymap::default().clash(), None);
+    }
+
+    #[test]
+    fn descriptions_fit_beside_their_keys_on_80_columns() {
+        let long: Vec<_> = BINDINGS.iter().filter(|b| b.description.len() > 60).map(|b| b.description).collect();
+        assert!(long.is_empty(), "{long:?}");
     }
 
     #[test]

@@ -187,7 +187,7 @@ fn map(frame: &mut Frame<'_>, app: &App, rows: &[ClassRow], area: Rect) {
             glyphs: &look.glyphs,
             theme: &look.theme,
         },
-        area,
+        Rect { height: (shown.len() as u16 + 1).min(area.height), ..area },
     );
 }
 

@@ -20,15 +20,22 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 const LIST: usize = 0;
 const CHART: usize = 1;
+/// Columns from which the list has room beside the chart.
+const SIDE_BY_SIDE: u16 = 100;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
     if app.zoomed {
         return if app.focused() == LIST { list(frame, app, body) } else { chart(frame, app, body) };
     }
-    let width = (body.width * 2 / 5).clamp(30, 64);
-    let [left, right] = Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(body);
-    list(frame, app, left);
-    chart(frame, app, right);
+    let [runs, curves] = if body.width < SIDE_BY_SIDE {
+        let height = (app.listed_runs().len() as u16 + 5).min(body.height / 2);
+        Layout::vertical([Constraint::Length(height), Constraint::Fill(1)]).areas(body)
+    } else {
+        let width = (body.width * 2 / 5).clamp(44, 64);
+        Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(body)
+    };
+    list(frame, app, runs);
+    chart(frame, app, curves);
 }
 
 /// The look of a run that is drawn: this one, then the others in the order of the list.

@@ -10,7 +10,7 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
 /// Columns of keys.
-const KEYS: usize = 18;
+const KEYS: usize = 17;
 
 pub(super) fn draw(frame: &mut Frame<'_>, look: &Appearance, keymap: &Keymap, here: Where, top: usize) {
     let mut rows: Vec<_> = keymap.here(here).filter(|(_, keys)| !keys.is_empty()).collect();

@@ -83,7 +83,7 @@ fn figures(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let inner = app.panel(frame, area, FIGURES, title(&app.appearance, "figures", Vec::new()), None);
     let fact =
-        |name: &str, value: String, role| Line::from(vec![app.span(format!(" {name:<20}"), Role::Dim), app.span(value, role)]);
+        |name: &str, value: String, role| Line::from(vec![app.span(format!(" {name:<18} "), Role::Dim), app.span(value, role)]);
     let mut lines = Vec::new();
     if let Some((w, _)) = known_weights(app) {
         let [q1, median, q3] = w.spread.quartiles;
@@ -104,7 +104,7 @@ fn figures(frame: &mut Frame<'_>, app: &App, area: Rect) {
         lines.push(fact("  expected", percent(e.expected_coverage), Role::Dim));
         lines.push(fact("most draws of one", e.max_multiplicity.to_string(), Role::Text));
         if e.hard_share.is_some() {
-            lines.push(fact("never drawn since E", thousands(e.never_drawn), Role::Text));
+            lines.push(fact("undrawn since E", thousands(e.never_drawn), Role::Text));
         }
         let shares =
             [("draws with p < 0.1", e.hard_share), ("draws of suspects", e.suspect_share), ("draws, flipped", e.flipped_share)];

@@ -22,8 +22,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
         let at = app.gallery.selected.min(listed.len() - 1) + 1;
         rest.push(app.span(format!("{at} of {} ", listed.len()), Role::Dim));
     }
-    let bottom =
-        Line::from(app.span(" p, w, times drawn since E, what the model took it for when it was last drawn ", Role::Dim));
+    let bottom = Line::from(app.span(" p, weight, times drawn since E; what the model took it for when last drawn ", Role::Dim));
     let inner = app.panel(frame, body, 0, title(&app.appearance, words(app.gallery.pick()), rest), Some(bottom));
     let (Some(data), Some(_)) = (&app.dashboard.data, &app.sheet) else { return why_none(frame, app, inner) };
     if listed.is_empty() {
@@ -79,21 +78,24 @@ fn picture(frame: &mut Frame<'_>, app: &App, sample: &Sample, area: Rect) {
 fn verdict(app: &App, s: &Sample) -> (String, Role) {
     let Some((class, p)) = s.predicted.zip(s.confidence) else { return ("not drawn yet".into(), Role::Dim) };
     let name = app.classes().get(class as usize).map_or("?", String::as_str);
-    if class == s.class { (format!("right {p:.2}"), Role::Good) } else { (format!("{name} {p:.2}"), Role::Bad) }
+    if class == s.class { (format!("{p:.2} right"), Role::Good) } else { (format!("{p:.2} {name}"), Role::Bad) }
 }
 
 fn cell_words(app: &App, s: &Sample, mark: &str, width: usize) -> Vec<Line<'static>> {
     let cut = app.appearance.glyphs.cut;
     let class = app.classes().get(s.class as usize).map_or("?", String::as_str);
-    let p = s.p.map_or_else(|| "p ?".to_owned(), |p| format!("p {p:.2}"));
+    // Without the zeros there is room on the narrowest cells.
+    let short = |v: f32| if v >= 0.995 { "1.0".to_owned() } else { format!("{v:.2}")[1..].to_owned() };
+    let p = s.p.map_or_else(|| "?".to_owned(), short);
+    let index = if width >= 22 { format!(" #{}", s.index) } else { String::new() };
     let (said, role) = verdict(app, s);
     let flipped = if s.flipped == Some(true) { " flipped" } else { "" };
     vec![
         Line::from(vec![
             app.span(mark.to_owned(), Role::Key),
-            app.span(clip(&format!("{class}{flipped}"), width.saturating_sub(1), cut), Role::Text),
+            app.span(clip(&format!("{class}{flipped}{index}"), width.saturating_sub(1), cut), Role::Text),
         ]),
-        Line::from(app.span(clip(&format!(" {p} x{}", s.drawn), width, cut), Role::Dim)),
+        Line::from(app.span(clip(&format!(" p{p} w{} x{}", short(s.weight), s.drawn), width, cut), Role::Dim)),
         Line::from(app.span(clip(&format!(" {said}"), width, cut), role)),
     ]
 }

@@ -64,7 +64,8 @@ fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let share = |(used, all): (u64, u64)| used as f64 / all.max(1) as f64;
     let both = |(used, all): (u64, u64)| format!("{} / {}", bytes(used as f64), bytes(all as f64));
     let process = |name: &str, p: &ProcessFigures| {
-        let words = format!("{:.0}% of a core, {} (pid {})", p.cpu, bytes(p.memory as f64), p.pid);
+        let pid = if inner.width >= 46 { format!(", pid {}", p.pid) } else { String::new() };
+        let words = format!("{:.0}% of a core, {}{pid}", p.cpu, bytes(p.memory as f64));
         Line::from(vec![app.span(format!(" {name:<9}"), Role::Dim), app.span(words, Role::Text)])
     };
     let mut lines = vec![
@@ -74,7 +75,8 @@ fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
     lines.extend(m.trainer.as_ref().map(|p| process("trainer", p)));
     lines.extend(m.cockpit.as_ref().map(|p| process("cockpit", p)));
     let c = app.costs;
-    let words = format!("{}/s, {:.1} frames/s, {} in all", bytes(c.bytes_per_s), c.frames_per_s, bytes(c.bytes as f64));
+    let all = if inner.width >= 50 { format!(", {} in all", bytes(c.bytes as f64)) } else { String::new() };
+    let words = format!("{}/s, {:.1} frames/s{all}", bytes(c.bytes_per_s), c.frames_per_s);
     lines.push(Line::from(vec![app.span(" screen   ", Role::Dim), app.span(words, Role::Text)]));
     for (k, gpu) in m.gpus.iter().enumerate() {
         lines.push(line(&format!("gpu {k}"), f64::from(gpu.utilization) / 100.0, format!("{}% {}", gpu.utilization, gpu.name)));
@@ -119,7 +121,7 @@ fn step(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let whole = |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping;
     let rest = last.map(|(e, t)| app.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim)).into_iter().collect();
     let hint = Line::from(app.span(" on a GPU: time to ask for it ", Role::Dim));
-    let inner = app.panel(frame, area, STEP, title(look, "time of a step", rest), Some(hint));
+    let inner = app.panel(frame, area, STEP, title(look, "step", rest), Some(hint));
     let Some((_, t)) = last else {
         return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
     };
