@@ -189,3 +189,19 @@ fn data_check_tells_what_is_in_a_directory_or_what_is_wrong() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("t10k-labels-idx1-ubyte.gz, byte 0: magic number"), "{output:?}");
 }
+
+#[test]
+fn the_table_of_keys_is_printed_with_a_persons_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("earlybird");
+    std::fs::create_dir(&config).unwrap();
+    std::fs::write(config.join("cockpit.toml"), "[keys]\ntheme = [\"T\", \"f2\"]\n").unwrap();
+    let output = earlybird(dir.path(), &["keys"]).env("XDG_CONFIG_HOME", dir.path()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("| `T`, `f2` | next theme |  | theme |"), "{text}");
+    assert!(text.contains("cockpit.toml"), "{text}");
+    std::fs::write(config.join("cockpit.toml"), "[keys]\ntheme = [\"e\"]\n").unwrap();
+    let output = earlybird(dir.path(), &["keys"]).env("XDG_CONFIG_HOME", dir.path()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && text.contains("set-e") && text.contains("theme"), "{text}");
+}

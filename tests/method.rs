@@ -355,3 +355,18 @@ fn flipped_labels_attract_the_bias_and_dropping_the_hardest_keeps_them_out() {
     let clean = finish(&mut session(&[&noisy[1..], &["train.epochs=4", "importance.pretrain_epochs=3"]].concat()));
     assert!(!warned(&clean) && epochs(&clean)[3].flipped_share.is_none(), "{:?}", epochs(&clean)[3].suspect_share);
 }
+
+#[test]
+fn while_pretraining_the_weights_that_an_earlier_e_would_give_are_told() {
+    let told = |e: &str| {
+        let mut session = session(&[&format!("importance.pretrain_epochs={e}"), "train.epochs=4"]);
+        advance_until(&mut session, |_, events, _| events.iter().any(|e| matches!(e, Event::Weights(_))))
+    };
+    let (later, earlier) = (told("3"), told("2"));
+    let previews = |events: &[Event]| -> Vec<_> {
+        events.iter().filter_map(|e| if let Event::WeightsPreview(w) = e { Some(w.clone()) } else { None }).collect()
+    };
+    assert_eq!(previews(&later).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 2], "not of the last one: it gives the weights");
+    let real = earlier.iter().find_map(|e| if let Event::Weights(w) = e { Some(w.clone()) } else { None }).unwrap();
+    assert_eq!(previews(&later)[1], real, "the same as E = 2 gives");
+}

@@ -264,7 +264,7 @@ pub const BINDINGS: &[Binding] = {
         row("exponent", &[Char('a')], Ask("importance.exponent"), Run, "exponent", "set the exponent a on the weights"),
         row("mix", &[Char('m')], Ask("importance.uniform_mix"), Run, "mix", "set the share of uniform draws"),
         row("checkpoint", &[Char('c')], Checkpoint, Run, "keep", "write a checkpoint now"),
-        row("go-back", &[Char('r')], GoBack, Run, "", "back to the last checkpoint (after a fault, at half the rate)"),
+        row("go-back", &[Char('r')], GoBack, Run, "", "back to the last checkpoint, after a fault at half the rate"),
         row("theme", &[Char('t')], NextTheme, Everywhere, "theme", "next theme"),
         row("down", &[DOWN, Char('j')], Down(1), Cockpit, "", "down: the next panel, class, row, message"),
         row("up", &[UP, Char('k')], Down(-1), Cockpit, "", "up"),

@@ -125,3 +125,123 @@ fn space_pauses_and_goes_on() {
     hear(&mut app, Event::Paused { epoch: 1, step: 1, reason: None, cause: Cause::Asked });
     assert_eq!(press(&mut app, KeyCode::Char(' ')), Effect::Send(Command::Resume));
 }
+
+fn changed(key: &str, old: serde_json::Value, new: serde_json::Value) -> Event {
+    Event::Changed { epoch: 2, step: 5, key: key.into(), old, new, effective: "with the next epoch".into() }
+}
+
+#[test]
+fn undo_takes_changes_back_one_after_the_other() {
+    let mut app = app();
+    assert_eq!(typed(&mut app, "u"), Effect::None, "nothing to undo");
+    hear(&mut app, changed("train.lr_scale", 1.0.into(), 0.5.into()));
+    hear(&mut app, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
+    assert_eq!(typed(&mut app, "u"), Effect::Send(set("importance.uniform_mix", 0.0.into())));
+    hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.0.into()));
+    assert_eq!(typed(&mut app, "u"), Effect::Send(set("train.lr_scale", 1.0.into())), "the undoing is no change to undo");
+    let refused = Event::Refused { key: "train.lr_scale".into(), value: 1.0.into(), reason: "because".into() };
+    hear(&mut app, refused);
+    assert_eq!(typed(&mut app, "u"), Effect::None, "what was refused is not asked for ever again");
+}
+
+#[test]
+fn what_is_asked_is_known_until_it_is_answered() {
+    let mut app = app();
+    typed(&mut app, "+");
+    assert_eq!(app.asked, ["importance.pretrain_epochs = 4"]);
+    hear(&mut app, changed("importance.pretrain_epochs", 3.into(), 4.into()));
+    assert!(app.asked.is_empty());
+    assert_eq!(app.dashboard.pending.len(), 1, "it waits for the weights");
+}
+
+#[test]
+fn the_command_line_completes_complains_and_remembers() {
+    let mut app = app();
+    typed(&mut app, ":set samp");
+    press(&mut app, KeyCode::Tab);
+    typed(&mut app, "uniform");
+    let uniform = set("importance.sampler", "uniform".into());
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(uniform.clone()));
+    typed(&mut app, ":chekpoint");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
+    let Overlay::Command(asking) = &app.overlay else { panic!("it stays open") };
+    assert!(asking.objection.as_ref().is_some_and(|o| o.contains("did you mean checkpoint")), "{asking:?}");
+    press(&mut app, KeyCode::Up);
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(uniform), "the last line again");
+    assert_eq!(app.history.len(), 1, "a line is kept once");
+}
+
+#[test]
+fn stopping_from_the_command_line_asks_first() {
+    let mut app = app();
+    typed(&mut app, ":stop now");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
+    assert!(matches!(app.overlay, Overlay::Confirm(_)));
+    assert_eq!(typed(&mut app, "n"), Effect::None);
+    typed(&mut app, ":stop epoch");
+    press(&mut app, KeyCode::Enter);
+    assert_eq!(typed(&mut app, "y"), Effect::Send(Command::Stop { stop: Stop::AfterEpoch }));
+}
+
+#[test]
+fn the_settings_begin_with_what_can_be_changed_and_take_a_value_in_place() {
+    let mut app = app();
+    typed(&mut app, "S");
+    press(&mut app, KeyCode::Enter);
+    typed(&mut app, "1");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None, "N = 1 is below E = 3");
+    press(&mut app, KeyCode::Backspace);
+    typed(&mut app, "40");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(set("train.epochs", 40.into())));
+    assert!(matches!(app.overlay, Overlay::Settings(_)), "the list stays");
+    typed(&mut app, "G");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None, "the last ones are fixed for the run");
+    let Overlay::Settings(list) = &app.overlay else { panic!("the list stays") };
+    assert!(list.edit.is_none());
+}
+
+#[test]
+fn a_replay_takes_no_commands() {
+    let mut app = app();
+    app.watching = Watching::Replay { playing: true, speed: 1.0, at: 0.0, of: 1.0 };
+    typed(&mut app, ":E 5");
+    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
+    assert!(app.dashboard.messages.last().is_some_and(|m| m.text.contains("replay")));
+    typed(&mut app, "S");
+    press(&mut app, KeyCode::Enter);
+    let Overlay::Settings(list) = &app.overlay else { panic!("they can be read") };
+    assert!(list.edit.is_none());
+}
+
+#[test]
+fn a_mouse_opens_tabs_focuses_panels_and_reads_values() {
+    use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+    let mut app = app();
+    let step = Event::Step { epoch: 4, step: 10, steps: 20, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
+    hear(&mut app, step);
+    let area = |x, y, width, height| Rect { x, y, width, height };
+    app.hits.replace(vec![
+        (area(0, 3, 10, 1), Hit::Tab(Tab::Classes)),
+        (area(0, 4, 40, 10), Hit::Panel(1)),
+        (area(4, 5, 31, 8), Hit::Plot(1)),
+    ]);
+    let click = |column, row| {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        TermEvent::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+    };
+    app.handle(&click(14, 6));
+    assert_eq!(app.focused(), 1);
+    assert_eq!(app.axis.cursor, Some(3.5), "a third of 12 epochs is 4, and 3.5 are there");
+    app.handle(&click(5, 3));
+    assert_eq!(app.tab, Tab::Classes);
+}
+
+#[test]
+fn the_end_is_summed_up_and_told_to_somebody_who_does_not_look() {
+    let mut app = app();
+    hear(&mut app, stopped());
+    assert!(matches!(app.overlay, Overlay::Summary));
+    assert!(app.take_notice().is_some_and(|text| text.contains("is over")) && app.take_notice().is_none());
+    assert_eq!(typed(&mut app, "x"), Effect::None);
+    assert!(matches!(app.overlay, Overlay::None), "any other key looks on");
+}
