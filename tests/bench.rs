@@ -35,6 +35,8 @@ fn every_measurement_gives_its_figures() {
     }
     let epoch = bench(&["epoch", "--rounds", "1", "--samples", "100", "--batch", "20"]);
     assert!(epoch["overhead"].as_f64().is_some() && epoch["run_s"].as_array().unwrap().len() == 1, "{epoch}");
+    let around = epoch["around_steps"][0].as_f64().unwrap();
+    assert!((0.0..1.0).contains(&around), "a share of the run: {epoch}");
 }
 
 #[test]

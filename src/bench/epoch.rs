@@ -25,6 +25,10 @@ pub struct EpochFigures {
     pub run_s: Vec<f64>,
     /// Median over the rounds of what the run took longer, as a share of the bare loop.
     pub overhead: f64,
+    /// Share of the run's time, evaluations left out, that was not spent in the parts of steps that a bare loop has too: keeping
+    /// losses and observations, plans, weights, the ledger, figures, checkpoints, each time. Told by the run's own clock: what
+    /// else the machine does meanwhile slows both.
+    pub around_steps: Vec<f64>,
 }
 
 /// Times both in turn, `rounds` times.
@@ -32,21 +36,26 @@ pub struct EpochFigures {
 /// # Errors
 /// When the device is not there, or the disk takes nothing.
 pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, String> {
-    let (mut bare_s, mut run_s) = (Vec::new(), Vec::new());
+    let (mut bare_s, mut run_s, mut around_steps) = (Vec::new(), Vec::new(), Vec::new());
+    let mut whole = || {
+        let (seconds, around) = whole_run(b)?;
+        around_steps.push(around);
+        Ok::<f64, String>(seconds)
+    };
     for round in 0..rounds {
         // Who goes first changes: neither always has the warm processor.
         if round.is_multiple_of(2) {
             bare_s.push(bare_on_a_thread(b)?);
-            run_s.push(whole_run(b)?);
+            run_s.push(whole()?);
         } else {
-            run_s.push(whole_run(b)?);
+            run_s.push(whole()?);
             bare_s.push(bare_on_a_thread(b)?);
         }
     }
     let mut shares: Vec<f64> = bare_s.iter().zip(&run_s).map(|(bare, run)| run / bare - 1.0).collect();
     shares.sort_by(f64::total_cmp);
     let overhead = shares.get(shares.len() / 2).copied().unwrap_or(f64::NAN);
-    Ok(EpochFigures { bare_s, run_s, overhead })
+    Ok(EpochFigures { bare_s, run_s, overhead, around_steps })
 }
 
 /// The bare loop on a thread of its own, as a trainer's: LibTorch keeps threads for each thread that computes, and those of
@@ -87,8 +96,8 @@ fn bare(b: &StepBench) -> Result<f64, String> {
     Ok(seconds)
 }
 
-/// A run as `train --headless` makes it, in a temporary directory.
-fn whole_run(b: &StepBench) -> Result<f64, String> {
+/// A run as `train --headless` makes it, in a temporary directory: seconds an epoch, and the share around its steps.
+fn whole_run(b: &StepBench) -> Result<(f64, f64), String> {
     let path = std::env::temp_dir().join(format!("earlybird-bench-run-{}", std::process::id()));
     std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     let measured = run_in(&RunDirectory::open(&path), b);
@@ -96,10 +105,11 @@ fn whole_run(b: &StepBench) -> Result<f64, String> {
     measured
 }
 
-fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<f64, String> {
+fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String> {
     let mut config = config_of(b);
     // One epoch more than is measured: the first is not.
     (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, 1 + PRETRAIN);
+    let steps = config.train.steps_per_epoch(b.samples) as f64;
     let (data, device) = (dataset(b), b.device.open().map_err(|e| e.to_string())?);
     let (requests, received) = crate::link::requests();
     let (heard, hear) = channel();
@@ -115,11 +125,14 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<f64, String> {
     let (outlet, hub) = hub.start().map_err(|e| e.to_string())?;
     let build = move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
     let trainer = spawn(build, received, outlet).map_err(|e| e.to_string())?;
-    let (mut begun, mut evaluated, mut ended) = (None, 0.0, None);
+    let (mut begun, mut evaluated, mut ended, mut in_steps) = (None, 0.0, None, 0.0);
     for record in hear {
         match record.event {
             Event::Phase { epoch: 2, .. } => begun = Some(Instant::now()),
-            Event::EpochEnd(e) if e.epoch > 1 => evaluated += e.eval_seconds,
+            Event::EpochEnd(e) if e.epoch > 1 => {
+                evaluated += e.eval_seconds;
+                in_steps += e.step_ms.map_or(0.0, |t| t.data + t.forward + t.backward + t.optimizer) * steps / 1e3;
+            }
             Event::Finished { .. } => ended = Some(Instant::now()),
             Event::Failed { reason } => return Err(reason),
             _ => {}
@@ -128,5 +141,6 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<f64, String> {
     trainer.join();
     let _ = hub.join();
     let (begun, ended) = begun.zip(ended).ok_or("the run ended early")?;
-    Ok((ended.duration_since(begun).as_secs_f64() - evaluated) / EPOCHS as f64)
+    let seconds = ended.duration_since(begun).as_secs_f64() - evaluated;
+    Ok((seconds / EPOCHS as f64, 1.0 - in_steps / seconds))
 }

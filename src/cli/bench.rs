@@ -31,11 +31,13 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
                 v.get(v.len() / 2).copied().unwrap_or(f64::NAN)
             };
             let words = format!(
-                "an epoch of a headless run {:.3} s, of a bare loop {:.3} s (medians of {}): the method and all around it take {:+.2}%",
+                "an epoch of a headless run {:.3} s, of a bare loop {:.3} s (medians of {}): {:+.2}%\n\
+                 by the run's own clock {:.2}% of its time is not spent in steps: the method and all around it",
                 middle(&f.run_s),
                 middle(&f.bare_s),
                 args.rounds,
-                100.0 * f.overhead
+                100.0 * f.overhead,
+                100.0 * middle(&f.around_steps)
             );
             show(args, &json!(f), &words);
         }

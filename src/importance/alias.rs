@@ -2,6 +2,8 @@
 //! Knows nothing of samples, classes or epochs: it draws indices from weights.
 
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use thiserror::Error;
 
 /// Why weights cannot be drawn from.
@@ -29,11 +31,24 @@ pub enum AliasError {
 /// Draws index `i` with probability `weights[i] / sum(weights)`. Eight bytes a weight.
 #[derive(Clone, Debug)]
 pub struct AliasTable {
-    /// Share of cell `i` that belongs to `i` itself, in units of 2^-32.
-    threshold: Vec<u32>,
-    /// To whom the rest of the cell belongs.
-    alias: Vec<u32>,
+    /// One beside the other, so that a draw reads one line of memory.
+    cells: Vec<Cell>,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// Share of cell `i` that belongs to `i` itself, in units of 2^-32.
+    threshold: u32,
+    /// To whom the rest of the cell belongs.
+    alias: u32,
+}
+
+/// Weights whose sum or draws one task takes: fixed, so that results do not depend on how many threads there are.
+const BLOCK: usize = 1 << 16;
+/// Numbers that are made at once.
+const AT_ONCE: usize = 256;
+/// Weights that a finger looks at once.
+const AHEAD: usize = 512;
 
 impl AliasTable {
     /// Builds the table from any non-negative finite `weights`; they need not sum to 1.
@@ -43,7 +58,7 @@ impl AliasTable {
     ///
     /// # Errors
     /// [`AliasError`] names the first unusable weight.
-    pub fn new<W: Copy + Into<f64>>(weights: &[W]) -> Result<Self, AliasError> {
+    pub fn new<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<Self, AliasError> {
         let n = weights.len();
         if n == 0 {
             return Err(AliasError::Empty);
@@ -51,79 +66,172 @@ impl AliasTable {
         if u32::try_from(n).is_err() {
             return Err(AliasError::TooMany(n));
         }
-        let all = || weights.iter().map(|w| (*w).into());
-        if let Some(index) = all().position(|w: f64| !w.is_finite() || w < 0.0) {
-            return Err(AliasError::Invalid { index, value: weights[index].into() });
-        }
-        // Scaled by the largest first: neither a sum of huge weights nor one of subnormals leaves the range of f64.
-        let largest = all().fold(0.0, f64::max);
+        let largest = largest(weights)?;
         if largest == 0.0 {
             return Err(AliasError::AllZero(n));
         }
-        let sum: f64 = all().map(|w| w / largest).sum();
+        // Divided by the largest first: neither a sum of huge weights nor one of subnormals leaves the range of f64.
+        let sums: Vec<f64> = weights.par_chunks(BLOCK).map(|b| b.iter().map(|w| (*w).into() / largest).sum()).collect();
+        let sum: f64 = sums.into_iter().sum();
         // In cells: what is below 1 is light and takes the rest of its cell from a heavy one.
-        let cells = |i: usize| weights[i].into() / largest / sum * n as f64;
-        let next = |from: usize, heavy: bool| (from..n).find(|&i| (cells(i) >= 1.0) == heavy);
-
-        let mut threshold = vec![u32::MAX; n];
-        let mut alias: Vec<u32> = (0..n as u32).collect();
-        let (mut light, mut heavy) = (next(0, false), next(0, true));
-        // What is left of the heavy one in hand.
-        let mut left = heavy.map_or(0.0, cells);
-        while let Some(h) = heavy {
-            let (cell, mass) = match light {
-                Some(l) if left >= 1.0 => {
-                    light = next(l + 1, false);
-                    left -= 1.0 - cells(l);
-                    alias[l] = h as u32;
-                    (l, cells(l))
-                }
-                // No light one is left: the others are 1 up to rounding.
-                None if left >= 1.0 => break,
-                _ => {
-                    // The heavy one has become light: the next heavy one fills its cell.
-                    heavy = next(h + 1, true);
-                    let Some(following) = heavy else { break };
-                    let mass = left;
-                    left = cells(following) - (1.0 - left);
-                    alias[h] = following as u32;
-                    (h, mass)
-                }
-            };
-            threshold[cell] = (mass * 4_294_967_296.0) as u32; // saturates at u32::MAX
-        }
-        // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
-        let fallback = all().position(|w| w > 0.0).unwrap_or(0) as u32;
-        let mut rest = light;
-        while let Some(l) = rest {
-            if weights[l].into() == 0.0 {
-                threshold[l] = 0;
-                alias[l] = fallback;
-            }
-            rest = next(l + 1, false);
-        }
-        Ok(Self { threshold, alias })
+        let scale = n as f64 / sum / largest;
+        let cells = if scale.is_normal() {
+            sweep(n, |i| weights[i].into() * scale)
+        } else {
+            sweep(n, |i| weights[i].into() / largest / sum * n as f64)
+        };
+        Ok(Self { cells })
     }
 
     /// Count of indices, `n`.
     pub fn len(&self) -> usize {
-        self.alias.len()
+        self.cells.len()
     }
 
     /// Always false: a table holds at least one index.
     pub fn is_empty(&self) -> bool {
-        self.alias.is_empty()
+        self.cells.is_empty()
     }
 
     /// Draws one index in `0..len()`.
     ///
     /// One 64-bit number does: the high half of `r * n` picks the cell, what is left of it decides within the cell.
     pub fn draw(&self, rng: &mut impl Rng) -> u32 {
-        let product = u128::from(rng.next_u64()) * self.alias.len() as u128;
-        let cell = (product >> 64) as usize;
-        let coin = ((product as u64) >> 32) as u32;
-        if coin < self.threshold[cell] { cell as u32 } else { self.alias[cell] }
+        self.pick(self.split(rng.next_u64()))
     }
+
+    /// The cell and the coin that a number gives.
+    fn split(&self, number: u64) -> (u32, u32) {
+        let product = u128::from(number) * self.cells.len() as u128;
+        ((product >> 64) as u32, ((product as u64) >> 32) as u32)
+    }
+
+    fn pick(&self, (at, coin): (u32, u32)) -> u32 {
+        let cell = self.cells[at as usize];
+        // Without a branch: half of them would be foretold wrongly, and the memory would be waited for one after the other.
+        let own = u32::from(coin < cell.threshold).wrapping_neg();
+        (at & own) | (cell.alias & !own)
+    }
+
+    /// Draws as many as `out` has room for, as [`draw`](Self::draw) on `stream` would one after the other: one number of the
+    /// stream is one draw, so that its parts are drawn side by side.
+    pub fn fill(&self, stream: &ChaCha8Rng, out: &mut [u32]) {
+        const WORDS: u128 = 2; // 32-bit words of a number
+        let begin = stream.get_word_pos();
+        out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+            let mut rng = stream.clone();
+            rng.set_word_pos(begin + WORDS * (block * BLOCK) as u128);
+            let (mut bytes, mut places) = ([0_u8; 8 * AT_ONCE], [(0, 0); AT_ONCE]);
+            for out in out.chunks_mut(AT_ONCE) {
+                let bytes = &mut bytes[..8 * out.len()];
+                rng.fill_bytes(bytes);
+                for (place, number) in places.iter_mut().zip(bytes.as_chunks().0) {
+                    *place = self.split(u64::from_le_bytes(*number));
+                }
+                // Nothing but reads of the table: many of them are under way at the same time.
+                for (out, place) in out.iter_mut().zip(&places) {
+                    *out = self.pick(*place);
+                }
+            }
+        });
+    }
+}
+
+/// The largest weight.
+fn largest<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<f64, AliasError> {
+    let of_block = |block: &[W]| {
+        let (mut largest, mut usable) = (0.0_f64, true);
+        for w in block {
+            let w: f64 = (*w).into();
+            usable &= w >= 0.0 && w < f64::INFINITY;
+            largest = if w > largest { w } else { largest };
+        }
+        usable.then_some(largest)
+    };
+    let largest = weights.par_chunks(BLOCK).map(of_block).try_reduce(|| 0.0, |a, b| Some(a.max(b)));
+    largest.ok_or_else(|| {
+        let unusable = |w: &W| !(0.0..f64::INFINITY).contains(&(*w).into());
+        let index = weights.iter().position(unusable).unwrap_or(0);
+        AliasError::Invalid { index, value: weights[index].into() }
+    })
+}
+
+/// Indices on one side of the mean, in their order; found by blocks, without a branch for each.
+struct Finger<F> {
+    mass: F,
+    heavy: bool,
+    /// Indices found, and how many of them were given.
+    found: Box<[u32; AHEAD]>,
+    count: usize,
+    given: usize,
+    /// Where to look next, and the end.
+    next: usize,
+    end: usize,
+}
+
+impl<F: Fn(usize) -> f64> Finger<F> {
+    fn new(mass: F, heavy: bool, end: usize) -> Self {
+        Self { mass, heavy, found: Box::new([0; AHEAD]), count: 0, given: 0, next: 0, end }
+    }
+}
+
+impl<F: Fn(usize) -> f64> Iterator for Finger<F> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.given == self.count {
+            if self.next == self.end {
+                return None;
+            }
+            let to = (self.next + AHEAD).min(self.end);
+            (self.count, self.given) = (0, 0);
+            for i in self.next..to {
+                self.found[self.count] = i as u32;
+                self.count += usize::from(((self.mass)(i) >= 1.0) == self.heavy);
+            }
+            self.next = to;
+        }
+        self.given += 1;
+        Some(self.found[self.given - 1] as usize)
+    }
+}
+
+/// Fills the cells; `mass(i)` is what index `i` has of them, all add up to `n`.
+fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = (0..n as u32).into_par_iter().map(|alias| Cell { threshold: u32::MAX, alias }).collect();
+    let share = |mass: f64| (mass * 4_294_967_296.0) as u32; // saturates at u32::MAX
+    let (mut lights, mut heavies) = (Finger::new(mass, false, n), Finger::new(mass, true, n));
+    let mut light = lights.next();
+    let mut heavy = heavies.next();
+    // What is left of the heavy one in hand.
+    let mut left = heavy.map_or(0.0, mass);
+    while let Some(h) = heavy {
+        match light {
+            Some(l) if left >= 1.0 => {
+                let own = mass(l);
+                cells[l] = Cell { threshold: share(own), alias: h as u32 };
+                left -= 1.0 - own;
+                light = lights.next();
+            }
+            // No light one is left: the others are 1 up to rounding.
+            None if left >= 1.0 => break,
+            _ => {
+                // The heavy one has become light: the next heavy one fills its cell.
+                heavy = heavies.next();
+                let Some(following) = heavy else { break };
+                cells[h] = Cell { threshold: share(left), alias: following as u32 };
+                left = mass(following) - (1.0 - left);
+            }
+        }
+    }
+    // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
+    let fallback = (0..n).find(|i| mass(*i) > 0.0).unwrap_or(0) as u32;
+    for l in light.into_iter().chain(lights) {
+        if mass(l) == 0.0 {
+            cells[l] = Cell { threshold: 0, alias: fallback };
+        }
+    }
+    cells
 }
 
 #[cfg(test)]
@@ -163,6 +271,20 @@ mod tests {
             }
             let p = chi_square(&counts, &weights);
             assert!(p > 1e-4, "n = {n}: p = {p}");
+        }
+    }
+
+    #[test]
+    fn draws_that_are_made_side_by_side_are_those_made_one_after_the_other() {
+        let weights: Vec<f32> = (0..1_000).map(|i| (i % 37) as f32).collect();
+        let table = AliasTable::new(&weights).expect("valid weights");
+        for n in [0, 1, 255, 256, 257, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 77] {
+            let mut one_by_one = stream(7, Purpose::Draw, 3);
+            one_by_one.next_u64(); // wherever the stream stands
+            let mut filled = vec![0; n];
+            table.fill(&one_by_one, &mut filled);
+            let expected: Vec<u32> = (0..n).map(|_| table.draw(&mut one_by_one)).collect();
+            assert!(filled == expected, "{n}");
         }
     }
 
@@ -210,9 +332,10 @@ mod tests {
             let n = weights.len();
             let mut mass = vec![0.0; n];
             for i in 0..n {
-                let own = if table.alias[i] as usize == i { 1.0 } else { f64::from(table.threshold[i]) / 4_294_967_296.0 };
+                let Cell { threshold, alias } = table.cells[i];
+                let own = if alias as usize == i { 1.0 } else { f64::from(threshold) / 4_294_967_296.0 };
                 mass[i] += own;
-                mass[table.alias[i] as usize] += 1.0 - own;
+                mass[alias as usize] += 1.0 - own;
             }
             let sum: f64 = weights.iter().sum();
             for i in 0..n {

@@ -53,8 +53,9 @@ impl EpochPlan {
 
     /// As many independent draws from `table` as it has samples.
     pub fn multinomial(table: &AliasTable, seed: u64, epoch: u64) -> Self {
-        let mut rng = stream(seed, Purpose::Draw, epoch);
-        Self { draws: (0..table.len()).map(|_| table.draw(&mut rng)).collect() }
+        let mut draws = vec![0; table.len()];
+        table.fill(&stream(seed, Purpose::Draw, epoch), &mut draws);
+        Self { draws }
     }
 
     /// As many draws as there are samples, sample `i` floor or ceil of `n q_i` times: the points `u, u+1, u+2, ...` for

@@ -160,12 +160,12 @@ pub struct Scale {
 impl Scale {
     /// Of the run that `d` shows.
     pub fn of(d: &Dashboard, unit: Unit) -> Self {
-        let n = d.data.as_ref().map_or(1, |s| s.train) as f64;
+        let samples = d.data.as_ref().map_or(1, |s| s.train);
         let linear = |per_epoch: f64| vec![(0.0, 0.0), (1.0, per_epoch)];
         let knots = match unit {
             Unit::Epochs => linear(1.0),
-            Unit::Steps => linear((n / d.config.train.batch_size as f64).floor().max(1.0)),
-            Unit::Samples => linear(n),
+            Unit::Steps => linear(d.config.train.steps_per_epoch(samples) as f64),
+            Unit::Samples => linear(samples as f64),
             Unit::Time => {
                 let mut knots = vec![(0.0, 0.0)];
                 knots.extend(d.clock.iter().map(|(epoch, t)| (*epoch as f64, *t)));
