@@ -143,7 +143,7 @@ fn largest<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<f64, AliasError>
         let (mut largest, mut usable) = (0.0_f64, true);
         for w in block {
             let w: f64 = (*w).into();
-            usable &= w >= 0.0 && w < f64::INFINITY;
+            usable &= (0.0..f64::INFINITY).contains(&w);
             largest = if w > largest { w } else { largest };
         }
         usable.then_some(largest)

@@ -27,6 +27,12 @@ fn narrowed(tensor: TchTensor, op: Convolution) -> TchTensor {
     if op.bf16 { wrap(tensor.tensor.to_kind(Kind::BFloat16)) } else { tensor }
 }
 
+/// The tensor `[o, i, h, w]` with `i` last in memory: a copy, unless it lies so already. Forward and backward pass would make one
+/// each otherwise.
+fn channels_last(tensor: TchTensor) -> TchTensor {
+    wrap(tensor.tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]))
+}
+
 /// What ATen's batch norm gives: output, saved mean, saved inverse deviation; and the running statistics with this batch in them.
 struct Normalized {
     output: TchTensor,
@@ -142,6 +148,7 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         }
         let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
         let (x, weight) = (narrowed(x, op), narrowed(weight, op));
+        let weight = channels_last(weight);
         let out = wrap(convolve(&x.tensor, &weight.tensor, op));
         match Convolve.prepare::<C>([x_node, weight_node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((x, weight, op), out),
