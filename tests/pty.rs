@@ -123,3 +123,17 @@ fn a_wrong_keymap_is_told_on_the_plain_terminal_with_both_names() {
     assert!(text.contains("set-e") && text.contains("theme") && text.contains("cockpit.toml"), "{text}");
     assert_eq!(t.child.wait().unwrap().exit_code(), 2);
 }
+
+#[test]
+fn the_end_is_summed_up_on_the_screen_rung_and_said_again_on_the_normal_screen() {
+    let runs = Runs::new();
+    let small = ["--set", "train.epochs=1", "--set", "importance.pretrain_epochs=1", "--set", "data.train_limit=300"];
+    let mut t = Terminal::start(runs.path(), &[&["train", "--inline", "--notify", "desktop"][..], &small].concat());
+    t.wait("the summary", |s| s.contains("any other key looks on") && s.contains("earlybird report demo-001"));
+    t.press("q");
+    let text = t.wait("the last words", |s| s.contains("Kept in"));
+    assert!(text.contains("finished after 1 epochs") && text.contains("report demo-001"), "{text}");
+    assert!(t.child.wait().unwrap().success() && t.is_given_back());
+    let raw = String::from_utf8_lossy(&t.raw).into_owned();
+    assert!(raw.contains("\x1b]9;earlybird: demo-001 is over: best"), "a notification");
+}
