@@ -1,6 +1,7 @@
 //! The command line: what can be typed after `:`, and how it is completed. Pure: carries nothing out.
 
 use super::tabs::Tab;
+use super::text::did_you_mean;
 use crate::config::{self, KEYS, Key, Live, Rule, RunConfig};
 use crate::protocol::{Bias, Command, Stop};
 
@@ -100,13 +101,7 @@ pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
         // A key by itself is meant to be set.
         key if config::find(key).is_some() => set(key, rest.trim_start_matches('=').trim(), config)?,
         other => {
-            let near = COMMANDS
-                .iter()
-                .map(|(name, ..)| *name)
-                .max_by(|a, b| strsim::jaro_winkler(a, other).total_cmp(&strsim::jaro_winkler(b, other)));
-            let near = near
-                .filter(|n| strsim::jaro_winkler(n, other) > 0.7)
-                .map_or_else(String::new, |n| format!("; did you mean {n}?"));
+            let near = did_you_mean(other, COMMANDS.iter().map(|(name, ..)| *name));
             return Err(format!("there is no command \"{other}\"{near}"));
         }
     })

@@ -42,7 +42,7 @@ enum Way {
 
 impl fmt::Debug for Images {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Images").field("words", &self.words()).finish_non_exhaustive()
+        f.debug_struct("Images").finish_non_exhaustive()
     }
 }
 
@@ -80,21 +80,6 @@ impl Images {
         match picker.protocol_type() {
             ProtocolType::Halfblocks => Self::new(Way::Blocks(level)),
             _ => Self::new(Way::Graphics(Box::new(picker))),
-        }
-    }
-
-    /// How images are drawn, in words.
-    pub fn words(&self) -> &'static str {
-        match &self.way {
-            Way::Characters(true) => "shades",
-            Way::Characters(false) => "ASCII",
-            Way::Blocks(_) => "half blocks",
-            Way::Graphics(picker) => match picker.protocol_type() {
-                ProtocolType::Halfblocks => "half blocks",
-                ProtocolType::Sixel => "sixel",
-                ProtocolType::Kitty => "kitty",
-                ProtocolType::Iterm2 => "iTerm2",
-            },
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::key::Key::{self, Char, Ctrl, Named, Shift};
 use super::tabs::Tab;
+use super::text::did_you_mean;
 use crossterm::event::{KeyCode, KeyEvent};
 use std::collections::BTreeMap;
 
@@ -312,12 +313,8 @@ impl Keymap {
         let mut map = Self::default();
         for (name, keys) in own {
             let Some(at) = BINDINGS.iter().position(|b| b.name == name) else {
-                let near = BINDINGS.iter().max_by(|a, b| {
-                    let similarity = |b: &&Binding| strsim::jaro_winkler(b.name, name);
-                    similarity(a).total_cmp(&similarity(b))
-                });
-                let near = near.map_or("", |b| b.name);
-                return Err(format!("keys.{name}: there is no such action; did you mean {near}? `earlybird keys` lists them"));
+                let near = did_you_mean(name, BINDINGS.iter().map(|b| b.name));
+                return Err(format!("keys.{name}: there is no such action{near} (`earlybird keys` lists them)"));
             };
             map.keys[at] =
                 keys.iter().map(|k| k.parse()).collect::<Result<_, String>>().map_err(|e| format!("keys.{name}: {e}"))?;

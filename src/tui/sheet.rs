@@ -18,10 +18,8 @@ pub struct Sheet {
     pub pictures: Pictures,
     /// Counts of weights over [0, 1], of each class.
     pub weights: Vec<Vec<u64>>,
-    /// Counts of expected draws over 0 to `most_drawn`, of each class.
+    /// Counts of expected draws over 0 to the most that a sample expects, of each class.
     pub draws: Vec<Vec<u64>>,
-    /// Largest expected draws of a sample.
-    pub most_drawn: f32,
 }
 
 impl Sheet {
@@ -48,6 +46,6 @@ impl Sheet {
             values.iter().map(|v| Histogram::over(v, 0.0, high, BINS).counts).collect()
         };
         let samples = all.iter().filter(|s| pictures.of(s.index).is_some()).cloned().collect();
-        Self { samples, pictures, weights: counts(weights, 1.0), draws: counts(draws, most_drawn), most_drawn }
+        Self { samples, pictures, weights: counts(weights, 1.0), draws: counts(draws, most_drawn) }
     }
 }

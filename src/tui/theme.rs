@@ -1,5 +1,6 @@
 //! Colours by meaning: a role is a name, a theme says what it looks like, the terminal's colour level what is left of it.
 
+use super::text::did_you_mean;
 use ratatui::style::{Color, Modifier, Style};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -230,11 +231,8 @@ fn parse(name: &str, file: &str, text: &str) -> Result<Source, ThemeError> {
     let mut styles = BTreeMap::new();
     for (key, value) in table {
         let Some((_, role)) = ROLES.iter().find(|(n, _)| *n == key) else {
-            let near = ROLES
-                .iter()
-                .map(|(n, _)| *n)
-                .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
-            return Err(invalid(format!("there is no role {key}; did you mean {}?", near.unwrap_or_default())));
+            let near = did_you_mean(&key, ROLES.iter().map(|(name, _)| *name));
+            return Err(invalid(format!("there is no role {key}{near}")));
         };
         let mut style = Style::new();
         for word in value.split_whitespace() {
