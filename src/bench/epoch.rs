@@ -4,12 +4,12 @@
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
-use crate::protocol::Event;
-use crate::run::{Hub, Journal, Keeper, RunDirectory};
-use crate::train::{DeviceSplit, Session, Sgd, forward_loss, spawn};
+use crate::protocol::{Answer, Event};
+use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
+use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, forward_loss, spawn};
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
 /// Epochs of a run, and pretraining epochs among them.
@@ -75,7 +75,7 @@ fn bare(b: &StepBench) -> Result<f64, String> {
     let mut last = None;
     let mut pass = |epochs: usize, model: &mut Option<Model>| {
         for _ in 0..epochs {
-            for drawn in plan.draws().chunks(b.batch) {
+            for drawn in plan.at(0..b.samples).chunks(b.batch) {
                 let Some(current) = model.take() else { return };
                 let (images, labels) = split.batch(drawn, None);
                 let out = forward_loss(current.forward(images, Mode::Train), labels, 0.0, None);
@@ -105,6 +105,34 @@ fn whole_run(b: &StepBench) -> Result<(f64, f64), String> {
     measured
 }
 
+/// A hub's outlet that tells when the second epoch begins, by the trainer's own clock: its record comes only after the first
+/// epoch's checkpoint is on the disk, steps later.
+struct Clocked {
+    hub: HubOutlet,
+    begun: Sender<Instant>,
+}
+
+impl Outlet for Clocked {
+    fn emit(&mut self, event: Event, answer: Option<Answer>) {
+        if matches!(event, Event::Phase { epoch: 2, .. }) {
+            let _ = self.begun.send(Instant::now());
+        }
+        self.hub.emit(event, answer);
+    }
+
+    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+        self.hub.keep(state, why, answer);
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.hub.trouble()
+    }
+
+    fn newest(&mut self) -> Result<Checkpoint, String> {
+        self.hub.newest()
+    }
+}
+
 fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String> {
     let mut config = config_of(b);
     // One epoch more than is measured: the first is not.
@@ -123,12 +151,13 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
         forward: move |record| drop(heard.send(record)),
     };
     let (outlet, hub) = hub.start().map_err(|e| e.to_string())?;
+    let (second_epoch, begun) = channel();
+    let outlet = Clocked { hub: outlet, begun: second_epoch };
     let build = move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
     let trainer = spawn(build, received, outlet).map_err(|e| e.to_string())?;
-    let (mut begun, mut evaluated, mut ended, mut in_steps) = (None, 0.0, None, 0.0);
+    let (mut evaluated, mut ended, mut in_steps) = (0.0, None, 0.0);
     for record in hear {
         match record.event {
-            Event::Phase { epoch: 2, .. } => begun = Some(Instant::now()),
             Event::EpochEnd(e) if e.epoch > 1 => {
                 evaluated += e.eval_seconds;
                 in_steps += e.step_ms.map_or(0.0, |t| t.data + t.forward + t.backward + t.optimizer) * steps / 1e3;
@@ -140,7 +169,7 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
     }
     trainer.join();
     let _ = hub.join();
-    let (begun, ended) = begun.zip(ended).ok_or("the run ended early")?;
+    let (begun, ended) = begun.recv().ok().zip(ended).ok_or("the run ended early")?;
     let seconds = ended.duration_since(begun).as_secs_f64() - evaluated;
     Ok((seconds / EPOCHS as f64, 1.0 - in_steps / seconds))
 }

@@ -4,6 +4,9 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use thiserror::Error;
 
 /// Why weights cannot be drawn from.
@@ -31,19 +34,24 @@ pub enum AliasError {
 /// Draws index `i` with probability `weights[i] / sum(weights)`. Eight bytes a weight.
 #[derive(Clone, Debug)]
 pub struct AliasTable {
-    /// One beside the other, so that a draw reads one line of memory.
     cells: Vec<Cell>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    /// Share of cell `i` that belongs to `i` itself, in units of 2^-32.
-    threshold: u32,
-    /// To whom the rest of the cell belongs.
-    alias: u32,
+/// One number, so that a draw reads one line of memory. High half: the share of cell `i` that belongs to `i` itself, in units
+/// of 2^-32; low half: to whom the rest belongs.
+type Cell = u64;
+
+/// Share and alias of a cell.
+fn cell(share: f64, alias: usize) -> Cell {
+    let threshold = (share * 4_294_967_296.0) as u32; // saturates at 0 and u32::MAX
+    Cell::from(threshold) << 32 | alias as Cell
 }
 
-/// Weights whose sum or draws one task takes: fixed, so that results do not depend on how many threads there are.
+fn parts(cell: Cell) -> (u32, u32) {
+    ((cell >> 32) as u32, cell as u32)
+}
+
+/// Weights or draws that one task takes: fixed, so that results do not depend on how many threads there are.
 const BLOCK: usize = 1 << 16;
 /// Numbers that are made at once.
 const AT_ONCE: usize = 256;
@@ -54,7 +62,8 @@ impl AliasTable {
     /// Builds the table from any non-negative finite `weights`; they need not sum to 1.
     ///
     /// Two fingers sweep over the weights, one over those below the mean and one over those above, so that nothing but the table
-    /// itself takes memory (Huebschle-Schneider and Sanders 2022).
+    /// itself takes memory; blocks of weights are swept side by side, since sums tell where a sweep stands when it comes to a
+    /// block (Huebschle-Schneider and Sanders 2022).
     ///
     /// # Errors
     /// [`AliasError`] names the first unusable weight.
@@ -107,33 +116,39 @@ impl AliasTable {
     }
 
     fn pick(&self, (at, coin): (u32, u32)) -> u32 {
-        let cell = self.cells[at as usize];
+        let (threshold, alias) = parts(self.cells[at as usize]);
         // Without a branch: half of them would be foretold wrongly, and the memory would be waited for one after the other.
-        let own = u32::from(coin < cell.threshold).wrapping_neg();
-        (at & own) | (cell.alias & !own)
+        let own = u32::from(coin < threshold).wrapping_neg();
+        (at & own) | (alias & !own)
     }
 
-    /// Draws as many as `out` has room for, as [`draw`](Self::draw) on `stream` would one after the other: one number of the
-    /// stream is one draw, so that its parts are drawn side by side.
-    pub fn fill(&self, stream: &ChaCha8Rng, out: &mut [u32]) {
+    /// Draws as many as `out` has room for: those that [`draw`](Self::draw) on `stream` would give one after the other, the first
+    /// `skipped` left out. One number of the stream is one draw, so that any part of them can be drawn, and parts side by side.
+    pub fn fill(&self, stream: &ChaCha8Rng, skipped: usize, out: &mut [u32]) {
+        let one_block = |(block, out): (usize, &mut [u32])| self.fill_block(stream, skipped + block * BLOCK, out);
+        if out.len() <= BLOCK {
+            one_block((0, out)); // nobody else is woken for a batch
+        } else {
+            out.par_chunks_mut(BLOCK).enumerate().for_each(one_block);
+        }
+    }
+
+    fn fill_block(&self, stream: &ChaCha8Rng, skipped: usize, out: &mut [u32]) {
         const WORDS: u128 = 2; // 32-bit words of a number
-        let begin = stream.get_word_pos();
-        out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
-            let mut rng = stream.clone();
-            rng.set_word_pos(begin + WORDS * (block * BLOCK) as u128);
-            let (mut bytes, mut places) = ([0_u8; 8 * AT_ONCE], [(0, 0); AT_ONCE]);
-            for out in out.chunks_mut(AT_ONCE) {
-                let bytes = &mut bytes[..8 * out.len()];
-                rng.fill_bytes(bytes);
-                for (place, number) in places.iter_mut().zip(bytes.as_chunks().0) {
-                    *place = self.split(u64::from_le_bytes(*number));
-                }
-                // Nothing but reads of the table: many of them are under way at the same time.
-                for (out, place) in out.iter_mut().zip(&places) {
-                    *out = self.pick(*place);
-                }
+        let mut rng = stream.clone();
+        rng.set_word_pos(stream.get_word_pos() + WORDS * skipped as u128);
+        let (mut bytes, mut places) = ([0_u8; 8 * AT_ONCE], [(0, 0); AT_ONCE]);
+        for out in out.chunks_mut(AT_ONCE) {
+            let bytes = &mut bytes[..8 * out.len()];
+            rng.fill_bytes(bytes);
+            for (place, number) in places.iter_mut().zip(bytes.as_chunks().0) {
+                *place = self.split(u64::from_le_bytes(*number));
             }
-        });
+            // Nothing but reads of the table: many of them are under way at the same time.
+            for (out, place) in out.iter_mut().zip(&places) {
+                *out = self.pick(*place);
+            }
+        }
     }
 }
 
@@ -156,7 +171,7 @@ fn largest<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<f64, AliasError>
     })
 }
 
-/// Indices on one side of the mean, in their order; found by blocks, without a branch for each.
+/// Indices on one side of the mean, in their order; found by the hundred, without a branch for each.
 struct Finger<F> {
     mass: F,
     heavy: bool,
@@ -170,8 +185,8 @@ struct Finger<F> {
 }
 
 impl<F: Fn(usize) -> f64> Finger<F> {
-    fn new(mass: F, heavy: bool, end: usize) -> Self {
-        Self { mass, heavy, found: Box::new([0; AHEAD]), count: 0, given: 0, next: 0, end }
+    fn new(mass: F, heavy: bool, range: Range<usize>) -> Self {
+        Self { mass, heavy, found: Box::new([0; AHEAD]), count: 0, given: 0, next: range.start, end: range.end }
     }
 }
 
@@ -196,42 +211,100 @@ impl<F: Fn(usize) -> f64> Iterator for Finger<F> {
     }
 }
 
-/// Fills the cells; `mass(i)` is what index `i` has of them, all add up to `n`.
-fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = (0..n as u32).into_par_iter().map(|alias| Cell { threshold: u32::MAX, alias }).collect();
-    let share = |mass: f64| (mass * 4_294_967_296.0) as u32; // saturates at u32::MAX
-    let (mut lights, mut heavies) = (Finger::new(mass, false, n), Finger::new(mass, true, n));
-    let mut light = lights.next();
-    let mut heavy = heavies.next();
-    // What is left of the heavy one in hand.
-    let mut left = heavy.map_or(0.0, mass);
-    while let Some(h) = heavy {
-        match light {
-            Some(l) if left >= 1.0 => {
-                let own = mass(l);
-                cells[l] = Cell { threshold: share(own), alias: h as u32 };
-                left -= 1.0 - own;
-                light = lights.next();
-            }
-            // No light one is left: the others are 1 up to rounding.
-            None if left >= 1.0 => break,
-            _ => {
-                // The heavy one has become light: the next heavy one fills its cell.
-                heavy = heavies.next();
-                let Some(following) = heavy else { break };
-                cells[h] = Cell { threshold: share(left), alias: following as u32 };
-                left = mass(following) - (1.0 - left);
+/// The heavy one in hand when the sweep comes to a block's first light one, and what is left of it; `None` when all are used up.
+type InHand = Option<(usize, f64)>;
+
+/// Makes the cells; `mass(i)` is what index `i` has of them, all add up to `n`.
+fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
+    // Every index has its cell for itself, until a sweep comes by. Atomic, since a block's sweep writes heavy cells of others;
+    // never the same one as another block's.
+    let cells: Vec<AtomicU64> = (0..n).into_par_iter().map(|i| AtomicU64::new(cell(1.0, i))).collect();
+    let blocks = n.div_ceil(BLOCK);
+    let block = |b: usize| b * BLOCK..((b + 1) * BLOCK).min(n);
+    // An index of some weight: it stands in for one of none that nobody is left for.
+    let some = (0..n).find(|i| mass(*i) > 0.0).unwrap_or(0);
+
+    let in_hand = in_hand(blocks, block, mass);
+    (0..blocks).into_par_iter().for_each(|b| {
+        let until = in_hand.get(b + 1).copied().flatten().map(|(heavy, _)| heavy);
+        let mut lights = Finger::new(mass, false, block(b));
+        let mut light = lights.next();
+        if let Some((mut heavy, mut left)) = in_hand[b] {
+            let mut heavies = Finger::new(mass, true, heavy + 1..n);
+            loop {
+                // The next block goes on with the heavy one that it was foretold, whatever the rounding was here.
+                let is_last = until == Some(heavy);
+                match light {
+                    Some(l) if left >= 1.0 || is_last => {
+                        let own = mass(l);
+                        cells[l].store(cell(own, heavy), Relaxed);
+                        left -= 1.0 - own;
+                        light = lights.next();
+                    }
+                    // No light one is left: the heavy ones that are left are 1 up to rounding, or other blocks'.
+                    None if left >= 1.0 && until.is_none() || is_last => break,
+                    _ => {
+                        // The heavy one has become light: the next heavy one fills its cell.
+                        let Some(following) = heavies.next() else { break };
+                        cells[heavy].store(cell(left, following), Relaxed);
+                        left = mass(following) - (1.0 - left);
+                        heavy = following;
+                    }
+                }
             }
         }
-    }
-    // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
-    let fallback = (0..n).find(|i| mass(*i) > 0.0).unwrap_or(0) as u32;
-    for l in light.into_iter().chain(lights) {
-        if mass(l) == 0.0 {
-            cells[l] = Cell { threshold: 0, alias: fallback };
+        // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
+        for l in light.into_iter().chain(lights) {
+            if mass(l) == 0.0 {
+                cells[l].store(cell(0.0, some), Relaxed);
+            }
         }
+    });
+    cells.into_iter().map(AtomicU64::into_inner).collect()
+}
+
+/// Where the sweep stands at the beginning of each block.
+fn in_hand(
+    blocks: usize,
+    block: impl Fn(usize) -> Range<usize> + Sync,
+    mass: impl Fn(usize) -> f64 + Copy + Sync,
+) -> Vec<InHand> {
+    // What the light ones of each block lack to 1, and what its heavy ones have beyond: sums over the blocks before.
+    let sums_of = |b: usize| {
+        block(b).fold([0.0; 2], |[lack, excess], i| {
+            let beyond = mass(i) - 1.0;
+            [lack + (-beyond).max(0.0), excess + beyond.max(0.0)]
+        })
+    };
+    let of_blocks: Vec<[f64; 2]> = (0..blocks).into_par_iter().map(sums_of).collect();
+    let mut before = vec![[0.0; 2]];
+    for [lack, excess] in of_blocks {
+        let [lacks, excesses] = before[before.len() - 1];
+        before.push([lacks + lack, excesses + excess]);
     }
-    cells
+    let at = |b: usize| {
+        let lack = before[b][0];
+        // The first heavy one with which all excess makes up for it lies in the first block of which that is true.
+        let from = before[1..].partition_point(|[_, excess]| *excess < lack);
+        if from == blocks {
+            return None;
+        }
+        let mut owed = lack - before[from][1];
+        for heavy in Finger::new(mass, true, block(from).start..block(blocks - 1).end) {
+            let left = mass(heavy) - owed;
+            if left >= 1.0 {
+                return Some((heavy, left));
+            }
+            owed = 1.0 - left;
+        }
+        None
+    };
+    let mut in_hand: Vec<InHand> = (0..blocks).into_par_iter().map(at).collect();
+    // No rounding lets a block go back behind the one before it.
+    for b in 1..blocks {
+        in_hand[b] = in_hand[b - 1].zip(in_hand[b]).map(|(before, here)| if here.0 < before.0 { before } else { here });
+    }
+    in_hand
 }
 
 #[cfg(test)]
@@ -282,9 +355,12 @@ mod tests {
             let mut one_by_one = stream(7, Purpose::Draw, 3);
             one_by_one.next_u64(); // wherever the stream stands
             let mut filled = vec![0; n];
-            table.fill(&one_by_one, &mut filled);
+            table.fill(&one_by_one, 0, &mut filled);
+            let mut part = vec![0; n / 3];
+            table.fill(&one_by_one, n / 2, &mut part);
             let expected: Vec<u32> = (0..n).map(|_| table.draw(&mut one_by_one)).collect();
             assert!(filled == expected, "{n}");
+            assert!(part == expected[n / 2..n / 2 + n / 3], "{n}, a part of them");
         }
     }
 
@@ -324,22 +400,56 @@ mod tests {
         assert!((0..1_000).all(|_| table.draw(&mut rng) == 0));
     }
 
+    /// What each index has of all cells.
+    fn masses(table: &AliasTable) -> Vec<f64> {
+        let mut mass = vec![0.0; table.len()];
+        for (i, cell) in table.cells.iter().enumerate() {
+            let (threshold, alias) = parts(*cell);
+            let own = if alias as usize == i { 1.0 } else { f64::from(threshold) / 4_294_967_296.0 };
+            mass[i] += own;
+            mass[alias as usize] += 1.0 - own;
+        }
+        mass
+    }
+
+    #[test]
+    fn blocks_that_are_swept_side_by_side_fit_together() {
+        let n = 5 * BLOCK + 77;
+        let mut rng = stream(3, Purpose::Draw, 1);
+        let noise: Vec<f64> = (0..n).map(|_| f64::from(rng.next_u32()) / 4e9).collect();
+        let rising = (0..n).map(|i| i as f64).collect::<Vec<_>>();
+        let falling = rising.iter().rev().copied().collect();
+        let of = |f: &dyn Fn(usize) -> f64| (0..n).map(f).collect::<Vec<f64>>();
+        for (name, weights) in [
+            ("noise", noise.clone()),
+            ("rising", rising),
+            ("falling", falling),
+            ("equal", vec![0.3; n]),
+            ("one in ten thousand", of(&|i| f64::from(u8::from(i % 10_000 == 17)))),
+            ("all of the last", of(&|i| f64::from(u8::from(i + 1 == n)))),
+            ("all of the first", of(&|i| f64::from(u8::from(i == 0)))),
+            ("one block of them", of(&|i| if i / BLOCK == 2 { 1.0 + noise[i] } else { 1e-9 })),
+            ("equal up to rounding", of(&|i| 0.1 + 1e-17 * noise[i])),
+            ("long tail", of(&|i| 1.0 / (1.0 + i as f64))),
+        ] {
+            let table = AliasTable::new(&weights).expect("valid weights");
+            let sum: f64 = weights.iter().sum();
+            for (i, (mass, weight)) in masses(&table).into_iter().zip(&weights).enumerate() {
+                let expected = weight / sum * n as f64;
+                assert!((mass - expected).abs() < 1e-6 * expected.max(1.0), "{name}, {i}: {mass}, expected {expected}");
+                assert!(*weight > 0.0 || mass == 0.0, "{name}, {i}: {mass} of a weight of zero");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn the_cells_add_up_to_the_weights(weights in proptest::collection::vec(0.0_f64..1e6, 1..200)) {
             prop_assume!(weights.iter().any(|w| *w > 0.0));
             let table = AliasTable::new(&weights).expect("valid weights");
-            let n = weights.len();
-            let mut mass = vec![0.0; n];
-            for i in 0..n {
-                let Cell { threshold, alias } = table.cells[i];
-                let own = if alias as usize == i { 1.0 } else { f64::from(threshold) / 4_294_967_296.0 };
-                mass[i] += own;
-                mass[alias as usize] += 1.0 - own;
-            }
-            let sum: f64 = weights.iter().sum();
-            for i in 0..n {
-                prop_assert!((mass[i] - weights[i] / sum * n as f64).abs() < 1e-6 * n as f64, "{i}: {} {}", mass[i], weights[i]);
+            let (sum, n) = (weights.iter().sum::<f64>(), weights.len() as f64);
+            for (i, mass) in masses(&table).into_iter().enumerate() {
+                prop_assert!((mass - weights[i] / sum * n).abs() < 1e-6 * n, "{i}: {mass} {}", weights[i]);
             }
         }
     }

@@ -45,8 +45,8 @@ impl Ledger {
         (&self.drawn, &self.p, &self.predicted, &self.confidence)
     }
 
-    /// Takes one epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. `labels` has shape `[n]`.
-    pub fn record_epoch(&mut self, draws: &[u32], observations: &[Observation], labels: &[u32]) {
+    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. `labels` has shape `[n]`.
+    pub fn record(&mut self, draws: &[u32], observations: &[Observation], labels: &[u32]) {
         assert_eq!(draws.len(), observations.len(), "one observation per draw");
         for (&i, o) in draws.iter().zip(observations) {
             let i = i as usize;
@@ -87,7 +87,7 @@ mod tests {
         let mut ledger = Ledger::new(3);
         let sure = Observation { p_true: 0.9, p_other: 0.1, other: 0.0, sum_squares: 0.82, entropy: 0.3 };
         let wrong = Observation { p_true: 0.2, p_other: 0.7, other: 2.0, sum_squares: 0.54, entropy: 0.8 };
-        ledger.record_epoch(&[0, 1, 1], &[sure, sure, wrong], &[1, 1, 0]);
+        ledger.record(&[0, 1, 1], &[sure, sure, wrong], &[1, 1, 0]);
         assert_eq!((ledger.drawn(), ledger.never_drawn()), (&[1, 2, 0][..], 1));
         assert_eq!(ledger.last_seen(0), Some(LastSeen { p: 0.9, predicted: 1, confidence: 0.9 }));
         assert_eq!(ledger.last_seen(1), Some(LastSeen { p: 0.2, predicted: 2, confidence: 0.7 }));

@@ -5,7 +5,11 @@ use super::{AliasTable, Probabilities};
 use crate::stream::{Purpose, stream};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// What the epochs after E draw from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,30 +36,44 @@ pub enum Draw {
 }
 
 /// The draws of one epoch, shape `[n]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct EpochPlan {
-    draws: Vec<u32>,
+    n: usize,
+    draws: Draws,
 }
 
+#[derive(Clone, Debug)]
+enum Draws {
+    /// Four bytes a draw.
+    Listed(Vec<u32>),
+    /// Made whenever they are asked for: any part of them is a function of its place in the stream.
+    Streamed { table: Arc<AliasTable>, stream: Box<ChaCha8Rng> },
+}
+
+/// Draws that are made at once where all are gone through: 4 MiB of them.
+const BLOCK: usize = 1 << 20;
+
 impl EpochPlan {
+    fn listed(draws: Vec<u32>) -> Self {
+        Self { n: draws.len(), draws: Draws::Listed(draws) }
+    }
+
     /// Every one of `n` samples once, shuffled.
     pub fn shuffle(n: usize, seed: u64, epoch: u64) -> Self {
         let mut draws: Vec<u32> = (0..n as u32).collect();
         draws.shuffle(&mut stream(seed, Purpose::Shuffle, epoch));
-        Self { draws }
+        Self::listed(draws)
     }
 
     /// `n` independent uniform draws from `n` samples.
     pub fn uniform_with_replacement(n: usize, seed: u64, epoch: u64) -> Self {
         let mut rng = stream(seed, Purpose::Draw, epoch);
-        Self { draws: (0..n).map(|_| rng.random_range(0..n as u32)).collect() }
+        Self::listed((0..n).map(|_| rng.random_range(0..n as u32)).collect())
     }
 
-    /// As many independent draws from `table` as it has samples.
-    pub fn multinomial(table: &AliasTable, seed: u64, epoch: u64) -> Self {
-        let mut draws = vec![0; table.len()];
-        table.fill(&stream(seed, Purpose::Draw, epoch), &mut draws);
-        Self { draws }
+    /// As many independent draws from `table` as it has samples. They are never all in memory.
+    pub fn multinomial(table: Arc<AliasTable>, seed: u64, epoch: u64) -> Self {
+        Self { n: table.len(), draws: Draws::Streamed { table, stream: Box::new(stream(seed, Purpose::Draw, epoch)) } }
     }
 
     /// As many draws as there are samples, sample `i` floor or ceil of `n q_i` times: the points `u, u+1, u+2, ...` for
@@ -77,7 +95,7 @@ impl EpochPlan {
         let last = q.iter().rposition(|q| *q > 0.0).unwrap_or(0) as u32;
         draws.resize(n, last);
         draws.shuffle(&mut rng);
-        Self { draws }
+        Self::listed(draws)
     }
 
     /// As many draws as labels: a uniform draw among the classes that have samples, then uniform within it.
@@ -93,33 +111,63 @@ impl EpochPlan {
             let class = &members[rng.random_range(0..members.len())];
             class[rng.random_range(0..class.len())]
         };
-        Self { draws: labels.iter().map(|_| draw()).collect() }
+        Self::listed(labels.iter().map(|_| draw()).collect())
     }
 
     /// A plan as it was; `None` unless it has `n` draws, all of them below `n`.
     pub fn restored(draws: Vec<u32>, n: usize) -> Option<Self> {
-        (draws.len() == n && draws.iter().all(|i| (*i as usize) < n)).then_some(Self { draws })
+        (draws.len() == n && draws.iter().all(|i| (*i as usize) < n)).then(|| Self::listed(draws))
     }
 
-    /// The indices in drawing order.
-    pub fn draws(&self) -> &[u32] {
-        &self.draws
+    /// Count of draws, `n`.
+    pub fn len(&self) -> usize {
+        self.n
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The indices at `places` of the order in which they are drawn.
+    ///
+    /// # Panics
+    /// When `places` end after `len()`.
+    pub fn at(&self, places: Range<usize>) -> Cow<'_, [u32]> {
+        match &self.draws {
+            Draws::Listed(draws) => Cow::Borrowed(&draws[places]),
+            Draws::Streamed { table, stream } => {
+                assert!(places.end <= self.n, "an epoch has {} draws, not {}", self.n, places.end);
+                let mut draws = vec![0; places.len()];
+                table.fill(stream, places.start, &mut draws);
+                Cow::Owned(draws)
+            }
+        }
+    }
+
+    /// All indices in their order, some at a time.
+    pub fn blocks(&self) -> impl Iterator<Item = Cow<'_, [u32]>> {
+        (0..self.n).step_by(BLOCK).map(|from| self.at(from..(from + BLOCK).min(self.n)))
     }
 
     /// Draws per class, shape `[C]`. `labels` has shape `[n]`, values < `classes`.
     pub fn class_counts(&self, labels: &[u32], classes: usize) -> Vec<u64> {
         let mut counts = vec![0; classes];
-        for &i in &self.draws {
-            counts[labels[i as usize] as usize] += 1;
+        for block in self.blocks() {
+            for &i in block.iter() {
+                counts[labels[i as usize] as usize] += 1;
+            }
         }
         counts
     }
 
     /// How often each sample is drawn, shape `[n]`.
     pub fn multiplicities(&self) -> Vec<u32> {
-        let mut times = vec![0; self.draws.len()];
-        for &i in &self.draws {
-            times[i as usize] += 1;
+        let mut times = vec![0; self.n];
+        for block in self.blocks() {
+            for &i in block.iter() {
+                times[i as usize] += 1;
+            }
         }
         times
     }
@@ -140,9 +188,24 @@ mod tests {
     fn a_shuffle_has_every_sample_once_in_an_order_of_its_own() {
         let a = EpochPlan::shuffle(1_000, 3, 1);
         assert!(a.multiplicities().iter().all(|m| *m == 1));
-        assert_eq!(a, EpochPlan::shuffle(1_000, 3, 1));
-        assert_ne!(a, EpochPlan::shuffle(1_000, 3, 2));
-        assert_ne!(a, EpochPlan::shuffle(1_000, 4, 1));
+        let all = |plan: &EpochPlan| plan.at(0..1_000).into_owned();
+        assert_eq!(all(&a), all(&EpochPlan::shuffle(1_000, 3, 1)));
+        assert_ne!(all(&a), all(&EpochPlan::shuffle(1_000, 3, 2)));
+        assert_ne!(all(&a), all(&EpochPlan::shuffle(1_000, 4, 1)));
+    }
+
+    #[test]
+    fn any_part_of_streamed_draws_is_the_part_of_all_of_them() {
+        let n = 2 * BLOCK + 100;
+        let weights: Vec<f64> = (0..n).map(|i| (i % 5) as f64).collect();
+        let table = Arc::new(AliasTable::new(&weights).expect("valid weights"));
+        let plan = EpochPlan::multinomial(table, 3, 1);
+        let all = plan.at(0..n).into_owned();
+        assert_eq!(plan.blocks().flat_map(Cow::into_owned).collect::<Vec<_>>(), all);
+        for places in [0..1, 17..145, BLOCK - 1..BLOCK + 1, n - 3..n, n..n] {
+            assert_eq!(plan.at(places.clone()), &all[places.clone()], "{places:?}");
+        }
+        assert_eq!(plan.multiplicities().iter().sum::<u32>() as usize, n);
     }
 
     #[test]
@@ -168,7 +231,7 @@ mod tests {
         ) {
             let q = probabilities(&raw);
             let plan = EpochPlan::systematic(&q, seed, 1);
-            prop_assert_eq!(plan.draws().len(), raw.len());
+            prop_assert_eq!(plan.len(), raw.len());
             for (i, times) in plan.multiplicities().into_iter().enumerate() {
                 let expected = q.values()[i] * raw.len() as f64;
                 let (low, high) = ((expected - 1e-9).floor(), (expected + 1e-9).ceil());
@@ -182,8 +245,8 @@ mod tests {
             raw[0] = 0.0;
             raw[1] = 1.0;
             let q = probabilities(&raw);
-            let table = AliasTable::new(q.values()).expect("valid probabilities");
-            let times = EpochPlan::multinomial(&table, seed, 1).multiplicities();
+            let table = Arc::new(AliasTable::new(q.values()).expect("valid probabilities"));
+            let times = EpochPlan::multinomial(table, seed, 1).multiplicities();
             prop_assert!(times.iter().zip(q.values()).all(|(t, q)| *t == 0 || *q > 0.0));
         }
     }

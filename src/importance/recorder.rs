@@ -70,8 +70,8 @@ impl Recorder {
         self.count.iter().filter(|c| **c > 0).count()
     }
 
-    /// Takes one epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. Both have the same length.
-    pub fn record_epoch(&mut self, draws: &[u32], observations: &[Observation]) {
+    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. Both have the same length.
+    pub fn record(&mut self, draws: &[u32], observations: &[Observation]) {
         assert_eq!(draws.len(), observations.len(), "one observation per draw");
         for (&i, o) in draws.iter().zip(observations) {
             let i = i as usize;
@@ -82,6 +82,10 @@ impl Recorder {
             }
             self.count[i] += 1;
         }
+    }
+
+    /// Counts an epoch whose parts were all recorded.
+    pub fn end_epoch(&mut self) {
         self.epochs += 1;
     }
 
@@ -113,8 +117,10 @@ mod tests {
     #[test]
     fn the_window_is_a_mean_over_epochs_or_the_last_one() {
         let mut r = Recorder::new(3, 2);
-        r.record_epoch(&[0, 1], &[seen(0.2), seen(0.8)]);
-        r.record_epoch(&[1, 0], &[seen(0.4), seen(0.6)]);
+        r.record(&[0, 1], &[seen(0.2), seen(0.8)]);
+        r.end_epoch();
+        r.record(&[1, 0], &[seen(0.4), seen(0.6)]);
+        r.end_epoch();
         let close = |a: &[Option<f32>], b: &[Option<f32>]| {
             a.iter().zip(b).all(|(a, b)| match (a, b) {
                 (Some(a), Some(b)) => (a - b).abs() < 1e-6,
@@ -132,8 +138,10 @@ mod tests {
     #[test]
     fn one_broken_observation_stays_visible_in_the_mean() {
         let mut r = Recorder::new(2, 2);
-        r.record_epoch(&[0, 1], &[seen(f32::NAN), seen(0.5)]);
-        r.record_epoch(&[0, 1], &[seen(0.5), seen(0.5)]);
+        r.record(&[0, 1], &[seen(f32::NAN), seen(0.5)]);
+        r.end_epoch();
+        r.record(&[0, 1], &[seen(0.5), seen(0.5)]);
+        r.end_epoch();
         let scores = r.scores(Metric::PCorrect, Window::Mean);
         assert!(scores[0].is_some_and(f32::is_nan));
         assert_eq!(scores[1], Some(0.5));

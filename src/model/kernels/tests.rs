@@ -147,9 +147,123 @@ fn cross_entropy_its_figures_and_its_gradient() {
     }
 }
 
+/// That `gradient` is the one of `loss` at `values`, by central differences in f64, to 1e-4 of its largest.
+fn is_numeric(name: &str, gradient: &[f32], values: &[f32], loss: impl Fn(&[f64]) -> f64) {
+    const STEP: f64 = 1e-5;
+    let mut at: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+    let mut moved = |i: usize, by: f64| {
+        let there = at[i];
+        at[i] = there + by;
+        let loss = loss(&at);
+        at[i] = there;
+        loss
+    };
+    let numeric: Vec<f64> = (0..values.len()).map(|i| (moved(i, STEP) - moved(i, -STEP)) / (2.0 * STEP)).collect();
+    let largest = numeric.iter().fold(1e-3_f64, |a, v| a.max(v.abs()));
+    assert_eq!(gradient.len(), numeric.len(), "{name}");
+    for (i, (g, n)) in gradient.iter().zip(&numeric).enumerate() {
+        assert!((f64::from(*g) - n).abs() < 1e-4 * largest, "{name}[{i}]: {g}, numeric {n}");
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+fn learning() -> Device {
+    DeviceName::LibtorchCpu.open().expect("device").autodiff()
+}
+
+#[test]
+fn gradients_of_convolution_are_the_numeric_ones() {
+    let ([b, i, h, w], o) = ([2, 3, 5, 6], 4);
+    for (size, stride) in [(3, 1), (3, 2), (1, 2)] {
+        let pad = size / 2;
+        let [height, width] = [h, w].map(|side| (side + 2 * pad - size) / stride + 1);
+        // The definition: every filter at every place, zeros around the image.
+        let loss = |x: &[f64], filters: &[f64], weighting: &[f64]| {
+            let mut sum = 0.0;
+            for (n, f, y, column) in (0..b).flat_map(|n| {
+                (0..o).flat_map(move |f| (0..height).flat_map(move |y| (0..width).map(move |column| (n, f, y, column))))
+            }) {
+                let mut value = 0.0;
+                for (c, dy, dx) in (0..i).flat_map(|c| (0..size).flat_map(move |dy| (0..size).map(move |dx| (c, dy, dx)))) {
+                    let (row, col) = (y * stride + dy, column * stride + dx);
+                    if (pad..h + pad).contains(&row) && (pad..w + pad).contains(&col) {
+                        let pixel = x[((n * i + c) * h + row - pad) * w + col - pad];
+                        value += pixel * filters[((f * i + c) * size + dy) * size + dx];
+                    }
+                }
+                sum += value * weighting[((n * o + f) * height + y) * width + column];
+            }
+            sum
+        };
+        let device = learning();
+        let x = images([b, i, h, w], 1, &device).require_grad();
+        let filters = values([o, i, size, size], 2, &device).require_grad();
+        let weighting = values([b, o, height, width], 3, &device);
+        let y = conv2d(x.clone(), filters.clone(), Convolution { stride, padding: pad, bf16: false });
+        let grads = (y * weighting.clone()).sum().backward();
+        let (dx, dw) = (host(x.grad(&grads).expect("dx")), host(filters.grad(&grads).expect("dw")));
+        let (x, filters, weighting) = (host(x), host(filters), wide(&host(weighting)));
+        is_numeric("dx", &dx, &x, |x| loss(x, &wide(&filters), &weighting));
+        is_numeric("dw", &dw, &filters, |filters| loss(&wide(&x), filters, &weighting));
+    }
+}
+
+#[test]
+fn gradients_of_batch_norm_with_all_its_endings_are_the_numeric_ones() {
+    let [b, c, h, w] = [3, 4, 3, 5];
+    let (per_channel, epsilon) = ((b * h * w) as f64, 1e-5);
+    for (residual, relu) in [(false, false), (false, true), (true, true), (true, false)] {
+        let loss = |x: &[f64], z: &[f64], gamma: &[f64], beta: &[f64], weighting: &[f64]| {
+            let channel = |k: usize| (0..b).flat_map(move |n| (0..h * w).map(move |at| (n * c + k) * h * w + at));
+            let mut sum = 0.0;
+            for k in 0..c {
+                let mean = channel(k).map(|at| x[at]).sum::<f64>() / per_channel;
+                let var = channel(k).map(|at| (x[at] - mean).powi(2)).sum::<f64>() / per_channel;
+                for at in channel(k) {
+                    let y = (x[at] - mean) / (var + epsilon).sqrt() * gamma[k] + beta[k];
+                    let y = if residual { y + z[at] } else { y };
+                    sum += if relu { y.max(0.0) } else { y } * weighting[at];
+                }
+            }
+            sum
+        };
+        let device = learning();
+        let (x, z) = (images([b, c, h, w], 1, &device).require_grad(), images([b, c, h, w], 2, &device).require_grad());
+        let (gamma, beta) = ((values([c], 3, &device) + 1.5).require_grad(), values([c], 4, &device).require_grad());
+        let (mean, var) = (Tensor::zeros([c], &device), Tensor::ones([c], &device));
+        let p = NormParameters { gamma: gamma.clone(), beta: beta.clone(), mean, var };
+        let weighting = values([b, c, h, w], 7, &device);
+        let (y, _, _) = batch_norm_train(x.clone(), residual.then(|| z.clone()), p, Norm { momentum: 0.1, epsilon, relu });
+        let grads = (y * weighting.clone()).sum().backward();
+        let dx = host(x.grad(&grads).expect("dx"));
+        let (dgamma, dbeta) = (host(gamma.grad(&grads).expect("dgamma")), host(beta.grad(&grads).expect("dbeta")));
+        let dz = residual.then(|| host(z.grad(&grads).expect("dresidual")));
+        let [x, z, gamma, beta] = [host(x), host(z), host(gamma), host(beta)];
+        let [wx, wz, wgamma, wbeta, weighting] = [wide(&x), wide(&z), wide(&gamma), wide(&beta), wide(&host(weighting))];
+        is_numeric("dx", &dx, &x, |x| loss(x, &wz, &wgamma, &wbeta, &weighting));
+        is_numeric("dgamma", &dgamma, &gamma, |gamma| loss(&wx, &wz, gamma, &wbeta, &weighting));
+        is_numeric("dbeta", &dbeta, &beta, |beta| loss(&wx, &wz, &wgamma, beta, &weighting));
+        if let Some(dz) = dz {
+            is_numeric("dresidual", &dz, &z, |z| loss(&wx, z, &wgamma, &wbeta, &weighting));
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_global_average_pool_is_the_numeric_one() {
+    let device = learning();
+    let x = images([2, 3, 4, 5], 1, &device).require_grad();
+    let weighting = values([2, 3], 2, &device);
+    let grads = (global_avg_pool(x.clone()) * weighting.clone()).sum().backward();
+    let (dx, weighting) = (host(x.grad(&grads).expect("dx")), wide(&host(weighting)));
+    is_numeric("dx", &dx, &host(x), |x| x.chunks(20).zip(&weighting).map(|(x, w)| x.iter().sum::<f64>() / 20.0 * w).sum());
+}
+
 #[test]
 fn the_gradient_of_cross_entropy_is_the_numeric_one() {
-    // In f64, by central differences of the definition.
     let loss = |z: &[f64], smoothing: f64| -> f64 {
         let rows = z.chunks(5).zip(LABELS).map(|(z, y)| {
             let log_sum = z.iter().map(|v| v.exp()).sum::<f64>().ln();
@@ -158,20 +272,15 @@ fn the_gradient_of_cross_entropy_is_the_numeric_one() {
         });
         rows.sum::<f64>() / 6.0
     };
-    let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
+    let device = learning();
     for smoothing in [0.0, 0.2] {
         let logits = values([6, 5], 1, &device).require_grad();
         let (mean, _) = cross_entropy(logits.clone(), whole(&LABELS, &device), Tensor::ones([6], &device), smoothing);
         let grads = mean.clone().backward();
-        let z: Vec<f64> = host(logits.clone()).into_iter().map(f64::from).collect();
-        assert!((f64::from(host(mean)[0]) - loss(&z, smoothing)).abs() < 1e-6);
-        for (k, gradient) in host(logits.grad(&grads).expect("gradient")).into_iter().enumerate() {
-            let at = |by: f64| {
-                loss(&z.iter().enumerate().map(|(i, v)| if i == k { v + by } else { *v }).collect::<Vec<_>>(), smoothing)
-            };
-            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((f64::from(gradient) - numeric).abs() < 1e-6, "logit {k}: {gradient}, numeric {numeric}");
-        }
+        let gradient = host(logits.grad(&grads).expect("gradient"));
+        let logits = host(logits);
+        assert!((f64::from(host(mean)[0]) - loss(&wide(&logits), smoothing)).abs() < 1e-6);
+        is_numeric("dlogits", &gradient, &logits, |z| loss(z, smoothing));
     }
 }
 

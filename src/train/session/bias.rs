@@ -1,13 +1,14 @@
-//! The method inside a session: what an epoch is drawn from, the weights once they are due, and the scoring pass.
+//! The method inside a session: which phase an epoch is of, the weights once they are due, and the scoring pass.
 //! Knows nothing of steps, losses or commands.
 
 use super::{Epoch, Importance, Progress, Session, Stage};
-use crate::importance::{AliasTable, Draw, EpochPlan, Metric, Probabilities, Sampler, Weights, Window};
+use crate::importance::{Metric, Probabilities, Sampler, Weights, Window};
 use crate::model::Mode;
 use crate::protocol::{Cause, Event, Phase, WeightsSummary};
 use crate::train::step::{forward_loss, read_observations};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
 
 /// Bins of the histogram of weights.
 const BINS: usize = 40;
@@ -29,31 +30,6 @@ impl Session {
         if uniform { Phase::Uniform } else { Phase::Biased }
     }
 
-    pub(super) fn plan(&mut self, epoch: usize, phase: Phase) -> (EpochPlan, Probabilities) {
-        let n = self.train.len();
-        let (seed, stream_epoch) = (self.draw_seed(), epoch as u64);
-        let c = &self.config.importance;
-        match (phase, c.sampler, &self.importance) {
-            (Phase::Uniform, Sampler::UniformReplacement, _) => {
-                (EpochPlan::uniform_with_replacement(n, seed, stream_epoch), Probabilities::uniform(n))
-            }
-            (Phase::Biased, Sampler::ClassBalanced, _) => (
-                EpochPlan::class_balanced(&self.labels, self.classes, seed, stream_epoch),
-                Probabilities::class_balanced(&self.labels, self.classes),
-            ),
-            (Phase::Biased, _, Some(importance)) => {
-                let q = importance.probabilities(&self.labels, self.classes, &c.shaping());
-                // `q` sums to 1 and has no negative or non-finite entry, so there is a table.
-                let plan = match (c.draw, AliasTable::new(q.values())) {
-                    (Draw::Multinomial, Ok(table)) => EpochPlan::multinomial(&table, seed, stream_epoch),
-                    (Draw::Systematic, _) | (_, Err(_)) => EpochPlan::systematic(&q, seed, stream_epoch),
-                };
-                (plan, q)
-            }
-            _ => (EpochPlan::shuffle(n, seed, stream_epoch), Probabilities::uniform(n)),
-        }
-    }
-
     /// Computes the weights from what was recorded; false when that is impossible and the session waits instead.
     pub(super) fn weigh(&mut self) -> bool {
         let c = &self.config.importance;
@@ -70,11 +46,11 @@ impl Session {
                 self.config.importance.sampler = Sampler::Uniform;
                 // Equal weights: should somebody turn the bias on, it is uniform.
                 if let Ok(equal) = Weights::from_scores(&vec![Some(1.0); self.train.len()]) {
-                    self.importance = Some(Importance {
+                    self.importance = Some(Arc::new(Importance {
                         weights: equal,
                         p: vec![f32::NAN; self.train.len()],
                         suspect: vec![false; self.train.len()],
-                    });
+                    }));
                 }
                 let reason = format!(
                     "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
@@ -138,7 +114,7 @@ impl Session {
                 ),
             );
         }
-        self.importance = Some(importance);
+        self.importance = Some(Arc::new(importance));
         self.weighed_at = self.completed;
         self.ledger.count_anew();
         self.sheet_due = true;
@@ -156,7 +132,8 @@ impl Session {
             return Progress::Evaluated;
         }
         let all: Vec<u32> = (0..n as u32).collect();
-        self.recorder.record_epoch(&all, &read_observations(observations));
+        self.recorder.record(&all, &read_observations(observations));
+        self.recorder.end_epoch();
         self.weigh();
         Progress::Evaluated
     }

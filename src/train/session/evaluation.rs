@@ -132,10 +132,17 @@ impl Session {
 
         let observations = read_observations(epoch.observations);
         let broken = observations.iter().position(|o| !o.is_finite());
-        if epoch.phase == Phase::Pretrain {
-            self.recorder.record_epoch(epoch.plan.draws(), &observations);
+        let mut seen = observations.as_slice();
+        for drawn in epoch.plan.blocks() {
+            let now = seen.split_off(..drawn.len()).unwrap_or_default();
+            if epoch.phase == Phase::Pretrain {
+                self.recorder.record(&drawn, now);
+            }
+            self.ledger.record(&drawn, now, &self.labels);
         }
-        self.ledger.record_epoch(epoch.plan.draws(), &observations, &self.labels);
+        if epoch.phase == Phase::Pretrain {
+            self.recorder.end_epoch();
+        }
         let times = epoch.plan.multiplicities();
         let drawn = epoch.plan.class_counts(&self.labels, self.classes);
         let share_of = |marked: &[bool]| {
@@ -175,7 +182,7 @@ impl Session {
         self.outbox.push(Event::EpochEnd(summary));
         self.preview();
         if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
-            let sample = epoch.plan.draws()[k];
+            let sample = epoch.plan.at(k..k + 1)[0];
             let reason = format!(
                 "the model's output for training sample {sample} in epoch {} is not a finite number. \
                  Resuming goes on; a smaller train.lr usually prevents this.",

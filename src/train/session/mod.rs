@@ -6,12 +6,14 @@ mod bias;
 mod commands;
 mod evaluation;
 mod finite;
+mod planning;
 mod restore;
 mod samples;
 mod stepping;
 
 use self::evaluation::{Evaluation, HeldBack};
 use self::finite::Footings;
+use self::planning::{Planned, Planner};
 pub use self::samples::{Pictures, SampleSheet};
 use self::stepping::Meter;
 use super::batches::DeviceSplit;
@@ -89,7 +91,7 @@ pub struct Session {
     measured_labels: Vec<u32>,
     /// The test set, where epochs are measured on a validation split.
     held_back: Option<HeldBack>,
-    labels: Vec<u32>,
+    labels: Arc<[u32]>,
     /// Labels that were flipped on purpose, shape `[n]`, or empty.
     flipped: Vec<bool>,
     classes: usize,
@@ -98,7 +100,8 @@ pub struct Session {
     /// Whether there is news of single samples.
     sheet_due: bool,
     /// What the biased epochs draw by; `None` until E.
-    importance: Option<Importance>,
+    importance: Option<Arc<Importance>>,
+    planner: Planner,
     /// Epoch whose end `importance` was computed at.
     weighed_at: usize,
     /// Sampler to go back to with `bias on`.
@@ -229,6 +232,7 @@ impl Session {
             device: device_name.to_owned(),
             versions: device::versions(),
         };
+        let labels: Arc<[u32]> = data.train.labels.into();
         let preferred = match config.importance.sampler {
             Sampler::Uniform => Sampler::Biased,
             other => other,
@@ -244,7 +248,8 @@ impl Session {
             measured,
             measured_labels,
             held_back,
-            labels: data.train.labels,
+            planner: Planner::new(labels.clone(), classes),
+            labels,
             flipped: data.flipped,
             classes,
             importance: None,
@@ -390,12 +395,12 @@ impl Session {
             }
         }
         let phase = self.phase_of(epoch);
-        let (plan, q) = self.plan(epoch, phase);
+        let Planned { plan, q, .. } = self.plan(epoch, phase);
         self.outbox.push(Event::Phase { epoch, phase });
         let epoch = Box::new(Epoch {
             phase,
-            plan: Arc::new(plan),
-            q: Arc::new(q),
+            plan,
+            q,
             step: 0,
             steps: self.config.train.steps_per_epoch(self.train.len()),
             observations: Vec::new(),

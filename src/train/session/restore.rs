@@ -41,7 +41,7 @@ impl Session {
         arrays.push(Array::f32("ledger.confidence", vec![self.train.len()], confidence.to_vec()));
         let epoch = match &self.stage {
             Stage::Training(e) | Stage::Evaluating(e, _) => {
-                arrays.push(Array::u32("epoch.draws", e.plan.draws().to_vec()));
+                arrays.push(Array::u32("epoch.draws", e.plan.at(0..e.plan.len()).into_owned()));
                 arrays.push(Array::f64("epoch.q", e.q.values()));
                 arrays.push(Array::observations("epoch.observations", &read_observations(e.observations.clone())));
                 Some(EpochState { phase: e.phase, step: e.step, steps: e.steps, loss: e.loss })
@@ -122,7 +122,7 @@ impl Session {
                 let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
                 let p = checkpoint.f32s("importance.p", n)?.to_vec();
                 let suspect = checkpoint.u32s("importance.suspect", n)?.iter().map(|v| *v != 0).collect();
-                Some(Importance { weights, p, suspect })
+                Some(Arc::new(Importance { weights, p, suspect }))
             }
         };
         let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, n, &device)).transpose()?;

@@ -50,10 +50,10 @@ impl Session {
         let from = epoch.step * batch_size;
         let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
         let number = self.completed + 1;
-        let drawn = &epoch.plan.draws()[from..to];
+        let drawn = epoch.plan.at(from..to);
         let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
-        let (images, labels) = self.train.batch(drawn, crops.as_deref());
-        let factors = self.factors(&epoch, drawn);
+        let (images, labels) = self.train.batch(&drawn, crops.as_deref());
+        let factors = self.factors(&epoch, &drawn);
         times.data = lap.seconds();
 
         let logits = self.model().forward(images, Mode::Train);
