@@ -29,7 +29,7 @@ pub struct SamplerFigures {
 /// When there are no samples, or more than a table holds.
 pub fn sampler(samples: usize) -> Result<SamplerFigures, String> {
     let mut rng = stream(1, Purpose::Init, 0);
-    let weights: Vec<f32> = (0..samples).map(|_| rng.random::<f32>()).collect();
+    let weights: Vec<f64> = (0..samples).map(|_| rng.random()).collect();
     let began = Instant::now();
     let table = AliasTable::new(&weights).map_err(|e| e.to_string())?;
     let build_s = began.elapsed().as_secs_f64();
