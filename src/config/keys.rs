@@ -75,6 +75,8 @@ pub const KEYS: &[Key] = &[
     key("model.init", Text, No, "safetensors file with the values to start from; empty = by the seed"),
     key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
     key("train.precision", OneOf(&["fp32", "bf16"]), No, "what activations are computed in"),
+    key("train.tf32", Flag, No, "CUDA: multiply f32 as TF32"),
+    key("train.cudnn_benchmark", Flag, No, "CUDA: cuDNN's fastest algorithms by trying; false = the same bits in every run"),
     key("train.batch_size", Integer(2, 65_536), No, "images per step"),
     key("train.eval_batch_size", Integer(1, 65_536), No, "images per forward pass of an evaluation"),
     key("train.lr", Number(1e-8, 100.0), NextStep, "peak learning rate"),

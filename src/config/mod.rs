@@ -106,6 +106,10 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// What activations are computed in.
     pub precision: Precision,
+    /// Whether a CUDA device multiplies f32 as TF32 (ten bits of mantissa).
+    pub tf32: bool,
+    /// Whether cuDNN looks for its fastest algorithms by trying: other ones, and other last bits, in another run.
+    pub cudnn_benchmark: bool,
     /// Images per step.
     pub batch_size: usize,
     /// Images per forward pass of an evaluation.
@@ -282,6 +286,8 @@ impl Default for TrainConfig {
         Self {
             epochs: 20,
             precision: Precision::Fp32,
+            tf32: true,
+            cudnn_benchmark: false,
             batch_size: 128,
             eval_batch_size: 500,
             lr: 0.1,

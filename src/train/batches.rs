@@ -67,7 +67,7 @@ impl DeviceSplit {
         let labels = self.labels.clone().select(0, index.clone());
         let crops = crops.map(|crops| {
             let moves: Vec<i64> = crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
-            Tensor::from_data(TensorData::new(moves, [crops.len(), 3]), &self.device)
+            kernels::whole_numbers(&moves, [crops.len(), 3], &self.device)
         });
         (kernels::images(&self.bytes, index, crops, [&self.scale, &self.shift], self.shape), labels)
     }
@@ -75,8 +75,7 @@ impl DeviceSplit {
 
 fn indices(values: &[u32], device: &Device) -> Tensor<1, Int> {
     let values: Vec<i64> = values.iter().map(|v| i64::from(*v)).collect();
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), device)
+    kernels::whole_numbers(&values, [values.len()], device)
 }
 
 #[cfg(test)]

@@ -203,6 +203,38 @@ pub fn resident_bytes(bytes: &[u8], shape: [usize; 2], device: &Device) -> Tenso
     Tensor::from_data(TensorData::new(bytes.to_vec(), shape), (device, DType::U8))
 }
 
+/// Numbers of the host on `device`. The host does not wait for a CUDA device, which a plain copy would do: for everything that it
+/// was given before.
+pub fn whole_numbers<const D: usize>(values: &[i64], shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+    match cuda_copy(values, &shape, device) {
+        Some(copy) => Tensor::from_primitive::<LibTorch>(copy),
+        None => Tensor::from_data(TensorData::new(values.to_vec(), shape), device),
+    }
+}
+
+/// The same of f32 numbers.
+pub fn numbers<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    match cuda_copy(values, &shape, device) {
+        Some(copy) => Tensor::from_primitive::<LibTorch>(copy),
+        None => Tensor::from_data(TensorData::new(values.to_vec(), shape), device),
+    }
+}
+
+fn cuda_copy<T: tch::kind::Element>(values: &[T], shape: &[usize], device: &Device) -> Option<TchTensor> {
+    let DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) = device.as_dispatch() else { return None };
+    let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
+    shim::to_cuda(&tch::Tensor::from_slice(values).view(shape.as_slice()), *index)[0].take().map(TchTensor::new)
+}
+
+/// Sets how `device` computes, where it is a CUDA device: f32 products as TF32 (`torch.backends.cuda.matmul.allow_tf32` and
+/// `torch.backends.cudnn.allow_tf32`), and cuDNN's algorithms by trying (`torch.backends.cudnn.benchmark`) or the same ones
+/// every time (`torch.backends.cudnn.deterministic`). For the whole process.
+pub fn set_cuda_math(device: &Device, tf32: bool, benchmark: bool) {
+    if matches!(device.as_dispatch(), DispatchDevice::LibTorch(LibTorchDevice::Cuda(_))) {
+        shim::cuda_math(tf32, benchmark);
+    }
+}
+
 /// See [`Kernels::gather_rows`]. The tensors need no gradient.
 pub fn gather_rows(data: Tensor<2, Int>, indices: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Kernels>::gather_rows(data.into_dispatch(), indices.into_dispatch()))

@@ -5,6 +5,7 @@
 // Images are channels-last: rows of C values, one for each pixel.
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/_fused_sgd.h>
 
@@ -404,6 +405,24 @@ char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* index, 
         }
     }
     out[0] = hand_over(images);
+  });
+}
+
+// A copy on CUDA device `index` that the host does not wait for: through pinned memory, which LibTorch keeps until it is read.
+char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor** out) {
+  return guarded([&] {
+    const at::Device device(at::kCUDA, at::DeviceIndex(index));
+    out[0] = hand_over(tensor->pin_memory().to(device, tensor->scalar_type(), /*non_blocking=*/true));
+  });
+}
+
+// How CUDA devices of this process compute from here on.
+char* earlybird_cuda_math(int tf32, int benchmark) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuDNN(tf32 != 0);
+    at::globalContext().setAllowTF32CuBLAS(tf32 != 0);
+    at::globalContext().setBenchmarkCuDNN(benchmark != 0);
+    at::globalContext().setDeterministicCuDNN(benchmark == 0);
   });
 }
 

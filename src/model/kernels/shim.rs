@@ -76,6 +76,8 @@ unsafe extern "C" {
         c: i64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
+    fn earlybird_to_cuda(tensor: *const C_tensor, index: i64, out: *mut *mut C_tensor) -> *mut c_char;
+    fn earlybird_cuda_math(tf32: c_int, benchmark: c_int) -> *mut c_char;
     fn earlybird_free(message: *mut c_char);
 }
 
@@ -228,4 +230,17 @@ pub(super) fn gather_images(
             out,
         )
     })
+}
+
+/// A copy on CUDA device `index` that the host does not wait for.
+pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
+    // SAFETY: the tensor lives through the call; LibTorch keeps the pinned copy until the device has read it.
+    take(|out| unsafe { earlybird_to_cuda(tensor.as_ptr(), index as i64, out) })
+}
+
+/// How CUDA devices of this process compute from here on: products of f32 as TF32, and the fastest algorithms found by trying
+/// (else the same ones every time).
+pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
+    // SAFETY: sets flags of LibTorch's own.
+    let [] = take(|_| unsafe { earlybird_cuda_math(c_int::from(tf32), c_int::from(benchmark)) });
 }

@@ -3,11 +3,11 @@
 
 use super::{Epoch, Importance, Progress, Session, Stage};
 use crate::importance::{Metric, Probabilities, Sampler, Weights, Window};
-use crate::model::Mode;
+use crate::model::{Mode, kernels};
 use crate::protocol::{Cause, Event, Phase, WeightsSummary};
 use crate::train::step::{forward_loss, read_observations};
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use std::sync::Arc;
 
 /// Bins of the histogram of weights.
@@ -142,8 +142,7 @@ impl Session {
         let k = self.config.importance.reweight;
         (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
             let factors = epoch.q.loss_factors(drawn, k);
-            let b = factors.len();
-            Tensor::from_data(TensorData::new(factors, [b]), &self.device)
+            kernels::numbers(&factors, [factors.len()], &self.device)
         })
     }
 }

@@ -22,7 +22,7 @@ use super::optimizer::Sgd;
 use crate::config::{Precision, RunConfig};
 use crate::data::Dataset;
 use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
-use crate::model::{Model, NamedTensor, device, sha256};
+use crate::model::{Model, NamedTensor, device, kernels, sha256};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use crate::stream::fork_seed;
 use burn::tensor::{Device, Tensor};
@@ -202,6 +202,7 @@ impl Session {
         if config.train.precision == Precision::Bf16 && !device::computes_bf16(device) {
             return Err(TrainError::Precision);
         }
+        kernels::set_cuda_math(device, config.train.tf32, config.train.cudnn_benchmark);
         let classes = data.classes.len();
         let model = Model::new(&config, data.shape[0], classes, device);
         let model = if initial.is_empty() { model } else { model.with_state(initial, device).map_err(TrainError::Initial)? };
