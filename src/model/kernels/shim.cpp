@@ -20,7 +20,7 @@
 
 // Loops over channels are compiled for several processors; which one runs is decided once, at the program's start.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define EACH_PROCESSOR __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define EACH_PROCESSOR
 #endif
