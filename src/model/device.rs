@@ -1,6 +1,7 @@
 //! Devices by name, and what LibTorch there is. With `kernels` the only place that names LibTorch.
 #![allow(deprecated)] // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
 
+use super::kernels;
 use burn::tensor::Device;
 use std::fmt;
 use std::str::FromStr;
@@ -78,7 +79,10 @@ impl DeviceName {
     /// [`DeviceError::Absent`] when there is no such CUDA device.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
-            Self::LibtorchCpu => Ok(Device::libtorch()),
+            Self::LibtorchCpu => {
+                kernels::keep_memory();
+                Ok(Device::libtorch())
+            }
             Self::Flex => Ok(Device::flex()),
             Self::LibtorchCuda(i) => {
                 let count = cuda_devices();
