@@ -127,7 +127,7 @@ pub fn records(until: usize) -> Vec<Event> {
             seconds: 3.1,
             eval_seconds: 0.6,
             samples: 4085 * epoch as u64,
-            step_ms: Some(StepTimes { data: 0.1, forward: 3.2, backward: 6.4, optimizer: 0.3, bookkeeping: 0.05 }),
+            step_ms: Some(StepTimes { data: 0.1, forward: 3.2, backward: 6.4, optimizer: 0.3, bookkeeping: 0.05, waiting: 0.02 }),
         }));
         if epoch <= 3 {
             let weights = if epoch < 3 { Event::WeightsPreview } else { Event::Weights };

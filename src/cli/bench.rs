@@ -120,7 +120,7 @@ fn step_words(args: &BenchArgs, f: &StepFigures) -> String {
     let precision = if args.bf16 { "bf16" } else { "fp32" };
     format!(
         "{:?} {precision}, {} thread(s): {:.0} images/s, {:.2} ms a step (data {:.2}, forward {:.2}, backward {:.2}, optimizer {:.2}, bookkeeping \
-         {:.2}); {:.0} MiB at most, {:.0} then {:.0} MiB",
+         {:.2}, waiting {:.2}); {:.0} MiB at most, {:.0} then {:.0} MiB",
         args.model,
         f.threads,
         f.images_per_s,
@@ -130,6 +130,7 @@ fn step_words(args: &BenchArgs, f: &StepFigures) -> String {
         t.backward,
         t.optimizer,
         t.bookkeeping,
+        t.waiting,
         f.peak_mib,
         f.memory_mib[0],
         f.memory_mib[1]

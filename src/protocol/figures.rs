@@ -151,8 +151,8 @@ impl From<Measured> for MeasuredFields {
     }
 }
 
-/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself these are the times to ask for
-/// the work; waiting for it shows in the whole only.
+/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself the first four are the times to
+/// ask for the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepTimes {
     /// Draws, gathering, augmentation.
@@ -165,6 +165,9 @@ pub struct StepTimes {
     pub optimizer: f64,
     /// Keeping losses and observations.
     pub bookkeeping: f64,
+    /// Until the device had done what it was asked for, when its loss was read.
+    #[serde(default)]
+    pub waiting: f64,
 }
 
 impl std::ops::AddAssign for StepTimes {
@@ -174,6 +177,7 @@ impl std::ops::AddAssign for StepTimes {
         self.backward += other.backward;
         self.optimizer += other.optimizer;
         self.bookkeeping += other.bookkeeping;
+        self.waiting += other.waiting;
     }
 }
 
@@ -187,6 +191,7 @@ impl StepTimes {
             backward: ms(self.backward),
             optimizer: ms(self.optimizer),
             bookkeeping: ms(self.bookkeeping),
+            waiting: ms(self.waiting),
         }
     }
 }

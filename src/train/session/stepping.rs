@@ -114,7 +114,14 @@ impl Session {
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when training went back because
     /// the loss is not finite.
     pub(super) fn read_meter(&mut self) -> Option<(f64, f64)> {
-        let sum = f64::from(self.meter.loss.take()?.into_scalar::<f32>());
+        let loss = self.meter.loss.take()?;
+        let asked = Instant::now();
+        let sum = f64::from(loss.into_scalar::<f32>());
+        // What the device still had to do belongs to the steps that asked for it.
+        let waited = StepTimes { waiting: asked.elapsed().as_secs_f64(), ..StepTimes::default() };
+        self.meter.times += waited;
+        self.meter.epoch_times += waited;
+        self.meter.seconds += waited.waiting;
         let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
         (self.meter.images, self.meter.seconds) = (0, 0.0);
         if !sum.is_finite() && self.go_back() {

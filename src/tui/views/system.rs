@@ -118,9 +118,9 @@ fn throughput(frame: &mut Frame<'_>, app: &App, area: Rect) {
 fn step(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let look = &app.appearance;
     let last = app.dashboard.epochs.last().and_then(|e| Some((e, e.step_ms?)));
-    let whole = |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping;
+    let whole = |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting;
     let rest = last.map(|(e, t)| app.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim)).into_iter().collect();
-    let hint = Line::from(app.span(" on a GPU: time to ask for it ", Role::Dim));
+    let hint = Line::from(app.span(" on a GPU: time to ask, then waiting ", Role::Dim));
     let inner = app.panel(frame, area, STEP, title(look, "step", rest), Some(hint));
     let Some((_, t)) = last else {
         return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
@@ -143,6 +143,7 @@ fn step(frame: &mut Frame<'_>, app: &App, area: Rect) {
         part("backward", |t| t.backward, Role::Loss),
         part("optimizer", |t| t.optimizer, Role::Weights),
         part("bookkeeping", |t| t.bookkeeping, Role::Best),
+        part("waiting", |t| t.waiting, Role::Text),
     ];
     frame.render_widget(Paragraph::new(lines), inner);
 }
