@@ -120,7 +120,7 @@ fn step(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let last = app.dashboard.epochs.last().and_then(|e| Some((e, e.step_ms?)));
     let whole = |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting;
     let rest = last.map(|(e, t)| app.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim)).into_iter().collect();
-    let hint = Line::from(app.span(" on a GPU: time to ask, then waiting ", Role::Dim));
+    let hint = Line::from(app.span(" GPU: asking, then waiting ", Role::Dim));
     let inner = app.panel(frame, area, STEP, title(look, "step", rest), Some(hint));
     let Some((_, t)) = last else {
         return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
