@@ -12,7 +12,20 @@ fn every_shipped_config_parses() {
         names.push(path.file_stem().unwrap().to_string_lossy().into_owned());
     }
     names.sort();
-    assert_eq!(names, ["cifar10", "cifar100", "demo", "fashion-mnist", "folder", "long-tail"]);
+    assert_eq!(
+        names,
+        [
+            "cifar10",
+            "cifar100",
+            "demo",
+            "fashion-mnist",
+            "fast-cifar10",
+            "fast-embedded",
+            "fast-fashion-mnist",
+            "folder",
+            "long-tail",
+        ]
+    );
 }
 
 #[test]
