@@ -437,6 +437,7 @@ void earlybird_keep_memory() {
   constexpr int always = 1 << 30, most_before_2_35 = 1 << 25;
   if (mallopt(M_MMAP_THRESHOLD, always) == 0) mallopt(M_MMAP_THRESHOLD, most_before_2_35);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_ARENA_MAX, 1);  // what threads other than the first have to themselves is given back all the same
 #endif
 }
 
