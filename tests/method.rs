@@ -291,20 +291,22 @@ fn a_run_that_diverges_pauses_with_the_reason_and_can_be_resumed() {
 }
 
 #[test]
-fn both_backends_start_from_the_same_parameters_and_learn_alike() {
-    let on = |device| {
-        let config =
-            small_config(&["train.epochs=2", "importance.pretrain_epochs=1", "data.train_limit=100", "data.test_limit=50"]);
-        let mut s = session_on(config, device);
+fn two_hundred_steps_on_libtorch_follow_the_reference() {
+    let on = |device, seed: &str| {
+        let mut set = vec!["train.epochs=10", "importance.pretrain_epochs=5", "train.batch_size=20", seed];
+        set.extend(["data.train_limit=400", "data.test_limit=50", "data.imbalance=1.0"]);
+        let mut s = session_on(small_config(&set), device);
         let start = s.state();
         let events = finish(&mut s);
         (start, epochs(&events).iter().map(|e| e.train_loss).collect::<Vec<_>>())
     };
-    let (libtorch, flex) = (on(DeviceName::LibtorchCpu), on(DeviceName::Flex));
+    let (libtorch, flex) = (on(DeviceName::LibtorchCpu, "seed=1"), on(DeviceName::Flex, "seed=1"));
     assert_eq!(libtorch.0, flex.0);
-    for (a, b) in libtorch.1.iter().zip(&flex.1) {
-        assert!((a - b).abs() < 0.02 * a, "{:?} {:?}", libtorch.1, flex.1);
-    }
+    // The noise of training: what another seed's losses are away.
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a / b).ln().abs()).fold(0.0, f64::max);
+    let noise = apart(&libtorch.1, &on(DeviceName::LibtorchCpu, "seed=2").1);
+    let distance = apart(&libtorch.1, &flex.1);
+    assert!(distance < 0.5 * noise, "{distance} apart, seeds {noise}: {:?} {:?}", libtorch.1, flex.1);
 }
 
 #[test]
