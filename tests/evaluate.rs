@@ -61,8 +61,15 @@ fn what_does_not_fit_is_told() {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    assert!(text(&["evaluate", garbage.to_str().unwrap()], 1).contains("no safetensors file"));
-    assert!(text(&["evaluate", "demo-001", "--set", "model.name=resnet18"], 1).contains("it lacks model."));
+    assert!(text(&["evaluate", garbage.to_str().unwrap()], 1).contains("not a safetensors file"));
+    let misfits = text(&["evaluate", "demo-001", "--set", "model.name=resnet18"], 1);
+    let conv1 = "conv1.weight has shape [32, 1, 3, 3], the model's has [64, 1, 3, 3]";
+    assert!(
+        misfits.contains(conv1)
+            && misfits.contains("it lacks layer1.0.conv1.weight [64, 64, 3, 3]")
+            && misfits.contains("more\n"),
+        "{misfits}"
+    );
     assert!(text(&["evaluate", "demo-009"], 2).contains("There are: demo-001"));
     assert!(text(&["export", "demo-001", "--to", "/no/such/place"], 1).contains("/no/such/place"));
 }

@@ -75,7 +75,10 @@ fn a_run_starts_from_the_values_of_a_file_or_says_why_not() {
     let (_, events) = runs.headless("train", &["--set", &init, "--set", "train.lr=0.00000001"]).end();
     let first = epochs(&events)[0];
     assert!((first.measured.accuracy - last.measured.accuracy).abs() < 0.15 && first.train_loss < 2.0, "{first:?}");
-    for (set, part) in [(init.as_str(), "lacks model."), ("model.init=/no/such.safetensors", "/no/such.safetensors")] {
+    for (set, part) in [
+        (init.as_str(), "lacks layer1.0.conv1.weight [64, 64, 3, 3]"),
+        ("model.init=/no/such.safetensors", "/no/such.safetensors"),
+    ] {
         let output = earlybird(&runs, &["train", "--headless", "--set", set, "--set", "model.name=resnet18"]);
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(part), "{set}: {said}");

@@ -36,10 +36,11 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     let config = config_of(args, config_file)?;
     let dataset = data::load(&config.data, config.seed, &mut |_| {}).map_err(failed)?;
     let opened = device.open().map_err(failed)?;
-    let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|name| {
+    let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|misfits| {
         failed(format!(
-            "{} does not fit: it lacks {name}, or has it in another shape\n  The config has to name its model and data.",
-            from.display()
+            "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with --data CONFIG, or --set model.name=...",
+            from.display(),
+            config::value_text(&config, "model.name")
         ))
     })?;
     if let Some(out) = &args.logits {

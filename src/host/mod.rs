@@ -194,7 +194,8 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
 
 /// The values in a safetensors file.
 fn model_of(file: &str) -> Result<Vec<NamedTensor>, HostError> {
-    let read = std::fs::read(file).map_err(|e| e.to_string()).and_then(|bytes| from_safetensors(&bytes));
+    let read =
+        std::fs::read(file).map_err(|e| e.to_string()).and_then(|bytes| from_safetensors(&bytes).map_err(|e| e.to_string()));
     read.map_err(|why| {
         HostError(format!("model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."))
     })

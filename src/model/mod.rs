@@ -5,14 +5,16 @@ pub mod device;
 pub mod kernels;
 
 mod convnet;
+mod file;
 mod layers;
 mod resnet;
 mod state;
 
 pub use convnet::Convnet;
+pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
-pub use state::{NamedTensor, from_safetensors, named_parameters, sha256, to_safetensors};
+pub use state::{Misfit, Misfits, NamedTensor, named_parameters, sha256};
 
 use crate::config::{ModelName, RunConfig};
 use burn::module::Module;
@@ -64,8 +66,8 @@ impl Model {
     /// The same model with these values, which [`state`](Self::state) gave.
     ///
     /// # Errors
-    /// The name of a parameter that is missing or has another shape.
-    pub fn with_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, String> {
+    /// Every parameter that is missing or has another shape.
+    pub fn with_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, Misfits> {
         state::replace(self, state, device)
     }
 

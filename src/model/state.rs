@@ -3,9 +3,8 @@
 use super::Model;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::fmt;
 
 /// One tensor on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +73,7 @@ struct Replacer<'a> {
     path: Vec<String>,
     state: &'a [NamedTensor],
     device: &'a Device,
-    missing: Option<String>,
+    misfits: Vec<Misfit>,
 }
 
 impl ModuleMapper for Replacer<'_> {
@@ -88,10 +87,13 @@ impl ModuleMapper for Replacer<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = pytorch_name(&self.path);
-        let found = self.state.iter().find(|t| t.name == name && t.shape == param.dims());
-        let Some(found) = found else {
-            self.missing.get_or_insert(name);
-            return param;
+        let wanted = param.dims().to_vec();
+        let found = match self.state.iter().find(|t| t.name == name) {
+            Some(found) if found.shape == wanted => found,
+            found => {
+                self.misfits.push(Misfit { name, wanted, found: found.map(|t| t.shape.clone()) });
+                return param;
+            }
         };
         let data = TensorData::new(found.values.clone(), found.shape.clone());
         // As at the beginning: on the autodiff form of the device; running statistics drop the gradient again.
@@ -99,14 +101,52 @@ impl ModuleMapper for Replacer<'_> {
     }
 }
 
-/// The model with the values of `state`, or the name of what it lacks.
-pub(super) fn replace(model: Model, state: &[NamedTensor], device: &Device) -> Result<Model, String> {
-    let mut replacer = Replacer { path: Vec::new(), state, device, missing: None };
-    let model = model.map(&mut replacer);
-    match replacer.missing {
-        None => Ok(model),
-        Some(name) => Err(format!("model.{name}")),
+/// A parameter of a model that some values do not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// PyTorch's name for it.
+    pub name: String,
+    /// Its shape in the model.
+    pub wanted: Vec<usize>,
+    /// Its shape among the values; `None` where they lack it.
+    pub found: Option<Vec<usize>>,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, wanted, found } = self;
+        match found {
+            None => write!(f, "it lacks {name} {wanted:?}"),
+            Some(found) => write!(f, "{name} has shape {found:?}, the model's has {wanted:?}"),
+        }
     }
+}
+
+/// Why values do not fit a model: every parameter that is missing or has another shape.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Misfits(Vec<Misfit>);
+
+/// Misfits of each of the two kinds that are told one by one.
+const TOLD: usize = 2;
+
+impl fmt::Display for Misfits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (missing, others): (Vec<&Misfit>, Vec<&Misfit>) = self.0.iter().partition(|m| m.found.is_none());
+        let told = missing.into_iter().take(TOLD).chain(others.into_iter().take(TOLD));
+        let told: Vec<String> = told.map(ToString::to_string).collect();
+        f.write_str(&told.join("; "))?;
+        match self.0.len() - told.len() {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// The model with the values of `state`, or what of them does not fit.
+pub(super) fn replace(model: Model, state: &[NamedTensor], device: &Device) -> Result<Model, Misfits> {
+    let mut replacer = Replacer { path: Vec::new(), state, device, misfits: Vec::new() };
+    let model = model.map(&mut replacer);
+    if replacer.misfits.is_empty() { Ok(model) } else { Err(Misfits(replacer.misfits)) }
 }
 
 fn pytorch_name(path: &[String]) -> String {
@@ -136,35 +176,4 @@ pub fn sha256(state: &[NamedTensor]) -> String {
         }
     }
     hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The tensors in the bytes of a safetensors file.
-///
-/// # Errors
-/// What is wrong with it, for people.
-pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("no safetensors file: {e}"))?;
-    let read = |(name, view): (String, TensorView<'_>)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("tensor {name} is of type {:?}, not F32", view.dtype()));
-        }
-        let values = view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        let trainable = !name.contains("running_");
-        Ok(NamedTensor { name, shape: view.shape().to_vec(), values, trainable })
-    };
-    file.tensors().into_iter().map(read).collect()
-}
-
-/// All tensors as the bytes of one safetensors file.
-///
-/// # Errors
-/// When safetensors refuses a tensor.
-pub fn to_safetensors(state: &[NamedTensor]) -> std::io::Result<Vec<u8>> {
-    let bytes: Vec<Vec<u8>> = state.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let mut views = Vec::with_capacity(state.len());
-    for (tensor, bytes) in state.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(std::io::Error::other)?;
-        views.push((tensor.name.as_str(), view));
-    }
-    safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)
 }

@@ -4,7 +4,7 @@
 
 use crate::config::RunConfig;
 use crate::importance::{METRICS, Observation, Sampler};
-use crate::model::NamedTensor;
+use crate::model::{Misfits, NamedTensor};
 use crate::protocol::Phase;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,9 @@ pub enum RestoreError {
     /// It lacks an array, or one has another shape.
     #[error("the checkpoint has no fitting array \"{0}\"")]
     Array(String),
+    /// Its parameters are not this model's.
+    #[error("the checkpoint does not fit the model: {0}")]
+    Model(Misfits),
     /// The data is not what the run trained on.
     #[error(
         "the training data is not what this run trained on (its labels differ)\n  Put the old data back, or start a new run."

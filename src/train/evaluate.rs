@@ -5,7 +5,7 @@ use super::confusion::Confusion;
 use super::step::forward_loss;
 use crate::config::RunConfig;
 use crate::data::Dataset;
-use crate::model::{Mode, Model, NamedTensor};
+use crate::model::{Misfits, Mode, Model, NamedTensor};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -23,8 +23,8 @@ pub struct Evaluated {
 /// Evaluates the model that `state` holds (the architecture is the config's) on the test split of `data`.
 ///
 /// # Errors
-/// The name of a parameter that `state` lacks or has in another shape.
-pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], device: &Device) -> Result<Evaluated, String> {
+/// Every parameter that `state` lacks or has in another shape.
+pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], device: &Device) -> Result<Evaluated, Misfits> {
     let classes = data.classes.len();
     let model = Model::new(config, data.shape[0], classes, device).with_state(state, device)?.valid();
     let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);

@@ -22,7 +22,7 @@ use super::optimizer::Sgd;
 use crate::config::{Precision, RunConfig};
 use crate::data::Dataset;
 use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
-use crate::model::{Model, NamedTensor, device, kernels, sha256};
+use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use crate::stream::fork_seed;
 use burn::tensor::{Device, Tensor};
@@ -51,10 +51,8 @@ pub enum TrainError {
     #[error("train.precision = \"bf16\" needs LibTorch (--device cpu or cuda:0): this device computes in fp32 only")]
     Precision,
     /// The values to start from are not this model's.
-    #[error(
-        "model.init does not fit: it lacks {0}, or has it in another shape\n  Its architecture, channels and classes must be the run's."
-    )]
-    Initial(String),
+    #[error("model.init does not fit the model: {0}\n  Its architecture, channels and classes must be the run's.")]
+    Initial(Misfits),
     /// A checkpoint does not fit.
     #[error(transparent)]
     Restore(#[from] RestoreError),

@@ -101,7 +101,7 @@ impl Session {
         }
         let (n, device) = (self.train.len(), self.device.clone());
         let model =
-            self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Array)?;
+            self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Model)?;
         let recorder = Recorder::from_parts(
             self.classes,
             checkpoint.u32s("recorder.count", n)?.to_vec(),
