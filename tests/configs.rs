@@ -75,6 +75,15 @@ fn bad_configs_say_file_line_key_value_and_range() {
         ("[importance]\nexponent = 0.0\ndrop_hardest = 1.0\n", &[]),
         ("[train\nlr = 1\n", &[]),
         ("[train]\nlr = 1\nlr = 2\n", &[]),
+        ("\"train.epochs\" = 2\n", &[]),
+        ("[train]\n\"lr.peak\" = 2\n", &[]),
+        ("[arms.\"a.b\"]\nimportance.exponent = 0.5\n", &[]),
+        ("[data]\nsource = folder\n", &[]),
+        ("[data]\npath = /data/cats # mine\n", &[]),
+        ("[data]\nsource = \"folder\n", &[]),
+        ("data.flip = True\n", &[]),
+        ("name = my-run\n", &[]),
+        ("[train]\nlr = 0,1\n", &[]),
         ("", &["train.epochs"]),
         ("", &["train.epoch=3"]),
         ("", &["train.epochs=many"]),
@@ -87,6 +96,45 @@ fn bad_configs_say_file_line_key_value_and_range() {
         out += &format!("{}{}\n{error}\n\n", text.trim_end(), set.join(" "));
     }
     insta::assert_snapshot!(out);
+}
+
+#[test]
+fn a_file_in_another_encoding_says_which_line_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let utf16: Vec<u8> = "\u{feff}seed = 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cases: [(&[u8], &str); 4] = [
+        (&utf16, "my.toml:1: the file is UTF-16"),
+        (&utf16[2..], "my.toml:1: the file holds zero bytes"),
+        (b"seed = 1\n# caf\xe9\n", "my.toml:2: byte 0xe9 is not UTF-8"),
+        (b"seed = 1\n[train]\nlr = \"\xff\"\n", "my.toml:3: byte 0xff is not UTF-8"),
+    ];
+    let file = directory.path().join("my.toml");
+    for (bytes, words) in cases {
+        std::fs::write(&file, bytes).unwrap();
+        let error = config::load(&file, &[]).expect_err(words).to_string();
+        assert!(error.contains(words) && error.contains("Save it as UTF-8"), "{error}");
+    }
+    std::fs::write(&file, b"\xef\xbb\xbfseed = 5\n").unwrap();
+    assert_eq!(config::load(&file, &[]).unwrap().seed, 5, "UTF-8 with its mark");
+}
+
+#[test]
+fn e_follows_n_where_nobody_set_it() {
+    let e = |text: &str, set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
+        config::from_str(text, "my.toml", &set).map(|c| c.importance.pretrain_epochs)
+    };
+    for (n, wanted) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (100, 3)] {
+        assert_eq!(e(&format!("train.epochs = {n}"), &[]).unwrap(), wanted, "N = {n}");
+        assert_eq!(e("", &[&format!("train.epochs={n}")]).unwrap(), wanted, "N = {n}");
+    }
+    // What somebody wrote stands, and contradicts N where it does.
+    assert_eq!(e("[importance]\npretrain_epochs = 4", &["train.epochs=5"]).unwrap(), 4);
+    assert!(e("[importance]\npretrain_epochs = 4", &["train.epochs=3"]).is_err());
+    assert!(e("train.epochs = 2", &["importance.pretrain_epochs=3"]).is_err());
+    // The demo's E is nobody's choice.
+    assert_eq!(config::demo(&["train.epochs=2".into()]).unwrap().importance.pretrain_epochs, 1);
+    assert!(config::demo(&["train.epochs=2".into(), "importance.pretrain_epochs=3".into()]).is_err());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! Live changes go the same way. Knows nothing of what the values do.
 
 use super::keys::{self, Key, Live};
-use super::{RunConfig, Source};
+use super::{RunConfig, Source, syntax};
 use std::fmt;
 use std::path::Path;
 use toml::Value;
@@ -77,8 +77,11 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`] for a bad `set`.
 pub fn demo(set: &[String]) -> Result<RunConfig, ConfigError> {
-    from_str(DEMO, "the built-in demo", set)
+    from_str(DEMO, BUILT_IN, set)
 }
+
+/// What errors call the demo.
+const BUILT_IN: &str = "the built-in demo";
 
 /// Reads a config file with `--set` values on top.
 ///
@@ -86,8 +89,10 @@ pub fn demo(set: &[String]) -> Result<RunConfig, ConfigError> {
 /// [`ConfigError`], with every problem at once.
 pub fn load(file: &Path, set: &[String]) -> Result<RunConfig, ConfigError> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
-    from_str(&text, &name, set)
+    let bytes = std::fs::read(file).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+    let text = syntax::text_of(&bytes)
+        .map_err(|(line, what, help)| ConfigError::Syntax(Problem { origin: Origin::File(name.clone(), line), what, help }))?;
+    from_str(text, &name, set)
 }
 
 /// Reads config text; `file` is what errors call it.
@@ -95,14 +100,13 @@ pub fn load(file: &Path, set: &[String]) -> Result<RunConfig, ConfigError> {
 /// # Errors
 /// [`ConfigError`], with every problem at once.
 pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, ConfigError> {
-    let line_of = |offset: usize| text[..offset.min(text.len())].bytes().filter(|b| *b == b'\n').count() + 1;
+    let line_of = |offset: usize| syntax::line_of(text.as_bytes(), offset);
     let syntax = |e: &toml::de::Error| {
         let line = e.span().map_or(1, |s| line_of(s.start));
         ConfigError::Syntax(Problem {
             origin: Origin::File(file.to_owned(), line),
             what: format!("not valid TOML: {}", e.message().trim()),
-            help: "A config is lines of key = value under [table] headings; `earlybird train --print-config` shows a whole one."
-                .into(),
+            help: syntax::advice(text, line),
         })
     };
     let spans = DeTable::parse(text).map_err(|e| syntax(&e))?;
@@ -110,7 +114,13 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
 
     let mut problems: Vec<Problem> = Vec::new();
     let mut origins: Vec<(String, Origin)> = Vec::new();
-    collect(spans.get_ref(), "", &mut |path, offset| origins.push((path, Origin::File(file.to_owned(), line_of(offset)))));
+    collect(spans.get_ref(), "", &mut |leaf| {
+        let origin = Origin::File(file.to_owned(), line_of(leaf.offset));
+        match leaf.dotted {
+            None => origins.push((leaf.path, origin)),
+            Some(part) => problems.push(quoted(&part, origin)),
+        }
+    });
     origins.retain(|(path, origin)| {
         let Some(change) = path.strip_prefix(ARMS) else { return true };
         let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
@@ -143,9 +153,32 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
         let found = origins.iter().rev().find(|(p, _)| p == path).map(|(_, o)| o.clone());
         found.unwrap_or_else(|| Origin::File(file.to_owned(), 1))
     };
-    let config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
+    let mut config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
+    let e_is_set =
+        |(path, origin): &(String, Origin)| path == "importance.pretrain_epochs" && (file != BUILT_IN || *origin == Origin::Set);
+    if !origins.iter().any(e_is_set) {
+        config.importance.pretrain_epochs = config.importance.pretrain_epochs.min(default_e(config.train.epochs));
+    }
     let problems = contradictions(&config, origin_of);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// The most pretraining epochs E of N `epochs` where nobody set E: half of them, so that both phases
+/// are there in runs that are shorter than the defaults; the one epoch of N = 1 is pretraining.
+fn default_e(epochs: usize) -> usize {
+    (epochs / 2).max(1)
+}
+
+/// A key whose dot stands inside quotes, so that it is no path to TOML.
+fn quoted(part: &str, origin: Origin) -> Problem {
+    let what = format!("unknown key \"{part}\": a dot inside quotes is part of the name");
+    let help = match part.rsplit_once('.') {
+        Some((table, name)) if keys::find(part).is_some() => {
+            format!("Write {part} without quotes, or {name} under a heading [{table}].")
+        }
+        _ => "Names have no dots in them; without quotes, a dot separates a table from its key.".into(),
+    };
+    Problem { origin, what, help }
 }
 
 /// Arms that a config defines for comparisons: `[arms.NAME]` with the values that differ.
@@ -162,7 +195,7 @@ pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
     from_str(text, file, &[])?;
     let mut arms: Vec<ArmChanges> = Vec::new();
     let (Ok(spans), Ok(values)) = (DeTable::parse(text), toml::from_str(text).map(Value::Table)) else { return Ok(arms) };
-    collect(spans.get_ref(), "", &mut |path, _| {
+    collect(spans.get_ref(), "", &mut |Leaf { path, .. }| {
         let Some((name, key)) = path.strip_prefix(ARMS).and_then(|rest| rest.split_once('.')) else { return };
         let (Some(key), Some(value)) = (keys::find(key), path_get(&values, &path)) else { return };
         let change = (key, value.clone());
@@ -293,17 +326,28 @@ fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Prob
     found
 }
 
-/// Calls `leaf` with the dotted path and the byte offset of every value that is no table.
-fn collect(table: &DeTable<'_>, prefix: &str, leaf: &mut impl FnMut(String, usize)) {
+/// A value of the file that is no table.
+struct Leaf {
+    /// Its dotted path.
+    path: String,
+    /// Byte of its key.
+    offset: usize,
+    /// A part of its path that has a dot itself: written in quotes.
+    dotted: Option<String>,
+}
+
+/// Calls `each` with every value that is no table.
+fn collect(table: &DeTable<'_>, prefix: &str, each: &mut impl FnMut(Leaf)) {
     for (key, value) in table {
-        let name = key.get_ref();
+        let (name, offset) = (key.get_ref(), key.span().start);
         let path = if prefix.is_empty() { name.to_string() } else { format!("{prefix}.{name}") };
         match value.get_ref() {
+            _ if name.contains('.') => each(Leaf { path, offset, dotted: Some(name.to_string()) }),
             // An unknown empty table is reported like a key, not overlooked.
             DeValue::Table(t) if !t.is_empty() || keys::KEYS.iter().any(|k| k.path.starts_with(&format!("{path}."))) => {
-                collect(t, &path, leaf);
+                collect(t, &path, each);
             }
-            _ => leaf(path, key.span().start),
+            _ => each(Leaf { path, offset, dotted: None }),
         }
     }
 }

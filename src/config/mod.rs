@@ -3,6 +3,7 @@
 
 mod keys;
 mod load;
+mod syntax;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
 pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set, value_text};
