@@ -14,4 +14,4 @@ pub use design::{Design, OUTCOME, PRETRAIN, Piece, is_comparison};
 pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome, Tested};
 pub use race::{Entry, Lane, Race};
 pub use runner::{CompareError, Comparison, Said, Stopper};
-pub use statistics::{Difference, Speedup, Spread, speedup};
+pub use statistics::{Difference, Speedup, Spread, points, speedup};

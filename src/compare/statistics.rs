@@ -41,6 +41,12 @@ pub struct Difference {
     pub interval: Option<(f64, f64)>,
 }
 
+/// Percentage points with their sign, as `+1.49`; what rounds to zero is `+0.00`.
+pub fn points(value: f64) -> String {
+    let rounded = (100.0 * value).round() / 100.0;
+    format!("{:+.2}", rounded + 0.0) // -0 has a sign, the sum does not
+}
+
 impl Difference {
     /// Of the paired differences, at least one.
     pub fn of(differences: &[f64]) -> Option<Self> {
@@ -53,8 +59,9 @@ impl Difference {
 
     /// In percentage points with the interval, as `+1.49 [+0.40, +2.57]`.
     pub fn points(&self) -> String {
-        let mean = format!("{:+.2}", 100.0 * self.mean);
-        self.interval.map_or(mean.clone(), |(low, high)| format!("{mean} [{:+.2}, {:+.2}]", 100.0 * low, 100.0 * high))
+        let mean = points(100.0 * self.mean);
+        let interval = |(low, high)| format!("{mean} [{}, {}]", points(100.0 * low), points(100.0 * high));
+        self.interval.map_or(mean.clone(), interval)
     }
 
     /// Whether the interval lies on one side of zero.
@@ -126,6 +133,12 @@ pub(super) mod tests {
             step_ms: None,
         };
         accuracies.iter().enumerate().map(epoch).collect()
+    }
+
+    #[test]
+    fn what_rounds_to_zero_has_no_minus_sign() {
+        let found = [-0.001, 0.001, -0.0, -0.006, 1.494, -12.3].map(points);
+        assert_eq!(found, ["+0.00", "+0.00", "+0.00", "-0.01", "+1.49", "-12.30"]);
     }
 
     #[test]

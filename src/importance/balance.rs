@@ -9,7 +9,8 @@ pub fn balance_index(counts: &[f64]) -> f64 {
         return 1.0;
     }
     let entropy: f64 = counts.iter().filter(|c| **c > 0.0).map(|c| -(c / sum) * (c / sum).ln()).sum();
-    entropy / (counts.len() as f64).ln()
+    // Rounding leaves [0, 1] by a little, and the sum of one class is -0.
+    (entropy / (counts.len() as f64).ln()).clamp(0.0, 1.0) + 0.0
 }
 
 /// Largest over smallest class count; infinite when a class has none. `counts` has shape `[C]`.
@@ -35,6 +36,13 @@ pub fn expected_coverage(q: &[f64], draws: usize) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_single_class_has_no_negative_balance() {
+        for counts in [&[5.0, 0.0][..], &[0.0, 0.0, 1e-300], &[1e300, 1e-300]] {
+            assert!(!format!("{:.3}", balance_index(counts)).starts_with('-'), "{counts:?}");
+        }
+    }
 
     #[test]
     fn even_classes_have_index_one_and_a_single_class_zero() {

@@ -11,7 +11,7 @@ use super::super::widgets::{Curve, CurveKind};
 use super::overview::PERCENT;
 use super::plot::{self, Values, axis_words};
 use super::title;
-use crate::compare::Speedup;
+use crate::compare::{Speedup, points as points_in_words};
 use crate::dashboard::{Dashboard, RunState};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -104,7 +104,7 @@ fn gain_words(app: &App) -> Line<'static> {
                 _ if app.dashboard.is_over() => "not reached".into(),
                 _ => "not reached yet".into(),
             };
-            format!(" best {points:+.2} points to the baseline, speedup {speedup} ")
+            format!(" best {} points to the baseline, speedup {speedup} ", points_in_words(points))
         }
     };
     Line::from(app.span(words, Role::Dim))

@@ -4,7 +4,7 @@ use super::super::app::App;
 use super::super::text::{clock, percent, thousands, wrap};
 use super::super::theme::Role;
 use super::middle;
-use crate::compare::Speedup;
+use crate::compare::{Speedup, points as points_in_words};
 use crate::importance::balance;
 use ratatui::Frame;
 use ratatui::text::Line;
@@ -54,7 +54,7 @@ fn facts(app: &App) -> Vec<(&'static str, String)> {
             _ => "its best was not reached".into(),
         };
         let name = app.others.baseline.as_deref().unwrap_or_default();
-        facts.push(("to baseline", format!("{points:+.2} points to {name}; {speedup}")));
+        facts.push(("to baseline", format!("{} points to {name}; {speedup}", points_in_words(points))));
     }
     if let (Some(data), Some(last)) = (&d.data, d.epochs.last()) {
         let counts: Vec<f64> = data.counts.iter().map(|c| *c as f64).collect();
