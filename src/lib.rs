@@ -23,7 +23,9 @@
 //! - [`tui`]: the cockpit
 //! - [`bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
+//! - [`advice`]: what to do about an error of the operating system
 
+pub mod advice;
 pub mod bench;
 pub mod cli;
 pub mod compare;

@@ -1,11 +1,12 @@
 //! A run without a cockpit: one readable line per epoch and per event of note, or every event as JSON.
 
-use super::{Outcome, complain, failed, program, say};
+use super::output::{say, try_to_say};
+use super::{Outcome, complain, failed, program};
 use crate::host::{self, Host};
 use crate::link::{CockpitEnd, Delivery};
 use crate::protocol::{Cause, Command, Event, Phase, Record, Stop};
 use crate::train::TrainerReport;
-use std::io::Write;
+use std::io::ErrorKind;
 
 /// Prints until the run is over. INT and TERM stop it (a second one at once); a terminal that goes away does not.
 pub(super) fn run(host: Host, mut link: CockpitEnd, json: bool) -> Outcome {
@@ -71,11 +72,17 @@ impl Lines {
         }
     }
 
-    /// A closed pipe ends the printing, not the training.
+    /// A closed pipe or a full disk ends the printing, not the training.
     fn line(&mut self, text: &str) {
-        if self.open && writeln!(std::io::stdout(), "{text}").is_err() {
+        if !self.open {
+            return;
+        }
+        if let Err(e) = try_to_say(text) {
             self.open = false;
-            complain("nobody reads the output any more");
+            match e.kind() {
+                ErrorKind::BrokenPipe => complain("nobody reads the output any more"),
+                _ => complain(format!("no more lines are printed: {e}")),
+            }
         }
     }
 }

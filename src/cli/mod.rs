@@ -8,6 +8,8 @@ mod doctor;
 mod evaluate;
 mod headless;
 mod keys;
+mod limits;
+mod output;
 mod report;
 mod runs;
 mod send;
@@ -18,6 +20,7 @@ use self::arguments::{
     AttachArgs, BenchArgs, BenchWhat, BiasWord, CompareArgs, DataCommand, EvaluateArgs, ExportArgs, HowArgs, PlaceArgs,
     ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
 };
+use self::output::say;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,8 +122,17 @@ enum Command {
     Data(DataCommand),
 }
 
-/// Carries out a parsed command line.
-pub fn run(cli: Cli) -> Outcome {
+/// Carries out the command line that this process was started with.
+pub fn run() -> Outcome {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return output::explain(&e),
+    };
+    let settled = limits::settle().map_err(failed);
+    output::settle(settled.map_or_else(|outcome| outcome, |()| carry_out(cli)))
+}
+
+fn carry_out(cli: Cli) -> Outcome {
     match cli.command {
         None => train::run(TrainArgs::default()),
         Some(Command::Resume(args)) => train::resume(args),
@@ -141,12 +153,6 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Data(DataCommand::Fetch { name })) => data::fetch(&name),
         Some(Command::Data(DataCommand::Check { path })) => data::check(&path),
     }
-}
-
-/// Prints a line to stdout; a closed pipe is no reason to panic.
-fn say(text: impl std::fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// This program as it was called, for commands that a person can copy.
