@@ -88,6 +88,7 @@ pub fn records(until: usize) -> Vec<Event> {
             classes: NAMES.map(String::from).to_vec(),
             counts: COUNTS.to_vec(),
             shape: [1, 28, 28],
+            sha256: String::new(),
         },
         model: ModelSummary { name: "convnet".into(), parameters: 94_186 },
         device: "libtorch:cpu".into(),

@@ -121,6 +121,7 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
             classes: names,
             counts: counts.clone(),
             shape: [3, 32, 32],
+            sha256: String::new(),
         },
         model: ModelSummary { name: "resnet18".into(), parameters: 11_173_962 },
         device: "libtorch:cpu".into(),

@@ -6,6 +6,7 @@ mod cifar;
 mod embedded;
 mod fetch;
 mod folder;
+mod identity;
 mod idx;
 mod picture;
 mod read;
@@ -13,6 +14,7 @@ mod subset;
 
 pub use augment::{Augment, Crop};
 pub use fetch::{Download, Progress, Remote, cache_dir, download, remotes};
+pub use identity::Identity;
 pub use picture::strip;
 pub use read::DataError;
 

@@ -44,6 +44,9 @@ pub struct DataSummary {
     pub counts: Vec<u64>,
     /// Channels, height, width.
     pub shape: [usize; 3],
+    /// SHA-256 of names, labels and pixels; empty in journals of before it was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
 }
 
 /// The model of a run.

@@ -3,6 +3,7 @@
 //! Knows no files.
 
 use crate::config::RunConfig;
+use crate::data::Identity;
 use crate::importance::{METRICS, Observation, Sampler};
 use crate::model::{Misfits, NamedTensor};
 use crate::protocol::Phase;
@@ -44,6 +45,9 @@ pub struct SessionState {
     pub config: RunConfig,
     /// SHA-256 of the training labels: the data must be the same.
     pub labels_sha256: String,
+    /// The data as a whole, which must be the same, too; `None` in checkpoints of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Identity>,
     /// Completed epochs.
     pub completed: usize,
     /// Samples drawn since the run began.
@@ -97,9 +101,10 @@ pub enum RestoreError {
     Model(Misfits),
     /// The data is not what the run trained on.
     #[error(
-        "the training data is not what this run trained on (its labels differ)\n  Put the old data back, or start a new run."
+        "the data is not what this run trained on: {0}\n  Put the old data back, or say where it is now (resume --set data.path=...). \
+         To train the model on other data, `export` it and begin a run with model.init."
     )]
-    Data,
+    Data(String),
 }
 
 impl Checkpoint {

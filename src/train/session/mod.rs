@@ -20,7 +20,7 @@ use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
 use crate::config::{Precision, RunConfig};
-use crate::data::Dataset;
+use crate::data::{Dataset, Identity};
 use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
 use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
@@ -90,6 +90,8 @@ pub struct Session {
     /// The test set, where epochs are measured on a validation split.
     held_back: Option<HeldBack>,
     labels: Arc<[u32]>,
+    /// What all of the data is.
+    data: Identity,
     /// Labels that were flipped on purpose, shape `[n]`, or empty.
     flipped: Vec<bool>,
     classes: usize,
@@ -201,6 +203,7 @@ impl Session {
             return Err(TrainError::Precision);
         }
         kernels::set_cuda_math(device, config.train.tf32, config.train.cudnn_benchmark);
+        let identity = Identity::of(&data);
         let classes = data.classes.len();
         let model = Model::new(&config, data.shape[0], classes, device);
         let model = if initial.is_empty() { model } else { model.with_state(initial, device).map_err(TrainError::Initial)? };
@@ -226,6 +229,7 @@ impl Session {
                 classes: data.classes.clone(),
                 counts: data.train.class_counts(classes),
                 shape: data.shape,
+                sha256: identity.sha256(),
             },
             model: ModelSummary { name: model.name().into(), parameters: model.parameters() },
             device: device_name.to_owned(),
@@ -249,6 +253,7 @@ impl Session {
             held_back,
             planner: Planner::new(labels.clone(), classes),
             labels,
+            data: identity,
             flipped: data.flipped,
             classes,
             importance: None,

@@ -51,6 +51,7 @@ impl Session {
         let state = SessionState {
             config: self.config.clone(),
             labels_sha256: labels_sha256(&self.labels),
+            data: Some(self.data.clone()),
             completed: self.completed,
             samples_drawn: self.samples_drawn,
             weighed_at: self.weighed_at,
@@ -96,8 +97,12 @@ impl Session {
     /// Takes on all that a checkpoint holds; nothing when it does not fit.
     fn load(&mut self, checkpoint: &Checkpoint) -> Result<(), RestoreError> {
         let s = &checkpoint.state;
+        let differences = s.data.as_ref().map_or_else(Vec::new, |was| was.differences(&self.data));
+        if !differences.is_empty() {
+            return Err(RestoreError::Data(differences.join("; ")));
+        }
         if labels_sha256(&self.labels) != s.labels_sha256 {
-            return Err(RestoreError::Data);
+            return Err(RestoreError::Data("the training labels differ".into()));
         }
         let (n, device) = (self.train.len(), self.device.clone());
         let model =
