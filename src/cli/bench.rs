@@ -162,7 +162,7 @@ fn against_pytorch(args: &BenchArgs) -> Result<Outcome, Outcome> {
             command
         })
     };
-    let program = std::env::current_exe().map_err(failed)?;
+    let program = crate::host::where_it_is().map_err(failed)?;
     let own: Vec<String> = std::env::args().skip(1).filter(|a| a != "--against-pytorch" && a != "--json").collect();
     let ours: Box<dyn Fn() -> Command> = Box::new(move || {
         let mut command = Command::new(&program);
@@ -188,7 +188,7 @@ fn sampler_against_peers(args: &BenchArgs) -> Result<Outcome, Outcome> {
             command
         })
     };
-    let program = std::env::current_exe().map_err(failed)?;
+    let program = crate::host::where_it_is().map_err(failed)?;
     let ours: Box<dyn Fn() -> Command> = Box::new(move || {
         let mut command = Command::new(&program);
         command.args(["bench", "sampler", "--json", "--samples", &samples.to_string()]);

@@ -13,7 +13,7 @@ use crate::tui::{self, Left, Setup};
 use std::fs::OpenOptions;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// `earlybird compare`
 pub(super) fn run(args: &CompareArgs) -> Outcome {
@@ -24,6 +24,7 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     if args.detached {
         // No terminal can take it along. Fails where this process leads a group already, which is as good.
         let _ = rustix::process::setsid();
+        host::take_its_name();
     }
     let workers = workers(args)?;
     let setup = args.screen.setup(!args.headless && !args.json && watch::is_terminal())?;
@@ -149,7 +150,7 @@ fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), Outcome> {
         failed(format!("no process can be started for the comparison: {e}\n  --headless trains it in this one."))
     };
     let log = OpenOptions::new().create(true).append(true).open(&file).map_err(cannot)?;
-    let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
+    let mut command = host::this_program().map_err(cannot)?;
     command.args(["compare", "--headless", "--detached", "--resume"]).arg(directory.path());
     command.arg("--runs-dir").arg(&args.place.runs_dir);
     if let Some(device) = &args.compute.device {

@@ -3,10 +3,12 @@
 //! Knows nothing of screens.
 
 mod process;
+mod program;
 mod signals;
 mod start;
 
 pub use process::{Arguments, run as run_process};
+pub use program::{take_its_name, this_program, where_it_is};
 pub use signals::{Signalled, mind as mind_signals};
 pub use start::{StartError, TiedHost, TiedSays, start};
 

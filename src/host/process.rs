@@ -50,6 +50,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         let _ = serde_json::to_string(&s).map(|line| writeln!(std::io::stdout(), "{line}"));
     };
     let own = arguments.tied.then_some(Backlog::Whole);
+    super::take_its_name();
     let (host, link) = match plan(arguments).and_then(|plan| super::begin(plan, own, &mut tell).map_err(|e| e.to_string())) {
         Ok(begun) => begun,
         Err(why) => {

@@ -1,6 +1,6 @@
 //! Starts a host process for a run: one that goes on by itself, followed until it trains, or one that is tied to this process.
 
-use super::StartUp;
+use super::{StartUp, this_program};
 use crate::model::device::DeviceName;
 use crate::protocol::Record;
 use crate::run::RunDirectory;
@@ -70,7 +70,7 @@ fn host(directory: &RunDirectory, device: DeviceName, threads: Option<usize>) ->
     let log = directory.file("host.log");
     let file = OpenOptions::new().create(true).append(true).open(&log)?;
     let before = file.metadata()?.len();
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = this_program()?;
     command.arg("host").arg(directory.path()).args(["--device", &device.to_string()]);
     if let Some(threads) = threads {
         command.args(["--threads", &threads.to_string()]);
