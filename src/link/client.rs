@@ -7,6 +7,7 @@ use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, client_codec, line
 use crate::protocol::{Command, Record};
 use futures_util::StreamExt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -50,6 +51,11 @@ pub enum ConnectError {
     Version(String),
 }
 
+/// Whether a file belongs to this user.
+fn is_ours(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw())
+}
+
 /// A line to a host.
 struct Line {
     frames: FramedRead<OwnedReadHalf, LinesCodec>,
@@ -59,6 +65,8 @@ struct Line {
     paused: bool,
     /// The host's process.
     pid: u32,
+    /// Version of its program.
+    version: String,
 }
 
 fn name_of(path: &Path) -> String {
@@ -70,6 +78,9 @@ impl Line {
         let run = name_of(path);
         let stream = with_short_path(path, |p| std::os::unix::net::UnixStream::connect(p)).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NotLive(run.clone()),
+            io::ErrorKind::PermissionDenied if is_ours(path) => {
+                ConnectError::Strange { run: run.clone(), why: format!("{e} (do sandbox rules forbid sockets?)") }
+            }
             io::ErrorKind::PermissionDenied => ConnectError::Denied(run.clone()),
             _ => ConnectError::Strange { run: run.clone(), why: e.to_string() },
         })?;
@@ -77,7 +88,14 @@ impl Line {
         stream.set_nonblocking(true).map_err(|e| strange(e.to_string()))?;
         let stream = UnixStream::from_std(stream).map_err(|e| strange(e.to_string()))?;
         let (read, half) = stream.into_split();
-        let mut line = Self { frames: FramedRead::new(read, client_codec()), half, client: 0, paused: false, pid: 0 };
+        let mut line = Self {
+            frames: FramedRead::new(read, client_codec()),
+            half,
+            client: 0,
+            paused: false,
+            pid: 0,
+            version: String::new(),
+        };
         let first = tokio::time::timeout(patience, line.frames.next()).await;
         let first = first.map_err(|_| strange(format!("no greeting within {} s (is it suspended?)", patience.as_secs())))?;
         let text = match first {
@@ -94,7 +112,8 @@ impl Line {
         if let Some(why) = ours.mismatch(&theirs, &they, "this program") {
             return Err(ConnectError::Version(why));
         }
-        match parse::<FromHost>(Ok(text)).map_err(strange)? {
+        line.version = theirs.version;
+        match parse::<FromHost>(Ok(text)).map_err(|why| strange(line.not_understood(&why)))? {
             FromHost::Welcome { client, paused, pid, .. } => (line.client, line.paused, line.pid) = (client, paused, pid),
             other => return Err(ConnectError::Strange { run, why: format!("not a greeting: {other:?}") }),
         }
@@ -102,6 +121,14 @@ impl Line {
             .await
             .map_err(|e| ConnectError::Strange { run, why: e.to_string() })?;
         Ok(line)
+    }
+
+    /// A frame that is no frame of ours, for people: another version is the likeliest reason.
+    fn not_understood(&self, why: &str) -> String {
+        match env!("CARGO_PKG_VERSION") {
+            ours if ours == self.version => why.to_owned(),
+            ours => format!("{why} (it is earlybird {}, this program is {ours}: use the same version)", self.version),
+        }
     }
 
     async fn send(&mut self, frame: &ToHost) -> io::Result<()> {
@@ -206,13 +233,15 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
                 }
             }
             frame = line.frames.next() => {
-                let delivery = match frame.map(parse::<FromHost>) {
-                    None | Some(Err(_)) => return End::Broken,
-                    Some(Ok(FromHost::Snapshot(dashboard))) => Delivery::Snapshot(dashboard),
-                    Some(Ok(FromHost::Record(record))) => Delivery::Record(record),
-                    Some(Ok(FromHost::Notice(text))) => Delivery::Notice(text),
-                    Some(Ok(FromHost::Bye(why))) => return End::Bye(why),
-                    Some(Ok(FromHost::Answer { .. } | FromHost::Welcome { .. })) => continue,
+                let Some(Ok(text)) = frame else { return End::Broken };
+                let delivery = match parse::<FromHost>(Ok(text)) {
+                    // The same would come over a new line.
+                    Err(why) => return End::Bye(format!("a message from the process that trains it is {}", line.not_understood(&why))),
+                    Ok(FromHost::Snapshot(dashboard)) => Delivery::Snapshot(dashboard),
+                    Ok(FromHost::Record(record)) => Delivery::Record(record),
+                    Ok(FromHost::Notice(text)) => Delivery::Notice(text),
+                    Ok(FromHost::Bye(why)) => return End::Bye(why),
+                    Ok(FromHost::Answer { .. } | FromHost::Welcome { .. }) => continue,
                 };
                 if delivered.send(delivery).await.is_err() && asked.is_closed() {
                     return End::Left;
@@ -253,8 +282,8 @@ pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
     })
 }
 
-/// Whether a process trains the run whose socket is `path`: `None` if not, else whether it is paused (false as well when it
-/// does not say).
+/// Whether a process answers at the socket `path` of a run: `None` if not, else whether the run is paused (false as well when
+/// it does not say).
 pub fn probe(path: &Path) -> Option<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     match runtime.block_on(Line::open(path, Purpose::Ask, None, GLANCE)) {

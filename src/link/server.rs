@@ -3,6 +3,7 @@
 
 use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, host_codec, line, parse, whole};
 use super::{Backlog, Delivery, Feed, Subscription};
+use crate::advice::uninterrupted;
 use crate::protocol::{Record, Request};
 use futures_util::StreamExt;
 use std::collections::VecDeque;
@@ -36,7 +37,8 @@ const ADDRESS: usize = 100;
 /// Why a run has no socket.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the control socket {} cannot be made: {source}\n  Some network file systems have no sockets: choose another --runs-dir, or train with --inline or --headless there.",
+    "the control socket {} cannot be made: {source}\n  Some network file systems and sandboxes have no sockets: choose another \
+     --runs-dir, or train with --inline or --headless there.",
     path.display()
 )]
 pub struct ServerError {
@@ -84,16 +86,22 @@ fn serve_with(
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
     }
-    let listener = with_short_path(path, |p| std::os::unix::net::UnixListener::bind(p)).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let bind = || with_short_path(path, |p| std::os::unix::net::UnixListener::bind(p));
+    let listener = uninterrupted(bind).map_err(failed)?;
+    // Not every file system knows modes. The run's directory keeps others out, and each client's user is looked at.
+    let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+    let gone = |e| {
+        let _ = std::fs::remove_file(path);
+        failed(e)
+    };
+    listener.set_nonblocking(true).map_err(gone)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gone)?;
     let requests = requests.downgrade();
     let clients = AtomicU64::new(0);
     let shared = Arc::new(Shared { run, feed, requests, stuck, clients, dropped: Mutex::default() });
     let (stop, stopped) = watch::channel(false);
     let serve = move || runtime.block_on(accept(listener, shared, stopped));
-    let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(failed)?;
+    let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(gone)?;
     Ok(Server { path: path.to_owned(), stop, thread: Some(thread) })
 }
 
