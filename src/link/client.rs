@@ -53,7 +53,9 @@ pub enum ConnectError {
 
 /// Whether a file belongs to this user.
 fn is_ours(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw())
+    // The socket itself need not be there: where none can be made, none can be connected.
+    let place = if path.exists() { path } else { path.parent().unwrap_or(path) };
+    std::fs::metadata(place).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// A line to a host.

@@ -1,14 +1,17 @@
 //! Checkpoints on the disk: arrays in safetensors, the rest in JSON beside it, each with a checksum, each whole or not there.
 //! The newest two and the best are kept.
 
+use super::durable::{self, with_suffix};
+use crate::advice::about;
 use crate::train::{Array, Checkpoint, SessionState, Values};
+use rustix::io::Errno;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Version of the files.
@@ -24,6 +27,9 @@ pub struct Checkpoints {
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     format: u32,
+    /// Version of the program that wrote it, for people; empty: before it was kept.
+    #[serde(default)]
+    version: String,
     /// SHA-256 of the safetensors file.
     arrays_sha256: String,
     /// SHA-256 of the text of `state`.
@@ -48,6 +54,11 @@ impl Checkpoints {
         Self { directory }
     }
 
+    /// Where they are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Writes one; the file has its name only when it is whole and on the disk. Then removes those that are not kept.
     ///
     /// # Errors
@@ -61,14 +72,15 @@ impl Checkpoints {
         let text = serde_json::to_string(state)?;
         let manifest = Manifest {
             format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             arrays_sha256: sha256(&arrays),
             state_sha256: sha256(text.as_bytes()),
             state: RawValue::from_string(text)?,
         };
         let file = self.directory.join(format!("{name}.safetensors"));
-        durable(&file, &arrays)?;
-        durable(&file.with_extension("json"), &serde_json::to_vec(&manifest)?)?;
-        File::open(&self.directory)?.sync_all()?; // the names, too
+        durable::write(&file, &arrays)?;
+        durable::write(&file.with_extension("json"), &serde_json::to_vec(&manifest)?)?;
+        durable::force_names(&self.directory)?;
         self.prune();
         Ok(file)
     }
@@ -108,7 +120,8 @@ impl Checkpoints {
     /// The newest whole checkpoint.
     ///
     /// # Errors
-    /// When the directory cannot be read; one that is not there has no checkpoints.
+    /// When the directory or a file cannot be read (one that is not there has no checkpoints), and when a newer one was written
+    /// by another version of the program: that is not damage, and to go on from an older one would lose what it holds.
     pub fn newest(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for manifest in self.manifests()? {
@@ -117,10 +130,11 @@ impl Checkpoints {
                     found.checkpoint = Some((checkpoint, manifest.with_extension("safetensors")));
                     return Ok(found);
                 }
-                Err(e) => {
+                Err(e) if is_damage(&e) => {
                     found.damaged.push(format!("{}: {e}", manifest.display()));
                     found.damaged_files.push(manifest);
                 }
+                Err(e) => return Err(io::Error::new(e.kind(), about(manifest.display(), &e))),
             }
         }
         Ok(found)
@@ -158,24 +172,6 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Writes under a temporary name, forces it to the disk, and only then gives it its name.
-pub(super) fn durable(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = with_suffix(file, ".tmp");
-    let write = || {
-        let mut f = File::create(&temporary)?;
-        f.write_all(bytes)?;
-        f.sync_all()?;
-        fs::rename(&temporary, file)
-    };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary)))
-}
-
 fn serialize(arrays: &[Array]) -> io::Result<Vec<u8>> {
     let bytes: Vec<(Dtype, Vec<u8>)> = arrays
         .iter()
@@ -196,16 +192,45 @@ fn damaged(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
+/// Of a checkpoint that another version wrote; `why`: how that shows.
+fn foreign(version: &str, why: &str) -> io::Error {
+    let by = if version.is_empty() { String::new() } else { format!(" (earlybird {version})") };
+    let what = format!(
+        "written by another version of this program{by}: {why}\n  Use that version, or move the file away to go on from the one \
+         before it."
+    );
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
+/// Whether a file is not what was written: it is missing, cut or changed, or its place on the disk cannot be read. Not so
+/// whatever else keeps it from being read now.
+fn is_damage(e: &io::Error) -> bool {
+    match Errno::from_io_error(e) {
+        Some(errno) => matches!(errno, Errno::NOENT | Errno::IO),
+        None => e.kind() != io::ErrorKind::Unsupported,
+    }
+}
+
 /// The state, and the checksum that the arrays must have.
 fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
-    let m: Manifest = serde_json::from_slice(&fs::read(manifest)?)?;
-    if m.format != FORMAT {
-        return Err(damaged(&format!("written by another version (format {}, this one reads {FORMAT})", m.format)));
+    // A newer file's version is understood before the rest of it.
+    #[derive(Deserialize)]
+    struct Anyone {
+        format: u32,
+        #[serde(default)]
+        version: String,
     }
+    let bytes = fs::read(manifest)?;
+    let anyone: Anyone = serde_json::from_slice(&bytes)?;
+    if anyone.format != FORMAT {
+        return Err(foreign(&anyone.version, &format!("format {}, this one reads {FORMAT}", anyone.format)));
+    }
+    let m: Manifest = serde_json::from_slice(&bytes)?;
     if sha256(m.state.get().as_bytes()) != m.state_sha256 {
         return Err(damaged("its state does not have its checksum"));
     }
-    Ok((serde_json::from_str(m.state.get())?, m.arrays_sha256))
+    let state = serde_json::from_str(m.state.get()).map_err(|e| foreign(&m.version, &e.to_string()))?;
+    Ok((state, m.arrays_sha256))
 }
 
 fn load(manifest: &Path) -> io::Result<Checkpoint> {

@@ -1,22 +1,45 @@
 //! `runs/<name>-<number>/`: one directory per run, which no two runs ever share.
 
 use super::Checkpoints;
+use super::durable;
+use crate::advice;
+use crate::config::RunConfig;
 use crate::model::{NamedTensor, from_safetensors};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+const LOCK: &str = "run.lock";
+/// What lies in a run's directory before its first step.
+const BEFORE_THE_FIRST_STEP: [&str; 5] = ["config.toml", "journal.jsonl", "host.log", "control.sock", LOCK];
 
 /// Why a run has no directory.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// It cannot be made or written.
-    #[error("cannot write the run's directory {}: {source}\n  Choose another place with --runs-dir, or free some space.", path.display())]
+    #[error(
+        "cannot write the run's directory {}: {source}\n  {} (--runs-dir names another place.)",
+        path.display(),
+        advice::on(source)
+    )]
     Unwritable {
         /// Where.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// It cannot be locked, so that two processes could train it at once.
+    #[error(
+        "cannot lock {}: {source}\n  {} (--runs-dir names another place.)",
+        path.display(),
+        advice::on(source)
+    )]
+    Unlockable {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// There is no such run.
     #[error("{name} is not in {}\n  There are: {known}. --runs-dir names another place.", runs.display())]
@@ -41,7 +64,14 @@ pub enum RunError {
 /// Held as long as a process trains a run.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl RunLock {
+    /// Writes into the lock's file which process has it: for people whom no socket tells. Nothing depends on it.
+    pub fn name_this_process(&mut self) {
+        let _ = self.file.set_len(0).and_then(|()| self.file.write_all(std::process::id().to_string().as_bytes()));
+    }
 }
 
 /// The directory of one run.
@@ -129,32 +159,58 @@ impl RunDirectory {
     /// Locks the run for this process. The lock is the kernel's: it goes with the process, however that ends.
     ///
     /// # Errors
-    /// [`RunError::Busy`] when another process has it.
+    /// [`RunError::Busy`] when another process has it, [`RunError::Unlockable`] where there are no locks.
     pub fn lock(&self) -> Result<RunLock, RunError> {
-        let path = self.file("run.lock");
-        let unwritable = |source| RunError::Unwritable { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unwritable)?;
-        match file.try_lock() {
-            Ok(()) => Ok(RunLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(RunError::Busy { run: self.id() }),
-            Err(TryLockError::Error(source)) => Err(RunError::Unwritable { path, source }),
+        let path = self.file(LOCK);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|source| RunError::Unwritable { path: path.clone(), source })?;
+        let locked = advice::uninterrupted(|| match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(e)) => Err(e),
+        });
+        match locked {
+            Ok(true) => Ok(RunLock { file }),
+            Ok(false) => Err(RunError::Busy { run: self.id() }),
+            Err(source) => Err(RunError::Unlockable { path, source }),
         }
+    }
+
+    /// The process that trains it, as far as that is known; `None` when none does, or it did not say.
+    pub fn trainer(&self) -> Option<u32> {
+        let said = fs::read_to_string(self.file(LOCK)).ok()?;
+        said.trim().parse().ok().filter(|_| self.is_locked())
+    }
+
+    /// Removes a run that never began. One that has a journal or checkpoints is left, and so is whatever else lies there.
+    pub fn discard(&self) {
+        if self.has_journal() || self.checkpoints().directory().exists() {
+            return;
+        }
+        for name in BEFORE_THE_FIRST_STEP {
+            let _ = fs::remove_file(self.file(name));
+        }
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    fn has_journal(&self) -> bool {
+        fs::metadata(self.file("journal.jsonl")).is_ok_and(|m| m.len() > 0)
     }
 
     /// Whether a process trains it.
     pub fn is_locked(&self) -> bool {
-        let file = File::open(self.file("run.lock"));
+        let file = File::open(self.file(LOCK));
         file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Waits until no process trains the run, without keeping others from doing so after.
     ///
     /// # Errors
-    /// [`RunError::Unwritable`] when the lock cannot be opened.
+    /// [`RunError::Unlockable`] when the lock cannot be opened or waited for.
     pub fn wait_for_lock(&self) -> Result<(), RunError> {
-        let path = self.file("run.lock");
-        let file = File::open(&path).and_then(|f| f.lock_shared());
-        file.map_err(|source| RunError::Unwritable { path, source })
+        let path = self.file(LOCK);
+        let file = advice::uninterrupted(|| File::open(&path)?.lock_shared());
+        file.map_err(|source| RunError::Unlockable { path, source })
     }
 
     /// Bytes of all its files.
@@ -169,6 +225,14 @@ impl RunDirectory {
     /// Its checkpoints.
     pub fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(self.file("checkpoints"))
+    }
+
+    /// Whether its file system can force names to the disk; if not, a power cut may take the newest files along.
+    ///
+    /// # Errors
+    /// When it can, and fails.
+    pub fn is_durable(&self) -> io::Result<bool> {
+        durable::force_names(&self.path)
     }
 
     /// Its path.
@@ -208,6 +272,19 @@ impl RunDirectory {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Has its `config.toml` name another place for the data. When it began, which that file's time tells, stays the same.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or is no config.
+    pub fn set_data_path(&self, path: &str) -> io::Result<()> {
+        let file = self.file("config.toml");
+        let mut config: RunConfig = toml::from_str(&fs::read_to_string(&file)?).map_err(io::Error::other)?;
+        config.data.path = path.to_owned();
+        let began = fs::metadata(&file)?.modified()?;
+        durable::write(&file, toml::to_string(&config).map_err(io::Error::other)?.as_bytes())?;
+        File::options().write(true).open(&file)?.set_modified(began)
     }
 
     /// Writes a text file into it.

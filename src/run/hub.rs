@@ -2,6 +2,7 @@
 //! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
 
 use super::{Journal, Keeper, TensorBoard};
+use crate::advice;
 use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
 use crate::train::{Checkpoint, Keep, Kept, Outlet};
 use std::io;
@@ -168,7 +169,7 @@ impl<F: FnMut(Record)> Worker<F> {
             let _ = answer.send(record); // who asked may have left
         }
         if let Err(e) = written {
-            self.note_trouble(&format!("the journal cannot be written: {e}"));
+            self.note_trouble("the journal cannot be written", &e);
         }
         self.without_tensorboard_if(drawn);
     }
@@ -197,14 +198,12 @@ impl<F: FnMut(Record)> Worker<F> {
             Err(e) => {
                 self.forget(&state);
                 self.unkept.push((state, why));
-                let what = format!("the run's state cannot be written: {e}");
+                let what = "the run's state cannot be written";
                 if let Some(answer) = answer {
-                    self.emit(
-                        Event::Refused { key: "checkpoint".into(), value: serde_json::Value::Null, reason: what.clone() },
-                        Some(answer),
-                    );
+                    let reason = trouble_of(what, &e);
+                    self.emit(Event::Refused { key: "checkpoint".into(), value: serde_json::Value::Null, reason }, Some(answer));
                 }
-                self.note_trouble(&what);
+                self.note_trouble(what, &e);
             }
         }
     }
@@ -215,13 +214,14 @@ impl<F: FnMut(Record)> Worker<F> {
     }
 
     /// Says once what is wrong with the disk.
-    fn note_trouble(&mut self, what: &str) {
+    fn note_trouble(&mut self, what: &str, error: &io::Error) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_some() {
             return;
         }
-        let text = format!("{what}. Nothing that was kept before is lost; free some space. It is tried again every few seconds");
-        *trouble = Some(what.to_owned());
+        let what = trouble_of(what, error);
+        let text = format!("{what} Nothing that was kept before is lost. It is tried again every few seconds");
+        *trouble = Some(what);
         drop(trouble);
         self.tried = Instant::now();
         self.emit(Event::Warning { code: "disk".into(), text }, None);
@@ -231,7 +231,7 @@ impl<F: FnMut(Record)> Worker<F> {
     fn try_again(&mut self) {
         self.tried = Instant::now();
         if let Err(e) = self.journal.settle() {
-            return self.note_trouble(&format!("the journal cannot be written: {e}"));
+            return self.note_trouble("the journal cannot be written", &e);
         }
         while let Some((state, why)) = self.unkept.first() {
             let Ok(event) = self.keeper.keep(state, *why) else { return };
@@ -251,4 +251,9 @@ impl<F: FnMut(Record)> Worker<F> {
             let _ = requests.try_send(Command::Resume.into());
         }
     }
+}
+
+/// What keeps the disk from taking writes, and what to do about that, in sentences.
+fn trouble_of(what: &str, error: &io::Error) -> String {
+    format!("{what}: {error}. {}", advice::on(error))
 }

@@ -1,6 +1,7 @@
 //! The journal: one record a line, appended, never rewritten, each line with a checksum of its own.
 //! What a person may have acted on is on the disk before it is shown; step figures are thinned and written in batches.
 
+use super::durable::forced;
 use crate::protocol::{Event, Record};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -75,7 +76,7 @@ impl Journal {
         }
         self.unsettled = true;
         self.file.write_all(&self.waiting)?;
-        self.file.sync_data()?;
+        forced(self.file.sync_data())?;
         self.whole += self.waiting.len() as u64;
         self.waiting.clear();
         self.unsettled = false;

@@ -1,7 +1,6 @@
 //! How a run's state goes to the disk: checkpoints, what became of the samples, and the model at the end.
 
-use super::checkpoints::durable;
-use super::{Checkpoints, RunDirectory, samples};
+use super::{Checkpoints, RunDirectory, durable, samples};
 use crate::model::to_safetensors;
 use crate::protocol::Event;
 use crate::train::{Keep, Kept};
@@ -34,7 +33,7 @@ impl Keeper {
         let (file, epoch, step) = match state {
             Kept::Model(tensors, epochs) => {
                 let file = self.directory.file("model.safetensors");
-                durable(&file, &to_safetensors(tensors)?)?;
+                durable::write(&file, &to_safetensors(tensors)?)?;
                 (file, *epochs, 0)
             }
             Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),

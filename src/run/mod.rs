@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod directory;
+mod durable;
 mod hub;
 mod journal;
 mod keeper;

@@ -1,8 +1,7 @@
 //! What became of every training sample, on the disk: `importance.csv`, a row for each, and `samples.safetensors`, the images of
 //! some. Both are written anew each time, whole or not at all.
 
-use super::RunDirectory;
-use super::checkpoints::durable;
+use super::{RunDirectory, durable};
 use crate::importance::Sample;
 use crate::train::{Pictures, SampleSheet};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -15,7 +14,7 @@ const PICTURES: &str = "samples.safetensors";
 pub(super) fn write(directory: &RunDirectory, sheet: &SampleSheet) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(Vec::new());
     sheet.samples.iter().try_for_each(|s| rows.serialize(s))?;
-    durable(&directory.file(ROWS), &rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?)?;
+    durable::write(&directory.file(ROWS), &rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?)?;
     let Pictures { index, pixels, shape: [c, h, w] } = &sheet.pictures;
     let numbers: Vec<u8> = index.iter().flat_map(|i| i.to_le_bytes()).collect();
     let views = [
@@ -23,7 +22,7 @@ pub(super) fn write(directory: &RunDirectory, sheet: &SampleSheet) -> io::Result
         ("pixels", TensorView::new(Dtype::U8, vec![index.len(), *h, *w, *c], pixels).map_err(io::Error::other)?),
     ];
     let bytes = safetensors::serialize(views, None::<HashMap<String, String>>).map_err(io::Error::other)?;
-    durable(&directory.file(PICTURES), &bytes)
+    durable::write(&directory.file(PICTURES), &bytes)
 }
 
 /// When that of the run in `directory` was last written; `None` before there were weights.

@@ -60,7 +60,7 @@ pub trait Outlet: Send + 'static {
     fn emit(&mut self, event: Event, answer: Option<Answer>);
     /// Takes a state; an event tells when it is kept, and answers `answer`.
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>);
-    /// What keeps the disk from taking what it was given, if anything does.
+    /// What keeps the disk from taking what it was given, if anything does, in sentences.
     fn trouble(&self) -> Option<String>;
     /// The newest checkpoint of this run that is whole.
     ///
@@ -226,7 +226,7 @@ impl<O: Outlet> Work<O> {
             && !session.is_paused()
             && let Some(why) = self.outlet.trouble()
         {
-            let reason = format!("{why}; training goes on by itself when the disk takes writes again (resume: without waiting)");
+            let reason = format!("{why} Training goes on by itself when the disk takes writes again (resume: without waiting)");
             session.pause(Cause::Disk, Some(reason));
         }
     }
