@@ -33,7 +33,8 @@ impl Terminal {
         Self::start_with(runs, args, &[])
     }
 
-    fn start_with(runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
+    /// The same with these variables of the environment.
+    pub fn start_with(runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let pty = NativePtySystem::default().openpty(size(80, 24)).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_earlybird"));
         command.args(args);

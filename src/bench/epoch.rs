@@ -6,7 +6,7 @@ use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
 use crate::protocol::{Answer, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
-use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, forward_loss, spawn};
+use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, forward_loss, prepare};
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 use std::sync::mpsc::{Sender, channel};
@@ -154,7 +154,7 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
     let (second_epoch, begun) = channel();
     let outlet = Clocked { hub: outlet, begun: second_epoch };
     let build = move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
-    let trainer = spawn(build, received, outlet).map_err(|e| e.to_string())?;
+    let trainer = prepare(build, received)?.train(outlet);
     let (mut evaluated, mut ended, mut in_steps) = (0.0, None, 0.0);
     for record in hear {
         match record.event {

@@ -3,7 +3,7 @@
 
 use super::data::ProgressLine;
 use super::{CompareArgs, Outcome, complain, failed, program, say, usage, watch};
-use crate::compare::{self, Comparison, Race, Said, Stopper};
+use crate::compare::{self, CompareError, Comparison, Race, Said, Stopper};
 use crate::config;
 use crate::host;
 use crate::model::device::DeviceName;
@@ -73,7 +73,8 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
             (text, path.display().to_string())
         }
     };
-    let config = config::from_str(&text, &file, &set).map_err(usage)?;
+    let mut config = config::from_str(&text, &file, &set).map_err(usage)?;
+    config.make_paths_absolute();
     let own = config::arms(&text, &file).map_err(usage)?;
     let arms = compare::choose(&args.arms, &own).map_err(usage)?;
     let name = args.name.clone().unwrap_or_else(|| format!("{}-compare", config.name));
@@ -105,7 +106,7 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     });
     let mut shown = ProgressLine::default();
     let trained = comparison.train(workers, threads, &stopper, &mut |said| tell(said, args.json, &mut shown));
-    let Some(outcome) = trained.map_err(failed)? else {
+    let Some(outcome) = trained.map_err(|e| broken_off(comparison, &e, args.resume.is_none()))? else {
         complain(format!("stopped; {} compare --resume {id} goes on", program()));
         return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));
     };
@@ -115,6 +116,14 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
         say(format!("\n{}\nkept in {}", outcome.text(), directory.path().display()));
     }
     Ok(Outcome::Done)
+}
+
+/// Says why a comparison did not come to its end. A start that failed leaves nothing behind; a resume leaves what was begun.
+fn broken_off(comparison: &Comparison, e: &CompareError, is_new: bool) -> Outcome {
+    if is_new && comparison.discard() {
+        return failed(e);
+    }
+    failed(format!("{e}\n  What was trained is kept; {} compare --resume {} goes on.", program(), comparison.directory().id()))
 }
 
 fn complain_to_json(json: bool, text: &str) {

@@ -10,6 +10,7 @@ mod headless;
 mod keys;
 mod limits;
 mod output;
+mod reach;
 mod report;
 mod runs;
 mod send;

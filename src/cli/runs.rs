@@ -1,11 +1,13 @@
 //! `earlybird runs`: a table of what there is.
 
-use super::{Outcome, say};
+use super::{Outcome, failed, say};
+use crate::advice;
 use crate::compare::Design;
 use crate::dashboard::{Dashboard, RunState};
 use crate::link;
 use crate::run::{self, RunDirectory};
 use serde::Serialize;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// How a run is.
@@ -41,6 +43,11 @@ struct Row {
 
 /// Prints the table, the newest run last.
 pub(super) fn run(runs: &Path, json: bool) -> Outcome {
+    if let Err(e) = std::fs::read_dir(runs)
+        && e.kind() != ErrorKind::NotFound
+    {
+        return failed(advice::about(runs.display(), &e));
+    }
     let rows: Vec<Row> = RunDirectory::all(runs).iter().map(row).collect();
     let comparisons: Vec<ComparisonRow> = RunDirectory::others(runs).iter().filter_map(comparison).collect();
     if json {
@@ -128,6 +135,9 @@ fn row(directory: &RunDirectory) -> Row {
         (Some(false), _) => State::Live,
         (None, RunState::Finished { stopped: false }) => State::Finished,
         (None, RunState::Failed) => State::Failed,
+        // Where there can be no sockets, the lock tells.
+        (None, RunState::Paused(_)) if directory.is_locked() => State::Paused,
+        (None, _) if !dashboard.is_over() && directory.is_locked() => State::Live,
         (None, _) => State::Interrupted,
     };
     Row {

@@ -1,9 +1,9 @@
 //! `earlybird send`: one command to a run, for scripts.
 
 use super::compare;
-use super::{BiasWord, Outcome, SendArgs, SendWhat, failed, headless, program, usage};
+use super::{BiasWord, Outcome, SendArgs, SendWhat, failed, headless, program, reach, usage};
 use crate::config;
-use crate::link::{self, Answered, ConnectError};
+use crate::link::{self, Answered};
 use crate::protocol::{Bias, Command, Stop};
 use crate::run::RunDirectory;
 
@@ -32,8 +32,7 @@ pub(super) fn run(args: SendArgs) -> Outcome {
         Ok(Answered::Record(record)) if headless::answer(&record, args.json) => Outcome::Done,
         Ok(Answered::Record(_)) => Outcome::Failed,
         Ok(Answered::Nothing) => failed(format!("{} ended before it answered", directory.id())),
-        Err(e @ ConnectError::NotLive(_)) => failed(format!("{e}\n  `{} resume {}` goes on with it.", program(), directory.id())),
-        Err(e) => failed(e),
+        Err(e) => failed(reach::why(&directory, &e)),
     }
 }
 

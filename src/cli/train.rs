@@ -2,8 +2,8 @@
 //! the cockpit opens on it, or this process does both.
 
 use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, say, usage, watch};
-use crate::config::{self, Live, RunConfig};
-use crate::host::{self, Beginning, Plan};
+use crate::config::{self, RunConfig};
+use crate::host::{self, Beginning, Changes, Plan, StartError};
 use crate::link::Backlog;
 use crate::model::device::DeviceName;
 use crate::protocol::Command;
@@ -56,34 +56,28 @@ pub(super) fn resume(args: ResumeArgs) -> Outcome {
 }
 
 fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
-    let config = resolve(args).map_err(usage)?;
-    let text = toml::to_string(&config).map_err(failed)?;
+    let mut config = resolve(args).map_err(usage)?;
     if args.print_config {
-        say(text.trim_end());
+        say(toml::to_string(&config).map_err(failed)?.trim_end());
         return Ok(Outcome::Done);
     }
     let how = How::settle(&args.how, None)?;
+    config.make_paths_absolute();
+    let text = toml::to_string(&config).map_err(failed)?;
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
-    directory.write("config.toml", &text).map_err(failed)?;
-    if let Shown::Attached = how.shown {
-        watch::start(&directory, how.device, how.threads, None)?;
-        return Ok(watch::attached(&directory, &how.setup, how.device, how.threads));
-    }
-    in_this_process(directory, Beginning::New(Box::new(config)), Vec::new(), how)
+    let written = directory.write("config.toml", &text).map_err(failed);
+    let begun = written.and_then(|()| begin(directory.clone(), Beginning::New(Box::new(config)), &[], how));
+    begun.inspect_err(|_| directory.discard())
 }
 
 fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
     let directory = RunDirectory::find(&args.how.place.runs_dir, args.run.as_deref()).map_err(usage)?;
-    let mut commands = Vec::new();
+    let changes = Changes::of(&args.set).map_err(usage)?;
     if let Some(state) = directory.checkpoints().newest_state() {
         let mut changed = state.config.clone();
         for item in &args.set {
             let (key, value) = config::parse_set(item).map_err(usage)?;
-            if key.live == Live::No {
-                return Err(usage(format!("{} is fixed for the run: start a new one to change it", key.path)));
-            }
             changed = config::from_value(&changed, key.path, &value).map_err(usage)?;
-            commands.push(Command::Set { key: key.path.into(), value: serde_json::to_value(value).map_err(failed)? });
         }
         if state.completed >= changed.train.epochs {
             let n = state.config.train.epochs;
@@ -92,11 +86,24 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
         }
     }
     let how = How::settle(&args.how, watch::device_of(&directory))?;
+    begin(directory, Beginning::Resume { data: changes.data }, &args.set, how)
+}
+
+/// Has a process of its own or this one train the run; `set` are the changes to one that goes on. An error: nothing of it has
+/// begun.
+fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How) -> Result<Outcome, Outcome> {
     if let Shown::Attached = how.shown {
-        watch::start(&directory, how.device, how.threads, Some(&args.set))?;
-        return Ok(watch::attached(&directory, &how.setup, how.device, how.threads));
+        let resume = matches!(beginning, Beginning::Resume { .. }).then_some(set);
+        match watch::start(&directory, how.device, how.threads, resume) {
+            Ok(()) => return Ok(watch::attached(&directory, &how.setup, how.device, how.threads)),
+            Err(StartError::Unreachable(why)) => {
+                complain(format!("{why}\n  So this process trains (--inline): the run ends with the cockpit."));
+            }
+            Err(e) => return Err(failed(e)),
+        }
     }
-    in_this_process(directory, Beginning::Resume, commands, how)
+    let commands = Changes::of(set).map_err(usage)?.commands;
+    in_this_process(directory, beginning, commands, how)
 }
 
 fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<Command>, how: How) -> Result<Outcome, Outcome> {

@@ -2,9 +2,9 @@
 
 use super::compare;
 use super::data::ProgressLine;
-use super::{AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, say, usage};
+use super::{AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage};
 use crate::dashboard::{Dashboard, RunState};
-use crate::host::{self, Host, StartUp};
+use crate::host::{self, Host, StartError, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
 use crate::model::device::DeviceName;
 use crate::protocol::{Command, Event, Record, Stop};
@@ -56,7 +56,8 @@ fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
     if args.run.is_some() {
         return RunDirectory::find(runs, args.run.as_deref()).map_err(usage);
     }
-    let newest = RunDirectory::all(runs).into_iter().rev().find(|d| link::probe(&d.socket()).is_some());
+    let is_live = |d: &RunDirectory| link::probe(&d.socket()).is_some() || d.is_locked();
+    let newest = RunDirectory::all(runs).into_iter().rev().find(is_live);
     newest.ok_or_else(|| {
         failed(format!(
             "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on with the newest, `{p} train` begins one.",
@@ -80,7 +81,7 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
                 // The process that trained it writes its last words after its last event.
                 let gone = directory.wait_for_lock().map_err(failed);
                 say(format!("{} resume {id}", program()));
-                if let Err(outcome) = gone.and_then(|()| start(directory, device, threads, Some(&[]))) {
+                if let Err(outcome) = gone.and_then(|()| start(directory, device, threads, Some(&[])).map_err(failed)) {
                     return outcome;
                 }
             }
@@ -99,11 +100,11 @@ pub(super) fn start(
     device: DeviceName,
     threads: Option<usize>,
     resume: Option<&[String]>,
-) -> Result<(), Outcome> {
+) -> Result<(), StartError> {
     let mut shown = ProgressLine::default();
     let started = host::start(directory, device, threads, resume, &mut |s| report(&mut shown, s));
     shown.end();
-    started.map_err(failed)
+    started
 }
 
 /// Shows what a host says before it trains.
@@ -114,12 +115,11 @@ pub(super) fn report(shown: &mut ProgressLine, s: StartUp) {
             shown.end();
             complain(text);
         }
-        StartUp::Ready | StartUp::Failed(_) => {}
+        StartUp::Ready | StartUp::Failed(_) | StartUp::Unreachable(_) => {}
     }
 }
 
 fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
-    let (p, id) = (program(), directory.id());
     let mut dashboard = Dashboard::default();
     if let (ConnectError::NotLive(_), Ok(records)) = (e, run::read_without_steps(&directory.file("journal.jsonl"))) {
         records.into_iter().for_each(|record| dashboard.fold(record));
@@ -128,10 +128,7 @@ fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
         // It was over before anybody could look.
         (_, RunState::Finished { stopped: false }, Some(summary)) => after(Ended::Finished(summary), directory),
         (_, RunState::Failed, Some(summary)) => after(Ended::Failed(summary), directory),
-        (ConnectError::NotLive(_), ..) => {
-            failed(format!("{e}\n  `{p} resume {id}` goes on with it, `{p} replay {id}` shows what happened."))
-        }
-        _ => failed(e),
+        _ => failed(reach::why(directory, e)),
     }
 }
 

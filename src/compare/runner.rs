@@ -35,14 +35,12 @@ pub enum CompareError {
     #[error(transparent)]
     Arm(#[from] ArmError),
     /// A run of it failed.
-    #[error("{piece}: {reason}\n  What was trained is kept; earlybird compare --resume {name} goes on.")]
+    #[error("{piece}: {reason}")]
     Failed {
         /// Which run.
         piece: Piece,
         /// Why.
         reason: String,
-        /// The comparison.
-        name: String,
     },
     /// There is nothing to fork at.
     #[error("importance.pretrain_epochs = {0} leaves nothing to compare\n  Arms are forked at E: it must lie in 1..N.")]
@@ -157,11 +155,14 @@ impl Comparison {
         }
         let arms = arms.iter().map(|arm| Ok((arm.name.clone(), arm.config(&config)?)));
         let arms = arms.collect::<Result<_, ArmError>>()?;
-        let directory = RunDirectory::create(runs, name)?;
-        let lock = directory.lock()?;
         let design = Design { seeds: (config.seed..config.seed.saturating_add(seeds)).collect(), config, arms };
+        let directory = RunDirectory::create(runs, name)?;
         let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
-        directory.write(FILE, &text)?;
+        let locked = directory.lock().and_then(|lock| directory.write(FILE, &text).map(|()| lock));
+        let lock = locked.inspect_err(|_| {
+            let _ = std::fs::remove_file(directory.file(FILE));
+            directory.discard();
+        })?;
         Ok(Self { directory, design, _lock: lock })
     }
 
@@ -173,6 +174,22 @@ impl Comparison {
         let lock = directory.lock()?;
         let design = Design::of(&directory).map_err(at(&directory, FILE))?;
         Ok(Self { directory, design, _lock: lock })
+    }
+
+    /// Removes a comparison of which nothing was trained; any other is left. Whether it is gone.
+    pub fn discard(&self) -> bool {
+        let mut seeds = Vec::new();
+        for piece in self.design.pieces() {
+            let directory = piece.directory(&self.directory);
+            directory.discard();
+            seeds.extend(directory.path().parent().map(Path::to_owned));
+        }
+        seeds.iter().for_each(|seed| drop(std::fs::remove_dir(seed)));
+        if !self.design.pieces().iter().any(|piece| piece.directory(&self.directory).path().exists()) {
+            [FILE, "pid", "compare.log"].iter().for_each(|name| drop(std::fs::remove_file(self.directory.file(name))));
+            self.directory.discard();
+        }
+        !self.directory.path().exists()
     }
 
     /// Where it is kept.
@@ -251,7 +268,7 @@ impl Comparison {
         let pretrains = piece.arm == PRETRAIN;
         let resume = if pretrains { self.prepare_pretraining(piece, &directory)? } else { self.prepare_arm(piece, &directory)? };
         let until = pretrains.then_some(self.design.config.importance.pretrain_epochs);
-        let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason, name: self.directory.id() };
+        let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason };
         let broken = |e: StartError| failed(e.to_string());
         let (mut host, input) = TiedHost::start(&directory, device, threads, resume, until).map_err(broken)?;
         stopper.add(piece, input);

@@ -2,26 +2,30 @@
 //! process is one of its own (`start`, `process`) or also has the cockpit or the lines of a headless run.
 //! Knows nothing of screens.
 
+mod changes;
+mod past;
 mod process;
 mod program;
 mod signals;
 mod start;
 
+pub use changes::{Changes, DATA_PATH};
 pub use process::{Arguments, run as run_process};
 pub use program::{take_its_name, this_program, where_it_is};
 pub use signals::{Signalled, mind as mind_signals};
 pub use start::{StartError, TiedHost, TiedSays, start};
 
+use self::past::Past;
 use self::signals::stop_with_note;
 
+use crate::advice::about;
 use crate::config::RunConfig;
-use crate::dashboard::Dashboard;
 use crate::data::{self, Dataset, Progress};
-use crate::link::{self, Backlog, CockpitEnd, Feed, Server};
+use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
 use crate::model::device::{self, DeviceName};
 use crate::model::{NamedTensor, from_safetensors};
-use crate::protocol::{Command, Event, Record, Request};
-use crate::run::{self, Hub, Journal, Keeper, ReadJournal, RunDirectory, RunLock, TensorBoard};
+use crate::protocol::{Command, Event, Record, Request, Stop};
+use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard};
 use crate::train::{Checkpoint, Outlet, Session, Trainer, TrainerReport};
 use burn::tensor::Device;
 use std::thread::JoinHandle;
@@ -48,7 +52,10 @@ pub enum Beginning {
     /// With its first epoch, as this config says.
     New(Box<RunConfig>),
     /// From its newest whole checkpoint.
-    Resume,
+    Resume {
+        /// Where its data is now; `None`: where it was.
+        data: Option<String>,
+    },
 }
 
 /// What a host says before it trains.
@@ -63,16 +70,24 @@ pub enum StartUp {
     Ready,
     /// It cannot train.
     Failed(String),
+    /// It could train, but nobody could look at it or steer it: there can be no socket.
+    Unreachable(String),
 }
 
-/// Why a run does not begin.
+/// Why a run does not begin. Nothing of it is changed then.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct HostError(String);
+pub enum HostError {
+    /// It cannot be trained.
+    #[error("{0}")]
+    Impossible(String),
+    /// There can be no socket, and nobody would see it without one.
+    #[error(transparent)]
+    Unreachable(ServerError),
+}
 
 impl HostError {
     fn from(e: impl std::fmt::Display) -> Self {
-        Self(e.to_string())
+        Self::Impossible(e.to_string())
     }
 }
 
@@ -82,8 +97,8 @@ pub struct Host {
     directory: RunDirectory,
     feed: Feed,
     requests: mpsc::Sender<Request>,
-    trainer: Trainer,
-    hub: JoinHandle<()>,
+    /// `None` once its end was waited for.
+    threads: Option<(Trainer, JoinHandle<()>)>,
     server: Option<Server>,
     _lock: RunLock,
 }
@@ -110,88 +125,81 @@ impl Materials {
     }
 }
 
-/// What a run left so far.
-struct Past {
-    journal: ReadJournal,
-    checkpoint: Option<Checkpoint>,
-    /// What was found damaged, for people.
-    damaged: Vec<String>,
-}
-
-impl Past {
-    fn of(directory: &RunDirectory) -> Result<Self, HostError> {
-        let found = directory.checkpoints().tidy().map_err(HostError::from)?;
-        let Some((checkpoint, _)) = found.checkpoint else {
-            let mut text = format!("{} has no whole checkpoint", directory.id());
-            found.damaged.iter().for_each(|d| text += &format!("\n  damaged: {d}"));
-            text += &format!(
-                "\n  Its config is kept, so it can begin anew: earlybird train {}",
-                directory.file("config.toml").display()
-            );
-            return Err(HostError(text));
-        };
-        let journal = run::read_journal(&directory.file("journal.jsonl")).map_err(HostError::from)?;
-        let mut damaged: Vec<String> =
-            found.damaged.iter().map(|d| format!("damaged, so the checkpoint before it is used: {d}")).collect();
-        if journal.damaged > 0 {
-            damaged
-                .push(format!("{} damaged lines of the journal were left out: curves and messages have gaps", journal.damaged));
-        }
-        Ok(Self { journal, checkpoint: Some(checkpoint), damaged })
-    }
-}
-
 /// Brings a run to its first step. `report` is told what happens on the way. With `own`, this process has a cockpit (or prints
-/// lines) itself, whose end misses nothing.
+/// lines) itself, whose end misses nothing. Nothing of the run changes before everything that it needs is there.
 ///
 /// # Errors
-/// Whatever keeps it from beginning, for people. What happened after the journal was open stands there, too.
+/// Whatever keeps it from beginning, for people.
 pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) -> Result<(Host, Option<CockpitEnd>), HostError> {
     let directory = plan.directory;
-    let lock = directory.lock().map_err(HostError::from)?;
-    let past = match &plan.beginning {
-        Beginning::New(_) => Past { journal: ReadJournal::default(), checkpoint: None, damaged: Vec::new() },
-        Beginning::Resume => Past::of(&directory)?,
+    let mut lock = directory.lock().map_err(HostError::from)?;
+    let (config, mut past) = match plan.beginning {
+        Beginning::New(config) => (*config, Past::default()),
+        Beginning::Resume { data } => {
+            let mut past = Past::of(&directory)?;
+            (past.config(data), past)
+        }
     };
-    past.damaged.iter().for_each(|d| report(StartUp::Note(d.clone())));
-    let (mut dashboard, mut last) = (Dashboard::default(), (0, past.checkpoint.as_ref().map_or(0.0, |c| c.state.seconds)));
-    for record in past.journal.records {
-        last = (record.seq, record.t);
-        dashboard.fold(record);
-    }
-    let feed = Feed::new(dashboard);
+    let mut warnings = past.damaged();
+    let feed = Feed::new(past.dashboard());
     let (requests, received) = link::requests();
     let own = own.map(|backlog| CockpitEnd::here(requests.clone(), feed.subscribe(backlog)));
-    let server = link::serve(&directory.socket(), directory.id(), feed.clone(), &requests);
-    let server = match server {
+    let server = match link::serve(&directory.socket(), directory.id(), feed.clone(), &requests) {
         Ok(server) => Some(server),
+        Err(e) if own.is_none() => return Err(HostError::Unreachable(e)),
         Err(e) => {
-            report(StartUp::Note(format!("nobody can attach: {e}")));
+            warnings.push(("socket", format!("nobody can attach: {e}")));
             None
         }
     };
+    let (tensorboard, data_path) = (config.checkpoint.tensorboard, config.data.path.clone());
+    let resumed = past.checkpoint.is_some().then(|| directory.id());
+    let materials = provide(&directory, config, past.checkpoint.take(), plan.device, plan.threads, report);
+    let materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
+    let prepared = crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
+
+    // From here on the run is another one than before.
+    let journal = directory.file("journal.jsonl");
+    let journal = Journal::open(&journal).map_err(|e| HostError::from(about(journal.display(), &e)))?;
+    lock.name_this_process();
+    directory.checkpoints().tidy(&past.found);
+    past.note(&directory, &data_path);
+    warnings.extend(undurable(&directory));
     let forward = {
         let feed = feed.clone();
         move |record: Record| feed.publish(record)
     };
-    let config = match (plan.beginning, &past.checkpoint) {
-        (Beginning::New(config), _) => *config,
-        (Beginning::Resume, checkpoint) => checkpoint.as_ref().map(|c| c.state.config.clone()).unwrap_or_default(),
-    };
-    let journal = Journal::open(&directory.file("journal.jsonl")).map_err(HostError::from)?;
-    let tensorboard = (config.checkpoint.tensorboard).then(|| TensorBoard::new(directory.clone()));
-    let hub = Hub { journal, keeper: Keeper::new(directory.clone()), tensorboard, last, requests: requests.downgrade(), forward };
+    let tensorboard = tensorboard.then(|| TensorBoard::new(directory.clone()));
+    let keeper = Keeper::new(directory.clone());
+    let hub = Hub { journal, keeper, tensorboard, last: past.last, requests: requests.downgrade(), forward };
     let (mut outlet, hub) = hub.start().map_err(HostError::from)?;
-    for text in past.damaged {
-        outlet.emit(Event::Warning { code: "damaged".into(), text }, None);
+    for (code, text) in warnings {
+        report(StartUp::Note(text.clone()));
+        outlet.emit(Event::Warning { code: code.into(), text }, None);
     }
-    let materials = provide(&directory, config, past.checkpoint, plan.device, plan.threads, report);
-    let materials = materials.inspect_err(|e| outlet.emit(Event::Failed { reason: e.0.clone() }, None))?;
+    past.notes.into_iter().for_each(|text| outlet.emit(Event::Note { text }, None));
     for command in plan.commands {
         requests.try_send(command.into()).map_err(HostError::from)?;
     }
-    let trainer = crate::train::spawn(move || materials.build(), received, outlet).map_err(HostError::from)?;
-    Ok((Host { directory, feed, requests, trainer, hub, server, _lock: lock }, own))
+    let threads = Some((prepared.train(outlet), hub));
+    Ok((Host { directory, feed, requests, threads, server, _lock: lock }, own))
+}
+
+/// What to know of a file system that cannot force what it is given to its disk.
+fn undurable(directory: &RunDirectory) -> Option<(&'static str, String)> {
+    let text =
+        "this file system cannot force files to its disk (or does not say so): a power cut may take the newest checkpoints along";
+    matches!(directory.is_durable(), Ok(false)).then(|| ("sync", text.to_owned()))
+}
+
+/// An error of data that is not where it was, with what to do about that.
+fn moved(e: HostError, path: &str, resumed: Option<&str>) -> HostError {
+    match (e, resumed) {
+        (HostError::Impossible(text), Some(run)) if !path.is_empty() && text.contains(path) => HostError::Impossible(format!(
+            "{text}\n  Data that has moved is found with: earlybird resume {run} --set {DATA_PATH}=..."
+        )),
+        (e, _) => e,
+    }
 }
 
 /// The values in a safetensors file.
@@ -199,7 +207,7 @@ fn model_of(file: &str) -> Result<Vec<NamedTensor>, HostError> {
     let read =
         std::fs::read(file).map_err(|e| e.to_string()).and_then(|bytes| from_safetensors(&bytes).map_err(|e| e.to_string()));
     read.map_err(|why| {
-        HostError(format!("model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."))
+        HostError::Impossible(format!("model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."))
     })
 }
 
@@ -247,11 +255,26 @@ impl Host {
     }
 
     /// Waits until the trainer has ended and all is written, then closes the socket.
-    pub fn finish(self) -> TrainerReport {
-        let report = self.trainer.join();
-        let _ = self.hub.join(); // a panic's report is in the log
+    pub fn finish(mut self) -> TrainerReport {
+        self.wait().unwrap_or(TrainerReport::Stopped)
+    }
+
+    fn wait(&mut self) -> Option<TrainerReport> {
+        let (trainer, hub) = self.threads.take()?;
+        let report = trainer.join();
+        let _ = hub.join(); // a panic's report is in the log
         self.feed.close();
-        drop(self.server);
-        report
+        self.server = None;
+        Some(report)
+    }
+}
+
+impl Drop for Host {
+    /// Whoever cannot go on with a host leaves in order: a process that ends while its trainer computes would crash.
+    fn drop(&mut self) {
+        if self.threads.is_some() {
+            let _ = self.requests.try_send(Command::Stop { stop: Stop::Now }.into());
+            self.wait();
+        }
     }
 }

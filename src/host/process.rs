@@ -1,7 +1,7 @@
 //! The host as a process of its own, in its own session: no terminal can take it along. It tells its parent on stdout how it
 //! starts, then is alone; what it and native code say goes to `host.log`.
 
-use super::{Beginning, Plan, StartUp};
+use super::{Beginning, Changes, HostError, Plan, StartUp};
 use crate::config;
 use crate::link::{Backlog, CockpitEnd, Delivery};
 use crate::model::device::DeviceName;
@@ -51,10 +51,14 @@ pub fn run(arguments: &Arguments) -> u8 {
     };
     let own = arguments.tied.then_some(Backlog::Whole);
     super::take_its_name();
-    let (host, link) = match plan(arguments).and_then(|plan| super::begin(plan, own, &mut tell).map_err(|e| e.to_string())) {
+    let begun = plan(arguments).map_err(HostError::Impossible).and_then(|plan| super::begin(plan, own, &mut tell));
+    let (host, link) = match begun {
         Ok(begun) => begun,
-        Err(why) => {
-            tell(StartUp::Failed(why));
+        Err(e) => {
+            tell(match e {
+                HostError::Impossible(why) => StartUp::Failed(why),
+                HostError::Unreachable(e) => StartUp::Unreachable(e.to_string()),
+            });
             return 1;
         }
     };
@@ -105,13 +109,9 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
     let device: DeviceName = arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
     let mut commands = Vec::new();
     let beginning = if arguments.resume {
-        let command = |item: &String| {
-            let (key, value) = config::parse_set(item).map_err(|p| p.to_string())?;
-            let value = serde_json::to_value(value).map_err(|e| e.to_string())?;
-            Ok(Command::Set { key: key.path.into(), value })
-        };
-        commands = arguments.set.iter().map(command).collect::<Result<_, String>>()?;
-        Beginning::Resume
+        let changes = Changes::of(&arguments.set)?;
+        commands = changes.commands;
+        Beginning::Resume { data: changes.data }
     } else {
         let file = directory.file("config.toml");
         Beginning::New(Box::new(config::load(&file, &arguments.set).map_err(|e| e.to_string())?))

@@ -21,6 +21,9 @@ pub enum StartError {
     /// It says why it cannot train.
     #[error("{0}")]
     Refused(String),
+    /// It could train, but nobody could look at it.
+    #[error("{0}")]
+    Unreachable(String),
     /// It died without a word.
     #[error("the process that trained the run died; the end of {log}:\n{words}")]
     Died {
@@ -56,6 +59,10 @@ pub fn start(
             Ok(StartUp::Failed(why)) => {
                 let _ = child.wait();
                 return Err(StartError::Refused(why));
+            }
+            Ok(StartUp::Unreachable(why)) => {
+                let _ = child.wait();
+                return Err(StartError::Unreachable(why));
             }
             Ok(word) => report(word),
             Err(_) => {} // native code has something to say

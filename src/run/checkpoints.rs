@@ -85,13 +85,9 @@ impl Checkpoints {
         Ok(file)
     }
 
-    /// Puts a run's directory in order before it goes on: what was half written goes, damaged checkpoints are set aside (as
-    /// `*.damaged`), so that they do not count among the newest two. Gives what [`newest`](Self::newest) finds.
-    ///
-    /// # Errors
-    /// As [`newest`](Self::newest).
-    pub fn tidy(&self) -> io::Result<Found> {
-        let found = self.newest()?;
+    /// Puts a run's directory in order before it goes on: what was half written goes, checkpoints that [`newest`](Self::newest)
+    /// found damaged are set aside (as `*.damaged`), so that they do not count among the newest two.
+    pub fn tidy(&self, found: &Found) {
         for manifest in &found.damaged_files {
             let _ = fs::rename(manifest, with_suffix(manifest, ".damaged"));
             let arrays = manifest.with_extension("safetensors");
@@ -109,7 +105,6 @@ impl Checkpoints {
                 let _ = fs::remove_file(path);
             }
         }
-        Ok(found)
     }
 
     /// The state of the newest checkpoint that can be read, without its arrays: for tables of runs.

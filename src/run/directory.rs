@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const LOCK: &str = "run.lock";
 /// What lies in a run's directory before its first step.
@@ -164,11 +165,20 @@ impl RunDirectory {
         let path = self.file(LOCK);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| RunError::Unwritable { path: path.clone(), source })?;
-        let locked = advice::uninterrupted(|| match file.try_lock() {
+        let attempt = || match file.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(e)) => Err(e),
-        });
+        };
+        // Whoever asks whether it is locked holds it for a moment, too.
+        let mut locked = advice::uninterrupted(attempt);
+        for _ in 0..10 {
+            if !matches!(locked, Ok(false)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            locked = advice::uninterrupted(attempt);
+        }
         match locked {
             Ok(true) => Ok(RunLock { file }),
             Ok(false) => Err(RunError::Busy { run: self.id() }),

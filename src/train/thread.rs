@@ -83,42 +83,90 @@ pub enum TrainerReport {
 /// A running trainer thread.
 #[derive(Debug)]
 pub struct Trainer {
-    handle: JoinHandle<TrainerReport>,
+    /// `None` never: see [`Prepared::train`].
+    handle: Option<JoinHandle<TrainerReport>>,
 }
 
 impl Trainer {
     /// Waits for the end.
     pub fn join(self) -> TrainerReport {
-        self.handle.join().unwrap_or_else(|_| TrainerReport::Failed("the trainer thread died".into()))
+        let report = self.handle.and_then(|handle| handle.join().ok());
+        report.unwrap_or_else(|| TrainerReport::Failed("the trainer thread died".into()))
     }
 }
 
 /// Name of the trainer's thread: the panic hook knows it by this.
 pub const THREAD_NAME: &str = "trainer";
 
-/// Starts the thread. `build` makes the session on it: bringing data and model to a device takes time.
+/// A trainer whose session is built and waits for where its words go. Dropped, it never trained.
+#[derive(Debug)]
+pub struct Prepared<O> {
+    /// `None` once it trains.
+    parts: Option<(mpsc::UnboundedSender<O>, JoinHandle<TrainerReport>)>,
+}
+
+impl<O> Drop for Prepared<O> {
+    /// Waits until the thread has freed what it holds: a process that ends meanwhile would crash.
+    fn drop(&mut self) {
+        if let Some((outlet, handle)) = self.parts.take() {
+            drop(outlet);
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Starts the thread, and waits until `build` has made the session on it: bringing data and model to a device takes time, and
+/// may fail.
 ///
 /// # Errors
-/// When the system gives no thread.
-pub fn spawn<B, O>(build: B, requests: mpsc::Receiver<Request>, outlet: O) -> std::io::Result<Trainer>
+/// Why there is no session, for people.
+pub fn prepare<B, O>(build: B, requests: mpsc::Receiver<Request>) -> Result<Prepared<O>, String>
 where
     B: FnOnce() -> Result<Session, String> + Send + 'static,
     O: Outlet,
 {
+    let (outlet, mut given) = mpsc::unbounded_channel();
+    let (tell, built) = std::sync::mpsc::channel();
     let work = move || {
-        let mut work = Work { requests, outlet, told: Instant::now(), kept: Instant::now() };
-        let reason = match catch_unwind(AssertUnwindSafe(build)) {
-            Ok(Ok(mut session)) => match catch_unwind(AssertUnwindSafe(|| work.run(&mut session))) {
-                Ok(report) => return report,
-                Err(panic) => work.salvage(&mut session, &*panic),
-            },
-            Ok(Err(reason)) => reason,
-            Err(panic) => panic_text(&*panic).to_owned(),
-        };
-        work.outlet.emit(Event::Failed { reason: reason.clone() }, None);
-        TrainerReport::Failed(reason)
+        let session = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
+        let _ = tell.send(session.as_ref().map(|_| ()).map_err(String::clone));
+        let Ok(mut session) = session else { return TrainerReport::Failed("there is no session".into()) };
+        let Some(outlet) = given.blocking_recv() else { return TrainerReport::Stopped };
+        train(&mut session, requests, outlet)
     };
-    Ok(Trainer { handle: std::thread::Builder::new().name(THREAD_NAME.into()).spawn(work)? })
+    let handle = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(work).map_err(|e| e.to_string())?;
+    match built.recv() {
+        Ok(Ok(())) => Ok(Prepared { parts: Some((outlet, handle)) }),
+        Ok(Err(why)) => {
+            let _ = handle.join(); // what it held is freed
+            Err(why)
+        }
+        Err(_) => Err("the trainer thread died".into()),
+    }
+}
+
+impl<O> Prepared<O> {
+    /// Trains from here on.
+    pub fn train(mut self, outlet: O) -> Trainer {
+        let (given, handle) = self.parts.take().unzip();
+        if let Some(given) = given {
+            let _ = given.send(outlet); // the thread waits for it
+        }
+        Trainer { handle }
+    }
+}
+
+/// Trains to the end, or to a panic.
+fn train<O: Outlet>(session: &mut Session, requests: mpsc::Receiver<Request>, outlet: O) -> TrainerReport {
+    let mut work = Work { requests, outlet, told: Instant::now(), kept: Instant::now() };
+    match catch_unwind(AssertUnwindSafe(|| work.run(session))) {
+        Ok(report) => report,
+        Err(panic) => {
+            let reason = work.salvage(session, &*panic);
+            work.outlet.emit(Event::Failed { reason: reason.clone() }, None);
+            TrainerReport::Failed(reason)
+        }
+    }
 }
 
 struct Work<O> {
