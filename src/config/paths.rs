@@ -11,9 +11,16 @@ impl RunConfig {
     }
 }
 
-/// `path` from the root on. One that cannot be said so (the working directory is gone, or its name is not UTF-8) stays as it is.
+/// `path` with a leading `~` taken for the home directory, as shells do: in a file or behind an equals sign no shell has.
+fn at_home(path: &str) -> Option<String> {
+    let rest = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+    let home = etcetera::home_dir().ok()?;
+    Some(home.join(rest.trim_start_matches('/')).to_str()?.trim_end_matches('/').to_owned())
+}
+
+/// `path` from the root on, or from `~`. One that cannot be said so (the working directory is gone, or its name is not UTF-8) stays as it is.
 pub fn absolute(path: &str) -> String {
-    let from_root = || std::path::absolute(path).ok()?.to_str().map(str::to_owned);
+    let from_root = || at_home(path).or_else(|| std::path::absolute(path).ok()?.to_str().map(str::to_owned));
     if path.is_empty() { String::new() } else { from_root().unwrap_or_else(|| path.to_owned()) }
 }
 
@@ -30,5 +37,8 @@ mod tests {
         assert_eq!(config.data.path, here.join("images").display().to_string());
         assert_eq!(config.model.init, "");
         assert_eq!(absolute("/mnt/images"), "/mnt/images");
+        let home = etcetera::home_dir().expect("a home").display().to_string();
+        assert_eq!([absolute("~"), absolute("~/sets/cats")], [home.clone(), format!("{home}/sets/cats")]);
+        assert_eq!(absolute("~cats"), here.join("~cats").display().to_string(), "a name, not a home");
     }
 }
