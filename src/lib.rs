@@ -36,6 +36,7 @@ pub mod host;
 pub mod importance;
 pub mod link;
 pub mod model;
+pub mod printable;
 pub mod protocol;
 pub mod report;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use super::{Outcome, complain};
 use crate::advice;
+use crate::printable::printable;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +20,7 @@ pub(super) fn say(text: impl Display) {
 /// # Errors
 /// What keeps it from being written.
 pub(super) fn try_to_say(text: impl Display) -> io::Result<()> {
-    let written = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
+    let written = writeln!(io::stdout(), "{}", printable(&text.to_string())).and_then(|()| io::stdout().flush());
     written.inspect_err(remember)
 }
 

@@ -3,6 +3,7 @@
 use super::Subject;
 use super::figures::Figure;
 use crate::compare::Row;
+use crate::printable::printable;
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;margin:0 auto;padding:1rem;max-width:72rem}
@@ -15,7 +16,7 @@ pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:.85rem}
 ";
 
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The whole page.

@@ -2,6 +2,8 @@
 
 use super::Subject;
 use crate::compare::{Difference, Speedup, Spread};
+use crate::printable::printable;
+use std::borrow::Cow;
 
 /// File names and contents.
 pub(super) fn all(subject: &Subject) -> Vec<(&'static str, Vec<u8>)> {
@@ -16,8 +18,14 @@ fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail, and every row is as long as the header.
     let _ = writer.write_record(header);
-    rows.for_each(|row| drop(writer.write_record(row)));
+    rows.for_each(|row| drop(writer.write_record(row.iter().map(|cell| inert(cell).into_owned()))));
     writer.into_inner().unwrap_or_default()
+}
+
+/// A cell that spreadsheets show as it is: text that begins as their formulas do gets an apostrophe before it.
+fn inert(cell: &str) -> Cow<'_, str> {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    if is_formula { format!("'{}", printable(cell)).into() } else { printable(cell) }
 }
 
 fn epochs(subject: &Subject) -> Vec<u8> {

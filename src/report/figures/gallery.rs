@@ -67,7 +67,7 @@ pub(super) fn draw(name: &'static str, pick: Pick, subject: &Subject, sheet: &Sa
             rate / base.max(f64::MIN_POSITIVE)
         );
     }
-    Some(Figure { name, caption, svg })
+    Some(Figure::new(name, caption, &svg))
 }
 
 fn cell(svg: &mut String, (x, y): (usize, usize), s: &Sample, subject: &Subject, sheet: &SampleSheet) {

@@ -9,6 +9,7 @@ mod png;
 
 use super::{ReportError, Subject};
 use crate::importance::Pick;
+use crate::printable::printable;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -33,6 +34,13 @@ pub(super) struct Figure {
     pub caption: String,
     /// The drawing.
     pub svg: String,
+}
+
+impl Figure {
+    /// Names in a drawing may hold what XML forbids.
+    fn new(name: &'static str, caption: String, svg: &str) -> Self {
+        Self { name, caption, svg: printable(svg).into_owned() }
+    }
 }
 
 /// Okabe and Ito's colours without yellow, which white paper swallows.
@@ -151,5 +159,5 @@ fn figure(
             area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area)).and_then(|()| area.present().map_err(Into::into));
         drawn.map_err(|e| ReportError::Figure { name, why: e.to_string() })?;
     }
-    Ok(Figure { name, caption, svg })
+    Ok(Figure::new(name, caption, &svg))
 }
