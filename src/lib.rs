@@ -24,6 +24,7 @@
 //! - [`bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 //! - [`advice`]: what to do about an error of the operating system
+//! - [`printable`], `signals`: text of others made safe to show; the signals that would end a process
 
 pub mod advice;
 pub mod bench;

@@ -6,7 +6,8 @@ use earlybird::dashboard::Dashboard;
 use earlybird::importance::{Quartiles, Sample};
 use earlybird::link::Delivery;
 use earlybird::protocol::{
-    DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, StepTimes, WeightsSummary,
+    Because, DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, StepTimes, Threads, Waiting,
+    WeightsSummary,
 };
 use earlybird::train::Pictures;
 use earlybird::tui::{App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Themes, Watching, draw};
@@ -93,6 +94,7 @@ pub fn records(until: usize) -> Vec<Event> {
         model: ModelSummary { name: "convnet".into(), parameters: 94_186 },
         device: "libtorch:cpu".into(),
         versions: vec![],
+        threads: Some(Threads { count: 8, because: Because::Cores, waiting: Waiting::Passive }),
     }];
     for epoch in 1..=until {
         let phase = if epoch <= 3 { Phase::Pretrain } else { Phase::Biased };

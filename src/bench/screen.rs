@@ -126,6 +126,7 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
         model: ModelSummary { name: "resnet18".into(), parameters: 11_173_962 },
         device: "libtorch:cpu".into(),
         versions: Vec::new(),
+        threads: None,
     }];
     let per_epoch = steps / EPOCHS;
     for epoch in 1..=EPOCHS {

@@ -66,7 +66,7 @@ pub(super) struct ComputeArgs {
     /// cpu, cuda:0 or flex. Default: the device that a run to be continued was on, else the first CUDA device, else the CPU.
     #[arg(long)]
     pub(super) device: Option<String>,
-    /// CPU threads of LibTorch. Default: what LibTorch chooses (the physical cores).
+    /// CPU threads of LibTorch. Default: the physical cores, but no more than affinity mask, cgroup and batch job allow.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 }

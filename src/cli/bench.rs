@@ -3,7 +3,7 @@
 use super::{BenchArgs, BenchWhat, Outcome, failed, say, usage};
 use crate::bench::{self, StepBench, StepFigures};
 use crate::config::{ModelName, Precision};
-use crate::model::device::set_threads;
+use crate::model::use_threads;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,9 +14,7 @@ pub(super) fn run(args: &BenchArgs) -> Outcome {
 }
 
 fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
-    if let Some(threads) = args.compute.threads() {
-        set_threads(threads);
-    }
+    use_threads(args.compute.threads());
     match &args.what {
         BenchWhat::Step if args.against_pytorch => return against_pytorch(args),
         BenchWhat::Step => {

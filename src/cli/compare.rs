@@ -7,6 +7,7 @@ use crate::compare::{self, CompareError, Comparison, Race, Said, Stopper};
 use crate::config;
 use crate::host;
 use crate::model::device::DeviceName;
+use crate::model::threads_for;
 use crate::protocol::Event;
 use crate::run::RunDirectory;
 use crate::tui::{self, Left, Setup};
@@ -100,10 +101,7 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
     // Side by side on one processor they share its cores.
     let cpu = workers.iter().filter(|d| !d.is_gpu()).count();
-    let threads = args.compute.threads().or_else(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cpu > 1).then(|| (cores / cpu).max(1))
-    });
+    let threads = args.compute.threads().or_else(|| (cpu > 1).then(|| (threads_for(None).count / cpu).max(1)));
     let mut shown = ProgressLine::default();
     let trained = comparison.train(workers, threads, &stopper, &mut |said| tell(said, args.json, &mut shown));
     let Some(outcome) = trained.map_err(|e| broken_off(comparison, &e, args.resume.is_none()))? else {

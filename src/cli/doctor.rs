@@ -3,7 +3,9 @@
 use super::{Outcome, say};
 use crate::config::Source;
 use crate::data;
-use crate::model::device;
+use crate::host;
+use crate::model::{device, threads_for};
+use crate::protocol::{Because, Threads, Waiting};
 use crate::tui::Terminal;
 use std::path::Path;
 
@@ -88,17 +90,21 @@ fn precision() -> Finding {
 }
 
 fn threads() -> Finding {
-    let (used, cores) = (device::threads(), std::thread::available_parallelism().map_or(1, usize::from));
-    let text = format!("{used} LibTorch threads, {cores} processors for this process");
-    if used > cores {
-        warning(
-            "threads",
-            text,
-            format!("More threads than processors slow training down: --threads {cores}, or unset OMP_NUM_THREADS."),
-        )
-    } else {
-        ok("threads", text)
-    }
+    let Threads { count, because, waiting } = threads_for(None);
+    // This process does not compute, so it was not started with passive threads, as trainers are.
+    let waiting = if host::user_decides_waiting() { waiting } else { Waiting::Passive };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let text = format!("{count} by {because}, {waiting}; this process may use {processors} processor(s)");
+    let remedy = match (because, waiting) {
+        (Because::Variable(name), _) if count > processors => {
+            format!("More threads than processors slow training down: --threads {processors}, or unset {name}.")
+        }
+        (_, Waiting::Spinning) => "Threads that spin starve each other beside other work: unset OMP_WAIT_POLICY and \
+                                   GOMP_SPINCOUNT, unless the machine is yours alone."
+            .into(),
+        _ => return ok("threads", text),
+    };
+    warning("threads", text, remedy)
 }
 
 fn terminal() -> Vec<Finding> {

@@ -3,8 +3,7 @@
 use super::{EvaluateArgs, ExportArgs, Outcome, failed, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
-use crate::model::device::set_threads;
-use crate::model::{NamedTensor, from_safetensors, to_safetensors};
+use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
 use crate::run::RunDirectory;
 use crate::train::{Evaluated, evaluate};
 use serde_json::json;
@@ -20,9 +19,7 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
 
 fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     let device = args.compute.device(None)?;
-    if let Some(threads) = args.compute.threads() {
-        set_threads(threads);
-    }
+    use_threads(args.compute.threads());
     let file = Path::new(&args.what);
     let (state, from, config_file) = if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;

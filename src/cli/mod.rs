@@ -133,7 +133,22 @@ pub fn run() -> Outcome {
     output::settle(settled.map_or_else(|outcome| outcome, |()| carry_out(cli)))
 }
 
+impl Command {
+    /// Whether this process computes, not only one that it starts.
+    fn computes_here(&self) -> bool {
+        match self {
+            Self::Train(TrainArgs { how, .. }) | Self::Resume(ResumeArgs { how, .. }) => train::computes_here(how),
+            Self::Bench(args) => !args.against_pytorch,
+            Self::Host(_) | Self::Evaluate(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn carry_out(cli: Cli) -> Outcome {
+    if cli.command.as_ref().is_some_and(Command::computes_here) {
+        crate::host::begin_with_passive_threads();
+    }
     match cli.command {
         None => train::run(TrainArgs::default()),
         Some(Command::Resume(args)) => train::resume(args),
@@ -176,7 +191,7 @@ fn usage(e: impl std::fmt::Display) -> Outcome {
 /// Prints an error as people see it.
 fn complain(text: impl std::fmt::Display) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "earlybird: {text}");
+    let _ = writeln!(std::io::stderr(), "earlybird: {}", crate::printable::printable(&text.to_string()));
 }
 
 #[cfg(test)]

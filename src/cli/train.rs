@@ -27,19 +27,29 @@ enum Shown {
     Attached,
 }
 
+impl Shown {
+    fn of(args: &HowArgs) -> Self {
+        match (args.headless || args.json, watch::is_terminal(), args.inline) {
+            (true, ..) | (false, false, _) => Self::Lines { json: args.json },
+            (false, true, true) => Self::Inline,
+            (false, true, false) => Self::Attached,
+        }
+    }
+}
+
+/// Whether this process is the one that trains.
+pub(super) fn computes_here(args: &HowArgs) -> bool {
+    !matches!(Shown::of(args), Shown::Attached)
+}
+
 impl How {
     /// `before` is the device that a run to be continued was on.
     fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
         let device = args.compute.device(before)?;
-        let shown = match (args.headless || args.json, watch::is_terminal(), args.inline) {
-            (true, ..) => Shown::Lines { json: args.json },
-            (false, false, _) => {
-                complain("this is not a terminal: printing lines instead of opening the cockpit (--headless)");
-                Shown::Lines { json: false }
-            }
-            (false, true, true) => Shown::Inline,
-            (false, true, false) => Shown::Attached,
-        };
+        let shown = Shown::of(args);
+        if matches!(shown, Shown::Lines { .. }) && !args.headless && !args.json {
+            complain("this is not a terminal: printing lines instead of opening the cockpit (--headless)");
+        }
         let setup = args.screen.setup(!matches!(shown, Shown::Lines { .. }))?;
         Ok(Self { device, threads: args.compute.threads(), setup, shown })
     }

@@ -9,7 +9,7 @@ pub use changes::{Change, Pending};
 pub use series::Series;
 
 use crate::config::RunConfig;
-use crate::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, WeightsSummary};
+use crate::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, Threads, WeightsSummary};
 use changes::{plain, short};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -77,6 +77,9 @@ pub struct Dashboard {
     pub model: Option<ModelSummary>,
     /// Its device.
     pub device: String,
+    /// Threads that compute on the CPU; `None` where its journal does not tell.
+    #[serde(default)]
+    pub threads: Option<Threads>,
     /// Whether it goes on.
     pub state: RunState,
     /// Phase of the epoch in progress.
@@ -133,6 +136,7 @@ impl Default for Dashboard {
             data: None,
             model: None,
             device: String::new(),
+            threads: None,
             state: RunState::Starting,
             phase: Phase::Pretrain,
             phases: BTreeMap::new(),
@@ -165,8 +169,8 @@ impl Dashboard {
     pub fn fold(&mut self, record: Record) {
         self.t = self.t.max(record.t);
         match record.event {
-            Event::RunStarted { run, config, data, model, device, .. } => {
-                (self.run, self.config, self.device) = (run, *config, device);
+            Event::RunStarted { run, config, data, model, device, threads, .. } => {
+                (self.run, self.config, self.device, self.threads) = (run, *config, device, threads);
                 (self.data, self.model) = (Some(data), Some(model));
                 (self.state, self.summary) = (RunState::Training, None);
             }

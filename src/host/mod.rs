@@ -8,12 +8,14 @@ mod process;
 mod program;
 mod signals;
 mod start;
+mod waiting;
 
 pub use changes::{Changes, DATA_PATH};
 pub use process::{Arguments, run as run_process};
 pub use program::{take_its_name, this_program, where_it_is};
 pub use signals::{Signalled, mind as mind_signals};
 pub use start::{StartError, TiedHost, TiedSays, start};
+pub use waiting::{begin_with_passive_threads, user_decides_waiting, wait_passively};
 
 use self::past::Past;
 use self::signals::stop_with_note;
@@ -22,8 +24,8 @@ use crate::advice::about;
 use crate::config::RunConfig;
 use crate::data::{self, Dataset, Progress};
 use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
-use crate::model::device::{self, DeviceName};
-use crate::model::{NamedTensor, from_safetensors};
+use crate::model::device::DeviceName;
+use crate::model::{NamedTensor, from_safetensors, use_threads};
 use crate::protocol::{Command, Event, Record, Request, Stop};
 use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard};
 use crate::train::{Checkpoint, Outlet, Session, Trainer, TrainerReport};
@@ -220,9 +222,7 @@ fn provide(
     threads: Option<usize>,
     report: &mut dyn FnMut(StartUp),
 ) -> Result<Materials, HostError> {
-    if let Some(threads) = threads {
-        device::set_threads(threads);
-    }
+    use_threads(threads);
     let device = device_name.open().map_err(HostError::from)?;
     let dataset =
         data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone()))).map_err(HostError::from)?;

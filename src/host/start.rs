@@ -1,6 +1,6 @@
 //! Starts a host process for a run: one that goes on by itself, followed until it trains, or one that is tied to this process.
 
-use super::{StartUp, this_program};
+use super::{StartUp, this_program, wait_passively};
 use crate::model::device::DeviceName;
 use crate::protocol::Record;
 use crate::run::RunDirectory;
@@ -78,6 +78,7 @@ fn host(directory: &RunDirectory, device: DeviceName, threads: Option<usize>) ->
     let file = OpenOptions::new().create(true).append(true).open(&log)?;
     let before = file.metadata()?.len();
     let mut command = this_program()?;
+    wait_passively(&mut command);
     command.arg("host").arg(directory.path()).args(["--device", &device.to_string()]);
     if let Some(threads) = threads {
         command.args(["--threads", &threads.to_string()]);

@@ -129,11 +129,6 @@ pub fn threads() -> usize {
     usize::try_from(tch::get_num_threads()).unwrap_or(1)
 }
 
-/// Sets LibTorch's intra-op threads; once, before anything is computed.
-pub fn set_threads(threads: usize) {
-    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
-}
-
 /// The folder that the binary takes LibTorch from, as built in.
 pub fn libtorch_lib() -> &'static str {
     option_env!("EARLYBIRD_LIBTORCH_LIB").unwrap_or("the system's library path")

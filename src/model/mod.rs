@@ -9,12 +9,15 @@ mod file;
 mod layers;
 mod resnet;
 mod state;
+mod threads;
 
 pub use convnet::Convnet;
 pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
 pub use state::{Misfit, Misfits, NamedTensor, named_parameters, sha256};
+
+pub use threads::{threads_for, threads_in_use, use_threads};
 
 use crate::config::{ModelName, RunConfig};
 use burn::module::Module;

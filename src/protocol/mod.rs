@@ -2,8 +2,11 @@
 //! Channels, sockets, journals and replays carry these same types. Knows nothing of how either is carried out.
 
 mod figures;
+mod threads;
 
 pub use figures::{DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary, Phase, StepTimes, WeightsSummary};
+
+pub use threads::{Because, Threads, Waiting};
 
 pub(crate) use figures::nan_if_null;
 use serde::{Deserialize, Serialize};
@@ -52,6 +55,9 @@ pub enum Event {
         device: String,
         /// Versions of what computes.
         versions: Vec<(String, String)>,
+        /// Threads that compute on the CPU; `None` in journals of before they were told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        threads: Option<Threads>,
     },
     /// Training goes on from a checkpoint: what was told of anything later is no part of the run any more.
     Continued {

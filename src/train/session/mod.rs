@@ -22,7 +22,7 @@ use super::optimizer::Sgd;
 use crate::config::{Precision, RunConfig};
 use crate::data::{Dataset, Identity};
 use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
-use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256};
+use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use crate::stream::fork_seed;
 use burn::tensor::{Device, Tensor};
@@ -234,6 +234,7 @@ impl Session {
             model: ModelSummary { name: model.name().into(), parameters: model.parameters() },
             device: device_name.to_owned(),
             versions: device::versions(),
+            threads: threads_in_use().cloned(),
         };
         let labels: Arc<[u32]> = data.train.labels.into();
         let preferred = match config.importance.sampler {

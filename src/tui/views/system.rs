@@ -8,7 +8,7 @@ use super::super::widgets::{Curve, CurveKind, sparkline};
 use super::chrome::role_of;
 use super::plot::{self, Values, axis_words, cursor_words};
 use super::title;
-use crate::protocol::StepTimes;
+use crate::protocol::{StepTimes, Threads};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -72,6 +72,11 @@ fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
         line("cpu", cpu / 100.0, format!("{cpu:.0}% of {}, load {:.1}", m.cores.len(), m.load)),
         line("memory", share(m.memory), both(m.memory)),
     ];
+    if let Some(Threads { count, because, waiting }) = &app.dashboard.threads {
+        let how = if inner.width >= 56 { format!(", {waiting}") } else { String::new() };
+        let words = format!("{count} by {because}{how}");
+        lines.push(Line::from(vec![app.span(" threads  ", Role::Dim), app.span(words, Role::Text)]));
+    }
     lines.extend(m.trainer.as_ref().map(|p| process("trainer", p)));
     lines.extend(m.cockpit.as_ref().map(|p| process("cockpit", p)));
     let c = app.costs;
