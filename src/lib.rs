@@ -41,6 +41,7 @@ pub mod printable;
 pub mod protocol;
 pub mod report;
 pub mod run;
+mod signals;
 pub mod stream;
 pub mod train;
 pub mod tui;

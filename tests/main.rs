@@ -1,6 +1,7 @@
 //! All promises in one binary (linking LibTorch takes its time); one file a promise.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
 
+mod answers;
 mod attach;
 mod bench;
 mod cli;
@@ -24,5 +25,6 @@ mod report;
 mod resume;
 mod samples;
 mod screens;
+mod signals;
 mod support;
 mod terminal;

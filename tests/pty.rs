@@ -113,15 +113,21 @@ fn a_light_terminal_gets_the_light_theme_and_what_it_answers_is_no_key() {
 }
 
 #[test]
-fn a_wrong_keymap_is_told_on_the_plain_terminal_with_both_names() {
+fn a_wrong_keymap_is_told_with_both_names_before_the_screen_and_on_it_and_the_usual_keys_hold() {
     let runs = Runs::new();
     let config = runs.path().join("config/earlybird");
     std::fs::create_dir_all(&config).unwrap();
     std::fs::write(config.join("cockpit.toml"), "[keys]\ntheme = [\"e\"]\n").unwrap();
-    let mut t = Terminal::start(runs.path(), &["train"]);
-    let text = t.wait("the reason", |s| s.contains("give one of them another key"));
-    assert!(text.contains("set-e") && text.contains("theme") && text.contains("cockpit.toml"), "{text}");
-    assert_eq!(t.child.wait().unwrap().exit_code(), 2);
+    let mut t = Terminal::start(runs.path(), &[&["train", "--inline"][..], &LONG].concat());
+    t.wait("the reason on the screen", |s| s.contains("TRAINING") && s.contains("cockpit.toml"));
+    let before = String::from_utf8_lossy(&t.raw).split("\x1b[?1049h").next().unwrap().to_owned();
+    for part in ["set-e", "theme", "cockpit.toml", "give one of them another key"] {
+        assert!(before.contains(part), "{before}");
+    }
+    t.press("e");
+    t.wait("the usual key", |s| s.contains("pretraining epochs E"));
+    t.press("\x03qs");
+    assert_eq!(t.end(), 130);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Longest wait for a screen, in seconds; a slow machine needs some, a hang needs an end.
 const PATIENCE: i64 = 120;
@@ -22,6 +23,14 @@ fn size(columns: u16, rows: u16) -> PtySize {
     PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
 }
 
+impl Drop for Terminal {
+    /// Whatever a test that fails leaves running would take the processors from all others.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Terminal {
     /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24 whose background is known to be dark.
     pub fn start(runs: &Path, args: &[&str]) -> Self {
@@ -33,9 +42,18 @@ impl Terminal {
         Self::start_with(runs, args, &[])
     }
 
-    /// The same with these variables of the environment.
+    /// The same in a terminal with these variables.
     pub fn start_with(runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let pty = NativePtySystem::default().openpty(size(80, 24)).unwrap();
+        Self::start_sized(size(80, 24), runs, args, variables)
+    }
+
+    /// The same in a terminal that does not know its size, with a dark background.
+    pub fn start_without_size(runs: &Path, args: &[&str]) -> Self {
+        Self::start_sized(size(0, 0), runs, args, &[("COLORFGBG", "15;0")])
+    }
+
+    fn start_sized(size: PtySize, runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let pty = NativePtySystem::default().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_earlybird"));
         command.args(args);
         command.args(["--runs-dir", runs.to_str().unwrap()]);
@@ -69,12 +87,14 @@ impl Terminal {
 
     /// Reads until the parsed screen satisfies `done`; gives its text.
     pub fn wait_for(&mut self, what: &str, done: impl Fn(&vt100::Screen) -> bool) -> String {
+        let deadline = Instant::now() + Duration::from_secs(PATIENCE as u64);
         loop {
             let screen = self.parser.screen();
             if done(screen) {
                 return screen.contents();
             }
-            match self.read() {
+            // A screen that goes on changing is no reason to wait for ever.
+            match self.read().filter(|_| Instant::now() < deadline) {
                 Some(bytes) => {
                     self.parser.process(&bytes);
                     self.raw.extend(bytes);
@@ -108,9 +128,28 @@ impl Terminal {
         Some(block[..n].to_vec())
     }
 
-    /// Whether the program gave the terminal back.
+    /// Whether the program gave the terminal back: the screen, the cursor, pasted text, the mouse, and lines as the shell
+    /// knows them.
     pub fn is_given_back(&self) -> bool {
-        !self.parser.screen().alternate_screen() && !self.parser.screen().hide_cursor()
+        let screen = self.parser.screen();
+        let drawn = screen.alternate_screen() || screen.hide_cursor() || screen.bracketed_paste();
+        !drawn && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None && self.is_cooked()
+    }
+
+    fn is_cooked(&self) -> bool {
+        let master = self.master.as_ref().and_then(|m| m.as_raw_fd()).unwrap();
+        // SAFETY: `self.master` owns the descriptor, and lives through this call.
+        let modes = rustix::termios::tcgetattr(unsafe { BorrowedFd::borrow_raw(master) }).unwrap().local_modes;
+        modes.contains(rustix::termios::LocalModes::ICANON | rustix::termios::LocalModes::ECHO)
+    }
+
+    /// Reads to the end of the program; gives its exit code.
+    pub fn end(&mut self) -> u32 {
+        while let Some(bytes) = self.read() {
+            self.parser.process(&bytes);
+            self.raw.extend(bytes);
+        }
+        self.child.wait().unwrap().exit_code()
     }
 
     pub fn pid(&self) -> rustix::process::Pid {

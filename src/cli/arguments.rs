@@ -1,7 +1,7 @@
 //! What can be typed after each command.
 
 use super::bench::ModelWord;
-use super::{Outcome, usage};
+use super::{Outcome, complain, failed, usage};
 use crate::model::device::DeviceName;
 use crate::tui::{Asked, ColorLevel, ImageStyle, Notify, Setup};
 use clap::{Args, Subcommand};
@@ -364,8 +364,8 @@ pub(super) struct ScreenArgs {
 }
 
 impl ScreenArgs {
-    /// The cockpit's set-up. Where nothing is shown, the terminal is not asked for anything.
-    pub(super) fn setup(&self, is_shown: bool) -> Result<Setup, Outcome> {
+    /// The set-up of a screen that is about to be opened. What is wrong there is told, and is no reason not to open it.
+    pub(super) fn setup(&self) -> Result<Setup, Outcome> {
         let asked = Asked {
             theme: self.theme.clone(),
             color: self.color,
@@ -373,9 +373,10 @@ impl ScreenArgs {
             images: self.images,
             fps: self.fps,
             notify: self.notify,
-            may_ask_terminal: is_shown,
         };
-        Setup::find(&asked).map_err(usage)
+        let setup = Setup::find(&asked).map_err(failed)?;
+        setup.warnings.iter().for_each(complain);
+        Ok(setup)
     }
 }
 

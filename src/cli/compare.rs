@@ -12,7 +12,6 @@ use crate::protocol::Event;
 use crate::run::RunDirectory;
 use crate::tui::{self, Left, Setup};
 use std::fs::OpenOptions;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -28,7 +27,9 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
         host::take_its_name();
     }
     let workers = workers(args)?;
-    let setup = args.screen.setup(!args.headless && !args.json && watch::is_terminal())?;
+    // Nothing is read of what only a screen needs where none is opened.
+    let prints = args.headless || args.json || watch::no_screen().is_some();
+    let setup = if prints { None } else { Some(args.screen.setup()?) };
     let comparison = match &args.resume {
         Some(name) => {
             let directory = find(&args.place.runs_dir, name)
@@ -37,10 +38,7 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
         }
         None => begin(args)?,
     };
-    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
-    if args.headless || args.json || !terminal {
-        return train(&comparison, &workers, args);
-    }
+    let Some(setup) = setup else { return train(&comparison, &workers, args) };
     let directory = comparison.directory().clone();
     drop(comparison); // the process that trains it takes the lock
     start(&directory, args)?;
@@ -91,14 +89,15 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     complain_to_json(args.json, &format!("{id}: {pieces} runs, {at_once}"));
     directory.write("pid", &std::process::id().to_string()).map_err(failed)?;
     let stopper = Stopper::default();
-    let signalled = host::mind_signals({
+    let signalled = host::mind_signals(|words| complain(words));
+    let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
+    signalled.stop_with({
         let stopper = stopper.clone();
-        move |_| {
-            complain("stopping after this step (once more: at once)");
+        move |signal| {
+            complain(format!("{signal}: stopping after this step (once more: at once)"));
             stopper.stop();
         }
     });
-    let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
     // Side by side on one processor they share its cores.
     let cpu = workers.iter().filter(|d| !d.is_gpu()).count();
     let threads = args.compute.threads().or_else(|| (cpu > 1).then(|| (threads_for(None).count / cpu).max(1)));

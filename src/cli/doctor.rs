@@ -114,7 +114,13 @@ fn terminal() -> Vec<Finding> {
     };
     let size = format!("{width}x{height}");
     vec![
-        if width >= 80 && height >= 24 {
+        if !t.draws {
+            warning(
+                "terminal",
+                "it can only print (TERM is dumb, or not set): lines instead of the cockpit",
+                "export TERM=xterm-256color",
+            )
+        } else if width >= 80 && height >= 24 {
             ok("terminal", size)
         } else {
             warning("terminal", size, "The cockpit shows a short form; 80x24 and more show all panels.")

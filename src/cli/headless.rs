@@ -2,18 +2,16 @@
 
 use super::output::{say, try_to_say};
 use super::{Outcome, complain, failed, program};
-use crate::host::{self, Host};
-use crate::link::{CockpitEnd, Delivery};
+use crate::host::{Host, Signalled};
+use crate::link::{self, CockpitEnd, Delivery};
 use crate::protocol::{Cause, Command, Event, Phase, Record, Stop};
+use crate::run::RunDirectory;
 use crate::train::TrainerReport;
 use std::io::ErrorKind;
 
-/// Prints until the run is over. INT and TERM stop it (a second one at once); a terminal that goes away does not.
-pub(super) fn run(host: Host, mut link: CockpitEnd, json: bool) -> Outcome {
-    let signalled = match host::mind_signals(host.stopper(|text| complain(text))) {
-        Ok(signalled) => signalled,
-        Err(e) => return failed(format!("signals cannot be handled: {e}")),
-    };
+/// Prints until the run is over. A signal stops it (a second one at once); a terminal that goes away does not.
+pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json: bool) -> Outcome {
+    signalled.stop_with(host.stopper(|text| complain(text)));
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {
         Ok(runtime) => runtime,
         Err(e) => return failed(format!("cannot start: {e}")),
@@ -44,6 +42,49 @@ pub(super) fn run(host: Host, mut link: CockpitEnd, json: bool) -> Outcome {
         out.line(&format!("kept in {}{again}", directory.path().display()));
     }
     outcome
+}
+
+/// Prints what happens in a run that another process trains, from now on.
+pub(super) fn follow(directory: &RunDirectory) -> Outcome {
+    let mut link = match link::connect(&directory.socket()) {
+        Ok(link) => link,
+        Err(e) => return failed(e),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return failed(format!("cannot start: {e}")),
+    };
+    let mut out = Lines { json: false, open: true };
+    let mut end = Outcome::Done;
+    let lost = runtime.block_on(async {
+        let mut is_over = false;
+        while let Some(delivery) = link.next().await {
+            match delivery {
+                Delivery::Snapshot(so_far) => {
+                    let (epoch, epochs) = (so_far.epochs.len(), so_far.config.train.epochs);
+                    out.line(&format!("run {}: {epoch} of {epochs} epochs so far", so_far.run));
+                    is_over = so_far.is_over();
+                }
+                Delivery::Record(record) => {
+                    out.print(&record);
+                    is_over |= matches!(record.event, Event::Finished { .. } | Event::Failed { .. });
+                    match record.event {
+                        Event::Finished { stopped: true, .. } => end = Outcome::Interrupted(130),
+                        Event::Failed { .. } => end = Outcome::Failed,
+                        _ => {}
+                    }
+                }
+                Delivery::Notice(text) => out.line(&text),
+                Delivery::Closed(why) if !is_over => return Some(why),
+                Delivery::Closed(_) => {}
+            }
+            if !out.open {
+                break;
+            }
+        }
+        None
+    });
+    lost.map_or(end, |why| failed(format!("{why}\n  Go on: {} resume {}", program(), directory.id())))
 }
 
 /// Prints the story of a journal.

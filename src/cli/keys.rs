@@ -1,14 +1,12 @@
 //! `earlybird keys`: the table that the cockpit goes by, with a person's own keys.
 
-use super::{Outcome, say, usage};
+use super::{Outcome, complain, say};
 use crate::tui::{Asked, Preferences, config_directory, keys_table};
 
 /// Prints it.
 pub(super) fn run() -> Outcome {
-    let preferences = match Preferences::load(&Asked::default()) {
-        Ok(preferences) => preferences,
-        Err(e) => return usage(e),
-    };
+    let (preferences, wrong) = Preferences::load(&Asked::default());
+    wrong.iter().for_each(complain);
     say(keys_table(&preferences.keymap));
     let file = config_directory().join("cockpit.toml");
     say(format!("To put an action on other keys, in {}:\n\n    [keys]\n    theme = [\"T\", \"f2\"]", file.display()));

@@ -35,7 +35,7 @@ pub enum Outcome {
     Failed,
     /// 2: it was asked wrongly (command line or config).
     Usage,
-    /// 130, or 143 for TERM: somebody stopped it.
+    /// 130, or 128 and the number of the signal that stopped it (143 for TERM).
     Interrupted(u8),
 }
 
@@ -65,7 +65,7 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug, Parser)]
 #[command(name = "earlybird", version, max_term_width = 110)]
 #[command(
-    after_help = "Without a command, earlybird trains the demo on its embedded data.\nA run is trained by a process of its own: it goes on when the cockpit is left or the line is cut.\nExit codes: 0 finished (or left), 1 failed, 2 bad usage or config, 130 interrupted, 143 terminated."
+    after_help = "Without a command, earlybird trains the demo on its embedded data.\nA run is trained by a process of its own: it goes on when the cockpit is left or the line is cut.\nExit codes: 0 finished (or left), 1 failed, 2 bad usage or config, 130 interrupted, 143 terminated (128 and the number of the signal that stopped the run)."
 )]
 pub struct Cli {
     #[command(subcommand)]

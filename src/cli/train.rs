@@ -14,7 +14,6 @@ use crate::tui;
 struct How {
     device: DeviceName,
     threads: Option<usize>,
-    setup: tui::Setup,
     shown: Shown,
 }
 
@@ -22,36 +21,31 @@ enum Shown {
     /// As lines, by the process that trains.
     Lines { json: bool },
     /// In the cockpit, by the process that trains.
-    Inline,
+    Inline(Box<tui::Setup>),
     /// In the cockpit, by this process, while another one trains.
-    Attached,
-}
-
-impl Shown {
-    fn of(args: &HowArgs) -> Self {
-        match (args.headless || args.json, watch::is_terminal(), args.inline) {
-            (true, ..) | (false, false, _) => Self::Lines { json: args.json },
-            (false, true, true) => Self::Inline,
-            (false, true, false) => Self::Attached,
-        }
-    }
+    Attached(Box<tui::Setup>),
 }
 
 /// Whether this process is the one that trains.
 pub(super) fn computes_here(args: &HowArgs) -> bool {
-    !matches!(Shown::of(args), Shown::Attached)
+    args.headless || args.json || args.inline || watch::no_screen().is_some()
 }
 
 impl How {
     /// `before` is the device that a run to be continued was on.
     fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
         let device = args.compute.device(before)?;
-        let shown = Shown::of(args);
-        if matches!(shown, Shown::Lines { .. }) && !args.headless && !args.json {
-            complain("this is not a terminal: printing lines instead of opening the cockpit (--headless)");
-        }
-        let setup = args.screen.setup(!matches!(shown, Shown::Lines { .. }))?;
-        Ok(Self { device, threads: args.compute.threads(), setup, shown })
+        let setup = || args.screen.setup().map(Box::new); // nothing is read of it where no screen is opened
+        let shown = match (args.headless || args.json, watch::no_screen(), args.inline) {
+            (true, ..) => Shown::Lines { json: args.json },
+            (false, Some(why), _) => {
+                complain(format!("{why}: printing lines instead of opening the cockpit (--headless)"));
+                Shown::Lines { json: false }
+            }
+            (false, None, true) => Shown::Inline(setup()?),
+            (false, None, false) => Shown::Attached(setup()?),
+        };
+        Ok(Self { device, threads: args.compute.threads(), shown })
     }
 }
 
@@ -102,12 +96,14 @@ fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
 /// Has a process of its own or this one train the run; `set` are the changes to one that goes on. An error: nothing of it has
 /// begun.
 fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How) -> Result<Outcome, Outcome> {
-    if let Shown::Attached = how.shown {
+    let mut how = how;
+    if let Shown::Attached(setup) = how.shown {
         let resume = matches!(beginning, Beginning::Resume { .. }).then_some(set);
         match watch::start(&directory, how.device, how.threads, resume) {
-            Ok(()) => return Ok(watch::attached(&directory, &how.setup, how.device, how.threads)),
+            Ok(()) => return Ok(watch::attached(&directory, &setup, how.device, how.threads)),
             Err(StartError::Unreachable(why)) => {
                 complain(format!("{why}\n  So this process trains (--inline): the run ends with the cockpit."));
+                how.shown = Shown::Inline(setup);
             }
             Err(e) => return Err(failed(e)),
         }
@@ -119,13 +115,18 @@ fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How
 fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<Command>, how: How) -> Result<Outcome, Outcome> {
     let backlog = if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
     let plan = Plan { directory, device: how.device, threads: how.threads, beginning, commands };
+    let signalled = host::mind_signals(|words| {
+        tui::give_back();
+        complain(words);
+    });
+    let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
     let mut shown = super::data::ProgressLine::default();
     let begun = host::begin(plan, Some(backlog), &mut |s| watch::report(&mut shown, s));
     shown.end();
     let (host, Some(link)) = begun.map_err(failed)? else { return Ok(Outcome::Failed) };
     Ok(match how.shown {
-        Shown::Lines { json } => headless::run(host, link, json),
-        Shown::Inline | Shown::Attached => watch::inline(host, link, &how.setup),
+        Shown::Lines { json } => headless::run(host, link, &signalled, json),
+        Shown::Inline(setup) | Shown::Attached(setup) => watch::inline(host, link, &signalled, &setup),
     })
 }
 

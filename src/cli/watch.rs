@@ -4,7 +4,7 @@ use super::compare;
 use super::data::ProgressLine;
 use super::{AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage};
 use crate::dashboard::{Dashboard, RunState};
-use crate::host::{self, Host, StartError, StartUp};
+use crate::host::{self, Host, Signalled, StartError, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
 use crate::model::device::DeviceName;
 use crate::protocol::{Command, Event, Record, Stop};
@@ -16,31 +16,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// `earlybird attach`
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
-    if let Some(comparison) = args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name)) {
-        return match (args.screen.setup(is_terminal()), is_terminal()) {
-            (Err(outcome), _) => outcome,
-            (Ok(_), false) => usage("the screen needs a terminal (table.txt in the comparison's directory has what was found)"),
-            (Ok(setup), true) => compare::watch(&comparison, &setup),
-        };
-    }
-    let directory = match live(args) {
-        Ok(directory) => directory,
-        Err(outcome) => return outcome,
-    };
-    let setup = match args.screen.setup(is_terminal()) {
-        Ok(setup) => setup,
-        Err(outcome) => return outcome,
-    };
-    if !is_terminal() {
-        return usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)");
-    }
-    let device = device_of(&directory).unwrap_or_else(DeviceName::best);
-    attached(&directory, &setup, device, None)
+    try_attach(args).unwrap_or_else(|outcome| outcome)
 }
 
-/// Whether there is a terminal to draw on and to read from.
-pub(super) fn is_terminal() -> bool {
+fn try_attach(args: &AttachArgs) -> Result<Outcome, Outcome> {
+    if let Some(comparison) = args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name)) {
+        if no_screen().is_some() {
+            return Err(usage("the screen needs a terminal (table.txt in the comparison's directory has what was found)"));
+        }
+        return Ok(compare::watch(&comparison, &args.screen.setup()?));
+    }
+    let directory = live(args)?;
+    if !is_terminal() {
+        return Err(usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)"));
+    }
+    if let Some(why) = no_screen() {
+        complain(format!("{why}: printing lines instead of opening the cockpit"));
+        return Ok(headless::follow(&directory));
+    }
+    let setup = args.screen.setup()?;
+    let device = device_of(&directory).unwrap_or_else(DeviceName::best);
+    Ok(attached(&directory, &setup, device, None))
+}
+
+/// Whether there is a terminal to read from and to write to.
+fn is_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
+/// Why no screen can be drawn, if so.
+pub(super) fn no_screen() -> Option<&'static str> {
+    match (is_terminal(), tui::can_draw()) {
+        (false, _) => Some("this is not a terminal"),
+        (true, false) => Some("this terminal can only print (TERM is dumb, or not set)"),
+        (true, true) => None,
+    }
 }
 
 /// The device that a run was trained on last, as its journal has it.
@@ -132,30 +142,42 @@ fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
     }
 }
 
-/// Opens the cockpit in the process that trains.
-pub(super) fn inline(host: Host, link: CockpitEnd, setup: &Setup) -> Outcome {
+/// Opens the cockpit in the process that trains. A signal stops the run as it does without a screen; a terminal that goes away
+/// takes the screen along, and nothing else.
+pub(super) fn inline(host: Host, link: CockpitEnd, signalled: &Signalled, setup: &Setup) -> Outcome {
     let directory = host.directory().clone();
     let requests = host.requests().clone();
-    let signalled = host::mind_signals(host.stopper(|_| {}));
+    signalled.stop_with(host.stopper(|_| {}));
     let ending = std::thread::spawn(move || host.finish());
-    let log = directory.file("host.log");
     let source = Source::InlineRun(link, TRAINER_THREAD);
     let ended = catch_unwind(AssertUnwindSafe(|| tui::run(source, setup, &directory, "host.log")));
-    if !matches!(ended, Ok(Ok(Ended::Left))) {
+    match (&ended, signalled.exit_code()) {
+        (Ok(Ok(Ended::Left)), None) => {}
+        (Ok(Ok(Ended::Left)), Some(_)) => complain("stopping after this step (once more: at once)"),
         // Whatever ended the cockpit: a trainer that is still at work stops, and writes what it has.
-        let _ = requests.try_send(Command::Stop { stop: Stop::Now }.into());
+        _ => drop(requests.try_send(Command::Stop { stop: Stop::Now }.into())),
     }
     drop(requests);
     let report = ending.join().unwrap_or_else(|_| TrainerReport::Failed("the host panicked".into()));
     match (ended, report) {
-        (Err(_), _) => failed(format!("the cockpit panicked (the report is above, and in {})", log.display())),
+        (Err(_), _) => {
+            failed(format!("the cockpit panicked (the report is above, and in {})", directory.file("host.log").display()))
+        }
         (Ok(Err(e)), _) => failed(format!("the terminal: {e}")),
         (_, TrainerReport::Failed(reason)) => after(Ended::Failed(reason), &directory),
         (Ok(Ok(Ended::Left)), TrainerReport::Finished) => Outcome::Done,
-        (Ok(Ok(ended)), _) => match (after(ended, &directory), signalled.ok().and_then(|s| s.exit_code())) {
-            (Outcome::Interrupted(_), Some(code)) => Outcome::Interrupted(code),
-            (outcome, _) => outcome,
-        },
+        (Ok(Ok(Ended::Left)), TrainerReport::Stopped) => {
+            stopped(after(Ended::Stopped(format!("Run {} was stopped", directory.id())), &directory), signalled)
+        }
+        (Ok(Ok(ended)), _) => stopped(after(ended, &directory), signalled),
+    }
+}
+
+/// The exit code says which signal stopped a run, if one did.
+fn stopped(outcome: Outcome, signalled: &Signalled) -> Outcome {
+    match (outcome, signalled.exit_code()) {
+        (Outcome::Interrupted(_), Some(code)) => Outcome::Interrupted(code),
+        (outcome, _) => outcome,
     }
 }
 
@@ -197,11 +219,11 @@ pub(super) fn replay(args: &ReplayArgs) -> Outcome {
     if journal.damaged > 0 {
         complain(format!("{} damaged lines of the journal are left out", journal.damaged));
     }
-    if args.headless || args.json || !is_terminal() {
+    if args.headless || args.json || no_screen().is_some() {
         headless::story(&journal.records, args.json);
         return Outcome::Done;
     }
-    let setup = match args.screen.setup(true) {
+    let setup = match args.screen.setup() {
         Ok(setup) => setup,
         Err(outcome) => return outcome,
     };

@@ -239,8 +239,8 @@ impl Host {
     pub fn stopper(&self, say: impl Fn(&str) + Send + 'static) -> impl Fn(&str) + Send + 'static {
         let requests = self.requests.downgrade();
         move |signal| {
-            say("stopping after this step (once more: at once)");
-            stop_with_note(&requests, format!("stopped by SIG{signal}"));
+            say(&format!("{signal}: stopping after this step (once more: at once)"));
+            stop_with_note(&requests, format!("stopped by {signal}"));
         }
     }
 

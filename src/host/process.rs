@@ -41,7 +41,8 @@ pub struct Arguments {
 /// Trains the run; gives the exit code.
 pub fn run(arguments: &Arguments) -> u8 {
     // A terminal that goes while the data is loaded does not matter; an interrupt there ends this, too, until it trains.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, std::sync::Arc::default());
+    let signalled = super::mind_signals(complain);
+    let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
     let mut tell = |s: StartUp| {
         if let StartUp::Failed(text) | StartUp::Note(text) = &s {
             complain(text);
@@ -62,8 +63,7 @@ pub fn run(arguments: &Arguments) -> u8 {
             return 1;
         }
     };
-    let signalled = super::mind_signals(host.stopper(complain));
-    let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
+    signalled.stop_with(host.stopper(complain));
     // Fails when this process leads a group already: somebody started it by hand, and may keep it.
     let _ = rustix::process::setsid();
     tell(StartUp::Ready);

@@ -1,6 +1,7 @@
 //! What the terminal can do, and the look that follows from it and from what was asked for.
 
 use super::glyphs::{ASCII, Glyphs, UNICODE};
+use super::input::Answer;
 use super::preferences::{ColorLevel, ImageStyle, Preferences};
 use super::theme::{Role, Theme, ThemeError, Themes};
 use ratatui::text::Span;
@@ -12,8 +13,6 @@ use termprofile::{DetectorSettings, TermProfile};
 /// Frames per second, unless asked otherwise: fewer over SSH.
 const FPS: u16 = 15;
 const FPS_SSH: u16 = 10;
-/// Longest wait for what a terminal says of its background. Nearly all answer, or say that they do not, within one round trip.
-const ANSWER: Duration = Duration::from_secs(1);
 
 /// What is known of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +23,22 @@ pub struct Terminal {
     pub unicode: bool,
     /// Colour level: truecolor, 256, 16 or none.
     pub colors: String,
+    /// Whether it can show a screen at all: one whose TERM is `dumb`, or has no name, prints lines.
+    pub draws: bool,
 }
 
 impl Terminal {
     /// Looks.
     pub fn find() -> Self {
         let out = std::io::stdout();
-        let size = out.is_terminal().then(|| crossterm::terminal::size().ok()).flatten();
+        let size = out.is_terminal().then(super::terminal::size);
         let colors = match color_level() {
             TermProfile::TrueColor => "truecolor",
             TermProfile::Ansi256 => "256",
             TermProfile::Ansi16 => "16",
             TermProfile::NoColor | TermProfile::NoTty => "none",
         };
-        Self { size, unicode: locale_is_utf8(), colors: colors.into() }
+        Self { size, unicode: locale_is_utf8(), colors: colors.into(), draws: can_draw() }
     }
 }
 
@@ -56,11 +57,12 @@ pub struct Appearance {
     pub frame: Duration,
     /// How samples are drawn.
     pub images: ImageStyle,
+    /// Whether the terminal's background decides the theme, and the terminal is to be asked for it.
+    pub asks_background: bool,
 }
 
 impl Appearance {
-    /// From what was asked for and, where nothing was, from what is found. A terminal is asked for its background where that
-    /// decides.
+    /// From what was asked for and, where nothing was, from what is found without asking the terminal.
     ///
     /// # Errors
     /// [`ThemeError::Unknown`].
@@ -73,14 +75,16 @@ impl Appearance {
             ColorLevel::None => TermProfile::NoColor,
         };
         let ascii = wanted.ascii || !locale_is_utf8();
-        let theme = match &wanted.theme {
-            Some(name) => name,
-            None if level < TermProfile::Ansi16 => "mono",
-            None if wanted.may_ask_terminal && background_is_light() => "light",
-            None => "dark",
+        let background = known_background();
+        let theme = match (&wanted.theme, background) {
+            (Some(name), _) => name,
+            (None, _) if level < TermProfile::Ansi16 => "mono",
+            (None, Some(Background::Light)) => "light",
+            (None, _) => "dark",
         };
         let fps = wanted.fps.unwrap_or(if is_over_ssh() { FPS_SSH } else { FPS });
         let mut look = Self::new(theme, level, ascii, wanted.themes.clone())?;
+        look.asks_background = wanted.theme.is_none() && level >= TermProfile::Ansi16 && background.is_none();
         look.frame = Duration::from_secs(1) / u32::from(fps.max(1));
         look.images = if ascii { ImageStyle::Ascii } else { wanted.images };
         if !ascii && !wanted.braille.is_wanted() {
@@ -101,12 +105,31 @@ impl Appearance {
             level,
             frame: Duration::from_secs(1) / u32::from(FPS),
             images: if ascii { ImageStyle::Ascii } else { ImageStyle::Blocks },
+            asks_background: false,
         })
     }
 
     /// The next theme.
     pub(super) fn next_theme(&mut self) {
-        self.theme = self.themes.after(&self.theme, self.level);
+        self.choose(self.themes.after(&self.theme, self.level));
+    }
+
+    /// A person wants this theme, whatever the background.
+    pub(super) fn choose(&mut self, theme: Theme) {
+        (self.theme, self.asks_background) = (theme, false);
+    }
+
+    /// The terminal said something, at once or late; whether the theme follows it.
+    pub(super) fn learn(&mut self, answer: Answer) -> bool {
+        let Answer::Background { is_light } = answer else { return false };
+        let theme = self.themes.get(if is_light { "light" } else { "dark" }, self.level);
+        match theme.ok().filter(|theme| self.asks_background && theme.name() != self.theme.name()) {
+            Some(theme) => {
+                self.theme = theme;
+                true
+            }
+            None => false,
+        }
     }
 
     /// `text` in the look of `role`.
@@ -120,21 +143,32 @@ impl Appearance {
     }
 }
 
+/// Whether the terminal understands more than lines, as far as TERM says.
+pub fn can_draw() -> bool {
+    std::env::var("TERM").is_ok_and(|term| !matches!(term.as_str(), "" | "dumb" | "unknown"))
+}
+
 pub(super) fn is_over_ssh() -> bool {
     ["SSH_CONNECTION", "SSH_TTY"].iter().any(|v| std::env::var_os(v).is_some())
 }
 
-/// What the terminal says of its background, in COLORFGBG or when asked; one that says nothing is taken for dark.
-fn background_is_light() -> bool {
-    if let Some(told) = std::env::var("COLORFGBG").ok().and_then(|v| v.rsplit(';').next().and_then(|b| b.parse::<u8>().ok())) {
-        return told == 7 || told == 15;
+/// How light a background is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Background {
+    Light,
+    Dark,
+}
+
+/// What COLORFGBG or TERM say of the background; `None`: the terminal has to be asked. The Linux console is dark, and prints
+/// what it does not understand.
+fn known_background() -> Option<Background> {
+    let told = std::env::var("COLORFGBG").ok().and_then(|v| v.rsplit(';').next().and_then(|b| b.parse::<u8>().ok()));
+    match told {
+        Some(7 | 15) => Some(Background::Light),
+        Some(_) => Some(Background::Dark),
+        None if std::env::var("TERM").is_ok_and(|t| t == "linux") => Some(Background::Dark),
+        None => None,
     }
-    if std::env::var("TERM").is_ok_and(|t| t == "dumb" || t == "linux") || !std::io::stdin().is_terminal() {
-        return false;
-    }
-    let mut options = terminal_colorsaurus::QueryOptions::default();
-    options.timeout = ANSWER;
-    terminal_colorsaurus::background_color(options).is_ok_and(|c| c.perceived_lightness() > 0.5)
 }
 
 fn color_level() -> TermProfile {

@@ -2,11 +2,11 @@
 //! the loop that draws never waits for a disk.
 
 use super::app::{App, Costs};
+use super::canvas;
 use super::machine::{Machine, MachineFigures};
 use super::others::Neighbours;
 use super::sheet::Sheet;
 use super::tabs::Tab;
-use super::terminal;
 use crate::dashboard::{Dashboard, Tone};
 use crate::run::{RunDirectory, samples_written};
 use std::collections::VecDeque;
@@ -100,14 +100,14 @@ impl Background {
     /// A frame is about to be drawn.
     pub(super) fn draws(&mut self) {
         let now = Instant::now();
-        self.drawn.push_back((now, terminal::written()));
+        self.drawn.push_back((now, canvas::written()));
         while self.drawn.front().is_some_and(|(at, _)| now.duration_since(*at) > COSTS) {
             self.drawn.pop_front();
         }
     }
 
     fn costs(&self) -> Costs {
-        let (now, bytes, seconds) = (Instant::now(), terminal::written(), COSTS.as_secs_f64());
+        let (now, bytes, seconds) = (Instant::now(), canvas::written(), COSTS.as_secs_f64());
         let recent: Vec<_> = self.drawn.iter().filter(|(at, _)| now.duration_since(*at) <= COSTS).collect();
         let before = recent.first().map_or(bytes, |(_, before)| *before);
         Costs { bytes_per_s: (bytes - before) as f64 / seconds, frames_per_s: recent.len() as f64 / seconds, bytes }

@@ -1,17 +1,20 @@
 //! Images of samples as the terminal can show them: its own graphics, half blocks, shades, or characters by brightness. Keeps
 //! what was encoded.
 
+use super::input::Answer;
 use super::preferences::ImageStyle;
+use super::terminal;
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, RgbImage};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::widgets::Widget;
 use ratatui_image::errors::Errors;
+use ratatui_image::picker::cap_parser::{Parser, QueryStdioOptions};
 use ratatui_image::picker::{Picker, ProtocolType};
 use ratatui_image::protocol::Protocol;
 use ratatui_image::protocol::halfblocks::Halfblocks;
-use ratatui_image::{Image, Resize};
+use ratatui_image::{FontSize, Image, Resize};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,6 +23,8 @@ use termprofile::TermProfile;
 
 /// Encoded images that are kept at most.
 const KEPT: usize = 500;
+/// Width and height of a character in pixels, where nothing tells.
+const USUAL_CELL: (u16, u16) = (10, 20);
 /// From dark to bright.
 const RAMP: &[u8] = b" .:-=+*#%@";
 const SHADES: [&str; 5] = [" ", "░", "▒", "▓", "█"];
@@ -27,6 +32,8 @@ const SHADES: [&str; 5] = [" ", "░", "▒", "▓", "█"];
 /// How images are drawn.
 pub struct Images {
     way: Way,
+    /// What the terminal is asked, and has said, of its graphics.
+    graphics: Option<Graphics>,
     /// By sample and size.
     encoded: RefCell<HashMap<(u32, u16, u16), Protocol>>,
 }
@@ -38,6 +45,18 @@ enum Way {
     Graphics(Box<Picker>),
     /// Characters; whether Unicode's shades.
     Characters(bool),
+}
+
+/// What is known of a terminal's graphics.
+struct Graphics {
+    /// Colours of half blocks, should there be none.
+    level: TermProfile,
+    /// What somebody asked for.
+    wanted: Option<ProtocolType>,
+    /// What the terminal says that it can.
+    told: Option<ProtocolType>,
+    /// Width and height of a character in pixels.
+    cell: Option<(u16, u16)>,
 }
 
 impl fmt::Debug for Images {
@@ -55,13 +74,13 @@ impl Default for Images {
 
 impl Images {
     fn new(way: Way) -> Self {
-        Self { way, encoded: RefCell::default() }
+        Self { way, graphics: None, encoded: RefCell::default() }
     }
 
-    /// As `style` says, on a terminal with these colours. Only a terminal that is known to answer is asked what it can do: from
-    /// another one the answer could be awaited for ever.
+    /// As `style` says, on a terminal with these colours, until the terminal says what more it can: it is to be asked the
+    /// [`Self::question`].
     pub fn find(style: ImageStyle, level: TermProfile) -> Self {
-        let protocol = match style {
+        let wanted = match style {
             ImageStyle::Ascii => return Self::new(Way::Characters(false)),
             _ if level < TermProfile::Ansi256 && !matches!(style, ImageStyle::Kitty | ImageStyle::Iterm2 | ImageStyle::Sixel) => {
                 return Self::new(Way::Characters(true));
@@ -73,14 +92,38 @@ impl Images {
             ImageStyle::Iterm2 => Some(ProtocolType::Iterm2),
             ImageStyle::Sixel => Some(ProtocolType::Sixel),
         };
-        let mut picker = Picker::from_query_stdio().unwrap_or_else(|_| Picker::halfblocks());
-        if let Some(protocol) = protocol {
-            picker.set_protocol_type(protocol);
+        let graphics = Graphics { level, wanted, told: None, cell: terminal::cell() };
+        let mut images = Self::new(graphics.way());
+        images.graphics = Some(graphics);
+        images
+    }
+
+    /// What the terminal is to be asked, if anything.
+    pub fn question(&self) -> Option<String> {
+        self.graphics.as_ref()?;
+        let in_tmux = Picker::halfblocks().tmux_detected();
+        let options = QueryStdioOptions { blacklist_protocols: not_asked_for(), ..QueryStdioOptions::default() };
+        Some(Parser::query(in_tmux, options))
+    }
+
+    /// The terminal said something, at once or late; whether images are drawn in another way now.
+    pub fn learn(&mut self, answer: Answer) -> bool {
+        let Some(graphics) = &mut self.graphics else { return false };
+        let before = (graphics.told, graphics.cell);
+        match answer {
+            Answer::Kitty if !not_asked_for().contains(&ProtocolType::Kitty) => graphics.told = Some(ProtocolType::Kitty),
+            Answer::Kind { sixel: true } if !not_asked_for().contains(&ProtocolType::Sixel) => {
+                graphics.told = graphics.told.or(Some(ProtocolType::Sixel));
+            }
+            Answer::Cell(width, height) => graphics.cell = Some((width, height)),
+            _ => {}
         }
-        match picker.protocol_type() {
-            ProtocolType::Halfblocks => Self::new(Way::Blocks(level)),
-            _ => Self::new(Way::Graphics(Box::new(picker))),
+        if (graphics.told, graphics.cell) == before {
+            return false;
         }
+        self.way = graphics.way();
+        self.forget();
+        true
     }
 
     /// Draws the image of sample `index` on `area`; `pixels` are bytes `[h, w, c]` of `shape` (channels, height, width).
@@ -121,6 +164,35 @@ impl Images {
     /// Forgets what was encoded: other samples have these numbers now.
     pub fn forget(&self) {
         self.encoded.borrow_mut().clear();
+    }
+}
+
+impl Graphics {
+    /// How images are drawn by what is known now. What nobody asked for needs the size of a character.
+    fn way(&self) -> Way {
+        if self.cell.is_none() && self.wanted.is_none() {
+            return Way::Blocks(self.level);
+        }
+        let (width, height) = self.cell.unwrap_or(USUAL_CELL);
+        #[expect(deprecated, reason = "the other ways to make one read the terminal's answers themselves, and wait for them")]
+        let mut picker = Picker::from_fontsize(FontSize::new(width, height));
+        if let Some(protocol) = self.wanted.or(self.told) {
+            picker.set_protocol_type(protocol);
+        }
+        match picker.protocol_type() {
+            ProtocolType::Halfblocks => Way::Blocks(self.level),
+            _ => Way::Graphics(Box::new(picker)),
+        }
+    }
+}
+
+/// Protocols that the terminal claims and does not do well: WezTerm and Konsole are better at iTerm2's (so ratatui-image, too).
+fn not_asked_for() -> Vec<ProtocolType> {
+    let is_set = |variable: &str| std::env::var(variable).is_ok_and(|value| !value.is_empty());
+    if is_set("WEZTERM_EXECUTABLE") || is_set("KONSOLE_VERSION") {
+        vec![ProtocolType::Kitty, ProtocolType::Sixel]
+    } else {
+        Vec::new()
     }
 }
 

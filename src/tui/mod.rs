@@ -5,6 +5,7 @@ mod app;
 mod appearance;
 mod axis;
 mod background;
+mod canvas;
 mod classes;
 mod command;
 mod frames;
@@ -12,9 +13,9 @@ mod gallery;
 mod glyphs;
 mod history;
 mod images;
+mod input;
 mod key;
 mod keymap;
-mod keys;
 mod machine;
 mod others;
 mod player;
@@ -26,11 +27,13 @@ mod terminal;
 mod text;
 mod theme;
 mod views;
+mod watchdog;
 mod widgets;
 
 pub use app::{App, Costs, Effect, Watching};
-pub use appearance::{Appearance, Terminal};
+pub use appearance::{Appearance, Terminal, can_draw};
 pub use glyphs::{ASCII, Braille, Glyphs, UNICODE};
+pub use input::Answer;
 pub use key::Key;
 pub use keymap::{Action, BINDINGS, Binding, Keymap, Place, Playback};
 pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
@@ -40,22 +43,25 @@ pub use preferences::{Asked, ColorLevel, ImageStyle, Notify, Preferences, direct
 pub use race::{Left, watch};
 pub use sheet::Sheet;
 pub use tabs::Tab;
+pub use terminal::give_back;
 pub use theme::{Role, Theme, ThemeError, Themes};
 pub use views::draw;
 
 use crate::dashboard::{RunState, Tone};
 use crate::link::{CockpitEnd, Delivery};
 use crate::run::RunDirectory;
+use crate::signals::Ending;
 use background::Background;
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use frames::Frames;
-use keys::Keys;
+use input::{Heard, Input};
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
 use terminal::{Guard, Screen};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use watchdog::Watchdog;
 
 /// Where a cockpit's figures come from.
 #[derive(Debug)]
@@ -92,17 +98,25 @@ pub struct Setup {
     pub preferences: Preferences,
     /// How it looks.
     pub look: Appearance,
+    /// What was wrong with what was asked for, and is left out.
+    pub warnings: Vec<String>,
 }
 
 impl Setup {
-    /// From the config directory, the command line and the terminal.
+    /// From the config directory, the command line and the terminal. Nothing of that is worth a run: what is wrong is told, and
+    /// the usual is taken instead.
     ///
     /// # Errors
-    /// What is wrong in which file, and what to do.
-    pub fn find(asked: &Asked) -> Result<Self, String> {
-        let preferences = Preferences::load(asked)?;
-        let look = Appearance::find(&preferences).map_err(|e| e.to_string())?;
-        Ok(Self { preferences, look })
+    /// When not even the program's own themes can be drawn.
+    pub fn find(asked: &Asked) -> Result<Self, ThemeError> {
+        let (mut preferences, mut warnings) = Preferences::load(asked);
+        let unknown = preferences.theme.as_ref().map(|name| preferences.themes.get(name, termprofile::TermProfile::NoColor));
+        if let Some(Err(e)) = unknown {
+            warnings.push(e.to_string());
+            preferences.theme = None;
+        }
+        let look = Appearance::find(&preferences)?;
+        Ok(Self { preferences, look, warnings })
     }
 }
 
@@ -122,13 +136,21 @@ pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -
     app.keymap = wanted.keymap.clone();
     app.mouse = wanted.mouse;
     app.history = history::read();
+    setup.warnings.iter().for_each(|text| app.warn(text));
     let began_with = app.history.len();
-    let (mut guard, mut screen) = Guard::take(&directory.file(log), spared)?;
     let mut background = Background::new(directory.clone(), trainer);
-    let outcome = runtime.block_on(drive(&mut app, source.into(), &mut background, wanted.notify, &mut guard, &mut screen));
-    drop(guard);
+    // In the process that trains, signals end the run, and that has its own patience.
+    let _watchdog = if watching == Watching::InlineRun { None } else { Some(Watchdog::start()?) };
+    let outcome = Guard::take(&directory.file(log), spared).and_then(|(mut guard, mut screen)| {
+        runtime.block_on(drive(&mut app, source.into(), &mut background, wanted.notify, &mut guard, &mut screen))
+    });
     runtime.shutdown_background(); // whatever still reads a journal is not waited for
-    outcome?;
+    match outcome {
+        Ok(()) => {}
+        // The line was cut, and that was noticed before the signal that says so came.
+        Err(e) if terminal::is_gone(&e) => return Ok(Ended::Left),
+        Err(e) => return Err(e),
+    }
     if app.history.len() != began_with {
         history::write(&app.history);
     }
@@ -210,8 +232,8 @@ impl Stream {
 
 /// Signals that concern a terminal.
 struct Signals {
-    hangup: Signal,
-    terminate: Signal,
+    /// Those after which it is given back.
+    ending: Ending,
     stop: Signal,
     go_on: Signal,
 }
@@ -220,8 +242,7 @@ impl Signals {
     fn new() -> io::Result<Self> {
         let from_raw = |s: rustix::process::Signal| signal(SignalKind::from_raw(s.as_raw()));
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
+            ending: Ending::new()?,
             stop: from_raw(rustix::process::Signal::TSTP)?,
             go_on: from_raw(rustix::process::Signal::CONT)?,
         })
@@ -236,25 +257,32 @@ async fn drive(
     guard: &mut Guard,
     screen: &mut Screen,
 ) -> io::Result<()> {
-    let mut keys = Keys::new();
     let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
     let size = screen.size()?;
     app.size = (size.width, size.height);
     guard.listen_to_mouse(screen, app.mouse)?;
+    let mut input = ask(screen, &app.questions(), &mut frames)?;
     loop {
         let due = frames.due(Instant::now());
         tokio::select! {
             biased;
-            _ = signals.hangup.recv() => return Ok(()),
-            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.ending.next() => return Ok(()),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 frames.drawn(Instant::now());
                 background.draws();
                 draw_with(screen, |frame| draw(frame, app))?;
             }
-            event = keys.next() => {
-                let Some(event) = event? else { return Ok(()) };
+            heard = input.next() => {
+                let event = match heard? {
+                    None => return Ok(()),
+                    Some(Heard::Answer(answer)) => {
+                        let changed = app.learn(answer);
+                        frames.answered(answer.is_last(), changed);
+                        continue;
+                    }
+                    Some(Heard::Event(event)) => event,
+                };
                 frames.mark();
                 let tab = app.tab;
                 let effect = app.handle(&event);
@@ -310,6 +338,14 @@ async fn drive(
             app.watching = watching(player);
         }
     }
+}
+
+/// Asks the terminal `questions`, if there are any, and listens to it from then on. The first frame waits a moment for answers.
+fn ask(screen: &mut Screen, questions: &str, frames: &mut Frames) -> io::Result<Input> {
+    let input = Input::new(!questions.is_empty())?;
+    terminal::say(screen, questions)?;
+    frames.hold(input.first_frame());
+    Ok(input)
 }
 
 /// Tells somebody who does not look at the screen.

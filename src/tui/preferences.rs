@@ -95,8 +95,6 @@ pub struct Asked {
     pub fps: Option<u16>,
     /// How somebody is told.
     pub notify: Option<Notify>,
-    /// Whether the terminal may be asked for its background: not where nothing is drawn on it.
-    pub may_ask_terminal: bool,
 }
 
 /// Everything a person wants.
@@ -118,8 +116,6 @@ pub struct Preferences {
     pub mouse: bool,
     /// How somebody is told.
     pub notify: Notify,
-    /// Whether the terminal may be asked for its background.
-    pub may_ask_terminal: bool,
     /// Which keys do what.
     pub keymap: Keymap,
     /// The themes there are.
@@ -127,42 +123,57 @@ pub struct Preferences {
 }
 
 impl Preferences {
-    /// Those of the config directory, with what the command line says on top.
-    ///
-    /// # Errors
-    /// What is wrong in which file, and what to do.
-    pub fn load(asked: &Asked) -> Result<Self, String> {
+    /// Those of the config directory, with what the command line says on top; and what is wrong there, in words that name the
+    /// file: the usual is taken instead.
+    pub fn load(asked: &Asked) -> (Self, Vec<String>) {
         Self::load_from(&directory(), asked)
     }
 
     /// The same from any directory; what it lacks is as usual.
-    ///
-    /// # Errors
-    /// What is wrong in which file, and what to do.
-    pub fn load_from(directory: &Path, asked: &Asked) -> Result<Self, String> {
+    pub fn load_from(directory: &Path, asked: &Asked) -> (Self, Vec<String>) {
+        let mut wrong = Vec::new();
         let path = directory.join("cockpit.toml");
         let at = |what: String| format!("{}: {what}", path.display());
-        let file: File = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| at(e.to_string()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => File::default(),
-            Err(e) => return Err(at(e.to_string())),
-        };
-        if file.fps.is_some_and(|fps| !(1..=60).contains(&fps)) {
-            return Err(at("fps: expected a whole number in 1..=60".into()));
+        let file = File::read(&path).unwrap_or_else(|what| {
+            wrong.push(at(what));
+            File::default()
+        });
+        let fps = file.fps.filter(|fps| (1..=60).contains(fps));
+        if fps != file.fps {
+            wrong.push(at("fps: expected a whole number in 1..=60".into()));
         }
-        Ok(Self {
+        let keymap = Keymap::with(&file.keys).unwrap_or_else(|what| {
+            wrong.push(at(what));
+            Keymap::default()
+        });
+        let themes = Themes::load(&directory.join("themes")).unwrap_or_else(|e| {
+            wrong.push(e.to_string());
+            Themes::default()
+        });
+        let preferences = Self {
             theme: asked.theme.clone().or(file.theme),
             color: asked.color.unwrap_or(file.color),
             ascii: asked.ascii || file.ascii,
             braille: file.braille.map_or(Braille::WhereKnown, |yes| if yes { Braille::Yes } else { Braille::No }),
             images: asked.images.unwrap_or(file.images),
-            fps: asked.fps.or(file.fps),
+            fps: asked.fps.or(fps),
             mouse: file.mouse.unwrap_or(true),
             notify: asked.notify.unwrap_or(file.notify),
-            may_ask_terminal: asked.may_ask_terminal,
-            keymap: Keymap::with(&file.keys).map_err(at)?,
-            themes: Themes::load(&directory.join("themes")).map_err(|e| e.to_string())?,
-        })
+            keymap,
+            themes,
+        };
+        (preferences, wrong)
+    }
+}
+
+impl File {
+    /// What the file says, or what is wrong with it. One that is not there says nothing.
+    fn read(path: &Path) -> Result<Self, String> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|e| e.to_string()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(e.to_string()),
+        }
     }
 }
 
@@ -176,7 +187,7 @@ pub fn directory() -> PathBuf {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> Result<Preferences, String> {
+    fn load(text: &str) -> (Preferences, Vec<String>) {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("cockpit.toml"), text).expect("written");
         Preferences::load_from(dir.path(), &Asked { fps: Some(7), ..Asked::default() })
@@ -184,23 +195,33 @@ mod tests {
 
     #[test]
     fn the_command_line_comes_after_the_file() {
-        let p = load("theme = \"light\"\nfps = 30\nmouse = false\n[keys]\ntheme = [\"T\"]\n").expect("allowed");
+        let (p, wrong) = load("theme = \"light\"\nfps = 30\nmouse = false\n[keys]\ntheme = [\"T\"]\n");
         assert_eq!((p.theme.as_deref(), p.fps, p.mouse), (Some("light"), Some(7), false));
         assert_ne!(p.keymap, Keymap::default());
+        assert!(wrong.is_empty(), "{wrong:?}");
     }
 
     #[test]
-    fn what_is_wrong_names_the_file() {
-        let wrong = |text: &str| load(text).expect_err(text);
+    fn what_is_wrong_names_the_file_and_the_rest_counts() {
         for (text, part) in [
             ("thme = 'x'", "thme"),
-            ("fps = 900", "1..=60"),
-            ("[keys]\ntheme = ['e']", "set-e"),
+            ("mouse = false\nfps = 900", "1..=60"),
+            ("mouse = false\n[keys]\ntheme = ['e']", "set-e"),
             ("color = 'pink'", "pink"),
             ("theme = ", "cockpit.toml"),
         ] {
-            let told = wrong(text);
+            let (p, wrong) = load(text);
+            let [told] = &wrong[..] else { panic!("{text}: {wrong:?}") };
             assert!(told.contains(part) && told.contains("cockpit.toml"), "{told}");
+            assert_eq!((p.mouse, p.fps), (!text.contains("mouse"), Some(7)), "{text}");
+            assert_eq!(p.keymap, Keymap::default());
         }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_told_and_the_usual_is_taken() {
+        let (p, wrong) = Preferences::load_from(Path::new("/dev/null/earlybird"), &Asked::default());
+        assert!(wrong.iter().any(|w| w.contains("/dev/null/earlybird/cockpit.toml")), "{wrong:?}");
+        assert_eq!((p.theme, p.mouse), (None, true));
     }
 }

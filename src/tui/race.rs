@@ -4,11 +4,12 @@
 use super::appearance::Appearance;
 use super::classes::ClassOrder;
 use super::frames::Frames;
+use super::input::{ASK_BACKGROUND, ASK_KIND, Heard};
 use super::keymap::{Action, Keymap, Where};
-use super::keys::Keys;
-use super::terminal::{Guard, Screen};
+use super::terminal::{self, Guard, Screen};
 use super::views::draw_race;
-use super::{Setup, Signals, draw_with};
+use super::watchdog::Watchdog;
+use super::{Setup, Signals, ask, draw_with};
 use crate::compare::Race;
 use crate::run::RunDirectory;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEventKind};
@@ -114,30 +115,41 @@ impl RaceApp {
 pub fn watch(race: Race, directory: &RunDirectory, setup: &Setup) -> io::Result<(Race, Left)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut app = RaceApp::new(race, setup, directory.is_locked());
-    let (mut guard, mut screen) = Guard::take(&directory.file("cockpit.log"), None)?;
-    let outcome = runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen));
-    drop(guard);
-    Ok((app.race, outcome?))
+    let _watchdog = Watchdog::start()?;
+    let outcome = Guard::take(&directory.file("cockpit.log"), None)
+        .and_then(|(mut guard, mut screen)| runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen)));
+    match outcome {
+        Err(e) if terminal::is_gone(&e) => Ok((app.race, Left::Alone)),
+        outcome => outcome.map(|left| (app.race, left)),
+    }
 }
 
 async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, screen: &mut Screen) -> io::Result<Left> {
-    let mut keys = Keys::new();
     let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
+    let questions = if app.appearance.asks_background { [ASK_BACKGROUND, ASK_KIND].concat() } else { String::new() };
+    let mut input = ask(screen, &questions, &mut frames)?;
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let due = frames.due(Instant::now());
         tokio::select! {
             biased;
-            _ = signals.hangup.recv() => return Ok(Left::Alone),
-            _ = signals.terminate.recv() => return Ok(Left::Alone),
+            _ = signals.ending.next() => return Ok(Left::Alone),
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 frames.drawn(Instant::now());
                 draw_with(screen, |frame| draw_race(frame, app))?;
             }
-            event = keys.next() => {
-                let Some(event) = event? else { return Ok(Left::Alone) };
+            heard = input.next() => {
+                let event = match heard? {
+                    None => return Ok(Left::Alone),
+                    Some(Heard::Answer(answer)) => {
+                        let changed = app.appearance.learn(answer);
+                        frames.answered(answer.is_last(), changed);
+                        continue;
+                    }
+                    Some(Heard::Event(event)) => event,
+                };
                 frames.mark();
                 match app.handle(&event) {
                     Turn::Stay => {}

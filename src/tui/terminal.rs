@@ -1,48 +1,32 @@
 //! The terminal while the cockpit has it: raw mode and the alternate screen, given back whatever happens, and fd 2 turned
 //! into a log so that nothing native code says lands on the screen.
 
-use crossterm::style::Print;
-use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use crossterm::{cursor, execute};
+use super::canvas::Canvas;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the cockpit draws on. A frame is written in one piece.
-pub(super) type Screen = Terminal<CrosstermBackend<BufWriter<Counted>>>;
+pub(super) type Screen = Terminal<Canvas>;
 
-/// The terminal's output, with a count of what goes there.
-#[derive(Debug)]
-pub(super) struct Counted(Stdout);
-
-/// Bytes written to the terminal by this process so far.
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
-
-/// See [`WRITTEN`].
-pub(super) fn written() -> u64 {
-    WRITTEN.load(Ordering::Relaxed)
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.0.write(bytes)?;
-        WRITTEN.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
+/// Columns and rows of a terminal that does not know how large it is.
+const USUAL: (u16, u16) = (80, 24);
+/// A terminal that takes nothing for so long is not waited for when it is given back.
+const STALLED: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Presses and the wheel are told, not every move: that would be much on a slow line.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+/// The alternate screen, empty, without a cursor; pasted text is told apart from keys. `Terminal::clear` would ask the terminal
+/// where its cursor is, and some never answer.
+const TAKE: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?2004h";
+const GIVE_BACK: &str = "\x1b[?2004l\x1b[?1049l\x1b[?25h";
 
 /// The real stderr while fd 2 is the log; `Some` exactly while the cockpit has the terminal.
 static TAKEN: Mutex<Option<OwnedFd>> = Mutex::new(None);
@@ -75,19 +59,19 @@ impl Guard {
         }
         drop(taken); // from here on whatever fails gives everything back
         rustix::stdio::dup2_stderr(&self.log)?;
-        let mut out = BufWriter::with_capacity(1 << 16, Counted(io::stdout()));
-        // `Terminal::clear` would ask the terminal where its cursor is, and some never answer.
-        execute!(out, EnterAlternateScreen, Clear(ClearType::All), cursor::Hide)?;
+        let mut canvas = Canvas::new();
+        canvas.write_all(TAKE.as_bytes())?;
         if self.mouse {
-            execute!(out, Print(MOUSE_ON))?;
+            canvas.write_all(MOUSE_ON.as_bytes())?;
         }
-        Terminal::new(CrosstermBackend::new(out))
+        canvas.flush()?;
+        Terminal::new(canvas)
     }
 
     /// Listens to the mouse, or leaves it to the terminal.
     pub(super) fn listen_to_mouse(&mut self, screen: &mut Screen, on: bool) -> io::Result<()> {
         self.mouse = on;
-        execute!(screen.backend_mut(), Print(if on { MOUSE_ON } else { MOUSE_OFF }))
+        say(screen, if on { MOUSE_ON } else { MOUSE_OFF })
     }
 
     /// Gives the terminal back, stops this process (and, like the terminal's own ctrl-z, those started with it), and takes the
@@ -107,15 +91,52 @@ impl Drop for Guard {
     }
 }
 
-/// Gives the terminal and stderr back, once; harmless when called again.
-fn give_back() {
+/// Writes this to the terminal, now.
+pub(super) fn say(screen: &mut Screen, text: &str) -> io::Result<()> {
+    let canvas = screen.backend_mut();
+    canvas.write_all(text.as_bytes())?;
+    canvas.flush()
+}
+
+/// Columns and rows of the terminal; those of the usual one where it does not know them.
+pub(super) fn size() -> (u16, u16) {
+    let known = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let or = |told: Option<u16>, usual| told.filter(|n| *n > 0).unwrap_or(usual);
+    (or(known.map(|s| s.ws_col), USUAL.0), or(known.map(|s| s.ws_row), USUAL.1))
+}
+
+/// Width and height of a character in pixels, where the system knows them.
+pub(super) fn cell() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    let cell = (size.ws_xpixel.checked_div(size.ws_col)?, size.ws_ypixel.checked_div(size.ws_row)?);
+    (cell.0 > 0 && cell.1 > 0).then_some(cell)
+}
+
+/// Whether this error says that nobody is at the other end of the terminal any more.
+pub(super) fn is_gone(e: &io::Error) -> bool {
+    let gone = [Errno::IO, Errno::NXIO, Errno::PIPE, Errno::NODEV];
+    e.raw_os_error().is_some_and(|code| gone.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Gives the terminal and stderr back, once; harmless when called again, and from any thread. Neither a terminal that is gone
+/// nor one that takes nothing keeps it.
+pub fn give_back() {
     let Some(stderr) = lock().take() else { return };
-    let mut out = io::stdout();
-    // Nothing sensible can be done about a terminal that is gone.
-    let _ = execute!(out, Print(MOUSE_OFF), LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
-    let _ = out.flush();
+    let mut rest = [MOUSE_OFF, GIVE_BACK].concat().into_bytes();
+    while !rest.is_empty() && takes_bytes() {
+        match rustix::io::write(rustix::stdio::stdout(), &rest) {
+            Ok(n) => drop(rest.drain(..n)),
+            Err(Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
     let _ = rustix::stdio::dup2_stderr(&stderr);
+}
+
+fn takes_bytes() -> bool {
+    let stdout = rustix::stdio::stdout();
+    poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], Some(&STALLED)).is_ok_and(|n| n > 0)
 }
 
 fn lock() -> std::sync::MutexGuard<'static, Option<OwnedFd>> {

@@ -2,14 +2,18 @@
 
 use super::{App, Effect, Watching};
 use crate::config::{self, KEYS, Key, Live};
-use crate::protocol::{Command, Stop};
+use crate::dashboard::{Dashboard, Tone};
+use crate::importance::Sampler;
+use crate::protocol::{Bias, Command, Phase, Stop};
 use crate::tui::command;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyModifiers};
-use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
+use tui_input::{Input, InputRequest};
 
 /// Lines of the command line that are kept.
 const HISTORY: usize = 500;
+/// Characters that a line may have after something was pasted into it.
+const PASTED: usize = 1000;
 
 /// What lies over the panels.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +154,36 @@ impl App {
             Overlay::Settings(list) => list.selected = (list.selected as i64 + by).clamp(0, KEYS.len() as i64 - 1) as usize,
             _ => {}
         }
+    }
+
+    /// Takes pasted text: into the line that is being typed, if there is one. It is never taken for keys.
+    pub(super) fn paste(&mut self, text: &str) -> Effect {
+        let line = match &mut self.overlay {
+            Overlay::Prompt(prompt) => Some(&mut prompt.input),
+            Overlay::Command(asking) => {
+                asking.objection = None;
+                Some(&mut asking.input)
+            }
+            Overlay::Filter(input) => Some(input),
+            Overlay::Settings(SettingsList { edit, .. }) => edit.as_mut(),
+            _ => None,
+        };
+        let Some(line) = line else {
+            let words = "pasted text is left out: it goes where something is typed, after : or / or in a question";
+            self.dashboard.say(Tone::Note, words.into());
+            return Effect::None;
+        };
+        // A line has one line, and what is pasted by mistake can be a book.
+        let room = PASTED.saturating_sub(line.value().chars().count());
+        let spaced = text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+        for c in spaced.filter(|c| !c.is_control()).take(room) {
+            line.handle(InputRequest::InsertChar(c));
+        }
+        if let Overlay::Filter(input) = &self.overlay {
+            self.filter = input.value().to_owned();
+            (self.gallery.selected, self.gallery.class) = (0, None);
+        }
+        Effect::None
     }
 
     fn type_value(&mut self, mut prompt: Prompt, key: &KeyEvent, event: &TermEvent) -> Effect {
@@ -294,5 +328,14 @@ pub(super) fn words_of(command: &Command) -> String {
         Command::Checkpoint => "checkpoint".into(),
         Command::Rescore => "rescore".into(),
         Command::Rewind { .. } => "back to the last checkpoint".into(),
+    }
+}
+
+/// What `b` means now.
+pub(super) fn next_bias(d: &Dashboard) -> Bias {
+    match (d.phase, d.config.importance.sampler) {
+        (_, Sampler::Uniform) => Bias::On,
+        (Phase::Pretrain, _) => Bias::Now,
+        _ => Bias::Off,
     }
 }

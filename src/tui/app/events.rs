@@ -1,10 +1,11 @@
-//! What the cockpit hears: from the trainer, and from the mouse.
+//! What the cockpit hears: from the trainer, from the mouse, and of the terminal.
 
 use super::{App, Effect, Hit, Overlay, Watching};
 use crate::config;
 use crate::dashboard::{Dashboard, Tone};
 use crate::link::Delivery;
 use crate::protocol::{Cause, Event};
+use crate::tui::input::{ASK_BACKGROUND, ASK_KIND, Answer};
 use crate::tui::keymap::Action;
 use crate::tui::tabs::Tab;
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
@@ -36,6 +37,29 @@ impl App {
         self.leaving && self.is_over()
     }
 
+    /// Shows what was wrong before there was a screen.
+    pub fn warn(&mut self, text: &str) {
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.dashboard.say(Tone::Warning, line.clone());
+        self.warnings.push(line);
+    }
+
+    /// What the terminal is to be asked when it is taken; empty: nothing.
+    pub fn questions(&self) -> String {
+        let background = self.appearance.asks_background.then_some(ASK_BACKGROUND);
+        match (background, self.images.question()) {
+            (None, None) => String::new(),
+            (Some(background), None) => [background, ASK_KIND].concat(),
+            (background, Some(images)) => background.unwrap_or_default().to_owned() + &images,
+        }
+    }
+
+    /// Takes what the terminal says of itself; whether it changes the screen.
+    pub fn learn(&mut self, answer: Answer) -> bool {
+        let look = self.appearance.learn(answer);
+        self.images.learn(answer) || look
+    }
+
     /// Everything so far, instead of what was known.
     fn begin_with(&mut self, dashboard: Dashboard) {
         self.undo.clear();
@@ -44,6 +68,9 @@ impl App {
         }
         self.asked.clear();
         self.dashboard = dashboard;
+        for text in &self.warnings {
+            self.dashboard.say(Tone::Warning, text.clone());
+        }
     }
 
     /// What an event means for the cockpit beyond its figures.

@@ -21,7 +21,7 @@ use super::others::{Figure, Others};
 use super::sheet::Sheet;
 use super::tabs::Tab;
 use crate::dashboard::{Dashboard, RunState, Tone};
-use crate::protocol::{Bias, Cause, Command, Phase, Stop};
+use crate::protocol::{Bias, Cause, Command, Stop};
 use crossterm::event::{Event as TermEvent, KeyEvent, KeyEventKind};
 use ratatui::layout::Rect;
 use std::cell::RefCell;
@@ -157,6 +157,8 @@ pub struct App {
     undoing: Option<String>,
     /// Whether the mouse is listened to.
     pub mouse: bool,
+    /// What was wrong before there was a screen, until somebody presses a key.
+    pub warnings: Vec<String>,
     /// What somebody who does not look should be told.
     notice: Option<String>,
     /// Whether the cockpit leaves as soon as the run is over.
@@ -164,7 +166,7 @@ pub struct App {
 }
 
 impl App {
-    /// A cockpit that has heard nothing yet. Made before keys are read: a terminal may be asked what images it can show.
+    /// A cockpit that has heard nothing yet.
     pub fn new(appearance: Appearance, watching: Watching) -> Self {
         Self {
             images: Images::find(appearance.images, appearance.level),
@@ -197,6 +199,7 @@ impl App {
             undo: Vec::new(),
             undoing: None,
             mouse: false,
+            warnings: Vec::new(),
             notice: None,
             leaving: false,
         }
@@ -267,11 +270,13 @@ impl App {
             }
             TermEvent::Mouse(mouse) => self.point(mouse),
             TermEvent::Key(key) if key.kind != KeyEventKind::Release => self.press(key, event),
+            TermEvent::Paste(text) => self.paste(text),
             _ => Effect::None,
         }
     }
 
     fn press(&mut self, key: &KeyEvent, event: &TermEvent) -> Effect {
+        self.warnings.clear();
         if let Some(effect) = self.answer(key, event) {
             return effect;
         }
@@ -295,8 +300,13 @@ impl App {
                 return self.send(set("importance.pretrain_epochs", e.into()));
             }
             Action::Bias => {
-                let bias = next_bias(&self.dashboard);
-                return self.send(Command::Bias { bias });
+                let command = Command::Bias { bias: ask::next_bias(&self.dashboard) };
+                // An epoch that was trained with the bias cannot be trained again without it.
+                if command == (Command::Bias { bias: Bias::Now }) {
+                    self.overlay = Overlay::Confirm(command);
+                } else {
+                    return self.send(command);
+                }
             }
             Action::Undo => return self.undo(),
             Action::GoBack => return self.go_back(),
@@ -405,7 +415,7 @@ impl App {
             Line::Ask(command @ Command::Stop { .. }) => self.overlay = Overlay::Confirm(command),
             Line::Ask(command) => return self.send(command),
             Line::Theme(name) => match self.appearance.themes.get(&name, self.appearance.level) {
-                Ok(theme) => self.appearance.theme = theme,
+                Ok(theme) => self.appearance.choose(theme),
                 Err(e) => self.dashboard.say(Tone::Warning, e.to_string().replace('\n', ";")),
             },
             Line::Show(tab) => self.show(tab),
@@ -430,14 +440,4 @@ impl App {
 
 fn set(key: &str, value: serde_json::Value) -> Command {
     Command::Set { key: key.to_owned(), value }
-}
-
-/// What `b` means now.
-fn next_bias(d: &Dashboard) -> Bias {
-    use crate::importance::Sampler;
-    match (d.phase, d.config.importance.sampler) {
-        (_, Sampler::Uniform) => Bias::On,
-        (Phase::Pretrain, _) => Bias::Now,
-        _ => Bias::Off,
-    }
 }

@@ -172,8 +172,12 @@ fn tab_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
     frame.render_widget(Paragraph::new(Line::from(spans)), area);
 }
 
-/// The last message in one line.
+/// The last message in one line; before that what was wrong at the beginning.
 pub(super) fn message_line(app: &App, width: u16) -> Line<'static> {
+    if !app.warnings.is_empty() {
+        let text = clip(&app.warnings.join("; "), usize::from(width).saturating_sub(2), app.appearance.glyphs.cut);
+        return Line::from(vec![Span::raw(" "), app.span(text, Role::Warning)]);
+    }
     let Some(message) = app.dashboard.messages.last() else { return Line::default() };
     let time = format!(" {} ", clock(message.t));
     let text = clip(&message.text, usize::from(width).saturating_sub(time.width() + 1), app.appearance.glyphs.cut);

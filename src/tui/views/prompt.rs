@@ -6,7 +6,7 @@ use super::super::command;
 use super::super::text::clip;
 use super::super::theme::Role;
 use crate::config;
-use crate::protocol::{Command, Stop};
+use crate::protocol::{Bias, Command, Stop};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
@@ -42,6 +42,9 @@ fn confirm_lines(app: &App, command: &Command) -> Vec<Line<'static>> {
         }
         Command::Stop { stop: Stop::AfterEpoch } => "Stop the run after this epoch?".to_owned(),
         Command::Stop { stop: Stop::AtEpoch(epoch) } => format!("Stop the run after epoch {epoch}?"),
+        Command::Bias { bias: Bias::Now } => {
+            "Bias now? Pretraining ends with this epoch; once the next one is drawn, that cannot be taken back.".to_owned()
+        }
         other => format!("{other:?}?"),
     };
     let mut second = vec![Span::raw(" ")];
