@@ -2,7 +2,7 @@
 
 use super::{Outcome, complain, say};
 use crate::config::{DataConfig, Source};
-use crate::data::{self, Download, Progress};
+use crate::data::{self, Download, PATIENCE, Progress};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ pub(super) fn fetch(name: &str) -> Outcome {
     }
     for remote in remotes {
         let mut line = ProgressLine::default();
-        let fetched = data::download(&remote, &data::cache_dir(), &mut |p| line.show(&p));
+        let fetched = data::download(&remote, &data::cache_dir(), PATIENCE, &mut |p| line.show(&p));
         line.end();
         match fetched {
             Ok(Download::Present(path)) => say(format!("{} is here, checksum right", path.display())),
@@ -87,17 +87,34 @@ pub(super) fn check(path: &Path) -> Outcome {
     Outcome::Done
 }
 
-/// One line that shows how far a download is; on a terminal rewritten in place, else one line per ten seconds.
-#[derive(Debug, Default)]
+/// How long images are read before a word is said of it.
+const UNSAID: Duration = Duration::from_millis(500);
+
+/// One line that shows how far data on its way is; on a terminal rewritten in place, else one line per ten seconds.
+#[derive(Debug)]
 pub(super) struct ProgressLine {
+    begun: Instant,
     shown: Option<Instant>,
     last: Option<Progress>,
+}
+
+impl Default for ProgressLine {
+    fn default() -> Self {
+        Self { begun: Instant::now(), shown: None, last: None }
+    }
 }
 
 impl ProgressLine {
     pub(super) fn show(&mut self, progress: &Progress) {
         let terminal = std::io::stderr().is_terminal();
-        let pause = if terminal { Duration::from_millis(100) } else { Duration::from_secs(10) };
+        let pause = match progress {
+            Progress::Waiting { .. } => Duration::ZERO,
+            _ if terminal => Duration::from_millis(100),
+            _ => Duration::from_secs(10),
+        };
+        if self.shown.is_none() && matches!(progress, Progress::Images { .. }) && self.begun.elapsed() < UNSAID {
+            return;
+        }
         self.last = Some(progress.clone());
         if self.shown.is_none_or(|t| t.elapsed() >= pause) {
             self.shown = Some(Instant::now());
@@ -112,12 +129,24 @@ impl ProgressLine {
         }
     }
 
-    fn print(p: &Progress, terminal: bool) {
-        let mb = |bytes: u64| bytes as f64 / 1e6;
-        let of =
-            p.of.map_or_else(String::new, |of| format!(" of {:.1} MB, {:.0}%", mb(of), 100.0 * p.done as f64 / of.max(1) as f64));
-        let line = format!("{}: {:.1} MB{of}", p.file, mb(p.done));
+    fn print(progress: &Progress, terminal: bool) {
+        let line = line_of(progress);
         let mut err = std::io::stderr();
         let _ = if terminal { write!(err, "\r{line}\x1b[K") } else { writeln!(err, "{line}") };
+    }
+}
+
+fn line_of(progress: &Progress) -> String {
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let percent = |done: u64, of: u64| 100.0 * done as f64 / of.max(1) as f64;
+    match progress {
+        Progress::Download { file, done, of: Some(of) } => {
+            format!("{file}: {:.1} MB of {:.1} MB, {:.0}%", mb(*done), mb(*of), percent(*done, *of))
+        }
+        Progress::Download { file, done, of: None } => format!("{file}: {:.1} MB", mb(*done)),
+        Progress::Waiting { file } => format!("{file}: another process is fetching it; waiting"),
+        Progress::Images { from, done, of } => {
+            format!("loading images of {from}: {done} of {of}, {:.0}%", percent(*done, *of))
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! Downloads into the cache: with progress, resumed where they broke off, refused when the checksum is wrong.
-//! Knows nothing of what is in the files.
+//! Processes that fetch the same file take turns. Knows nothing of what is in the files.
 
+use super::Progress;
 use super::read::DataError;
 use crate::config::Source;
 use etcetera::BaseStrategy;
 use md5::{Digest, Md5};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A published file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +23,6 @@ pub struct Remote {
     pub file: String,
     /// Published MD5, hexadecimal.
     pub md5: String,
-}
-
-/// How far a download is.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Progress {
-    /// Which file.
-    pub file: String,
-    /// Bytes that are here.
-    pub done: u64,
-    /// Bytes in all, when the server says so.
-    pub of: Option<u64>,
 }
 
 /// How a download ended.
@@ -76,71 +69,159 @@ pub fn cache_dir() -> PathBuf {
     base.unwrap_or_else(|_| std::env::temp_dir()).join("earlybird")
 }
 
+/// How long a server may be silent, or send less than [`LEAST`] bytes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes within [`PATIENCE`] below which a connection counts as dead.
+const LEAST: u64 = 1 << 10;
+
 /// Fetches one file into `cache`. What a broken try left (`.part`) is gone on from; the final name appears only with the
-/// right checksum, a wrong file is set aside as `.bad`.
+/// right checksum, a wrong file is set aside as `.bad`. While another process fetches the same file, this one waits, and then uses what
+/// that one got. A server that sends nothing, or next to nothing, for `patience` is given up.
 ///
 /// # Errors
 /// [`DataError::Download`], [`DataError::Checksum`] or [`DataError::Io`].
-pub fn download(remote: &Remote, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Download, DataError> {
+pub fn download(
+    remote: &Remote,
+    cache: &Path,
+    patience: Duration,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Download, DataError> {
     let target = cache.join(&remote.file);
-    if target.is_file() {
-        verify(&target, &remote.md5)?;
-        return Ok(Download::Present(target));
-    }
     let directory = target.parent().unwrap_or(cache);
-    fs::create_dir_all(directory).map_err(DataError::io(directory))?;
-    let part = with_suffix(&target, ".part");
-    let failed = |what: String| DataError::Download { url: remote.url.clone(), what, cache: directory.to_owned() };
-
-    let have = fs::metadata(&part).map_or(0, |m| m.len());
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = agent.get(&remote.url);
-    if have > 0 {
-        request = request.header("Range", format!("bytes={have}-"));
+    loop {
+        if target.is_file() {
+            verify(&target, &remote.md5)?;
+            return Ok(Download::Present(target));
+        }
+        fs::create_dir_all(directory).map_err(DataError::io(directory))?;
+        // Whoever waited may hold a file that has been renamed since: then it looks again.
+        let Some(part) = Part::locked(&target, remote, progress)? else { continue };
+        Transfer { remote, directory, patience, part: &part }.run(progress)?;
+        verify(&part.path, &remote.md5)?;
+        fs::rename(&part.path, &target).map_err(DataError::io(&target))?;
+        return Ok(Download::Fetched(target));
     }
-    let mut response = request.call().map_err(|e| failed(e.to_string()))?;
-    let status = response.status().as_u16();
-    let resumed = match status {
-        206 => true,
-        200 => false,
-        416 => true, // nothing is left to send: what is here is whole, or the checksum will tell
-        _ => return Err(failed(format!("the server answered {}", response.status()))),
-    };
-    let mut done = if resumed { have } else { 0 };
-    let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    let of = if status == 416 { Some(have) } else { length.map(|l| l + done) };
-    let mut file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .append(resumed)
-        .truncate(!resumed)
-        .open(&part)
-        .map_err(DataError::io(&part))?;
-    if status != 416 {
-        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+}
+
+/// What is here of a file, locked against other processes as long as this lives.
+struct Part {
+    path: PathBuf,
+    file: File,
+    /// Whether the next try finds it.
+    is_shared: bool,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_shared {
+            let _ = fs::remove_file(&self.path); // gone already, where it became the whole file
+        }
+    }
+}
+
+impl Part {
+    /// Waits for its turn; `None` when the file under this name is another one by then.
+    fn locked(target: &Path, remote: &Remote, progress: &mut dyn FnMut(Progress)) -> Result<Option<Self>, DataError> {
+        let path = with_suffix(target, ".part");
+        let open = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
+        let file = open(&path).map_err(DataError::io(&path))?;
+        let locked = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                progress(Progress::Waiting { file: remote.file.clone() });
+                file.lock()
+            }
+            Err(TryLockError::Error(e)) => Err(e),
+            Ok(()) => Ok(()),
+        };
+        if locked.is_err() {
+            // A file system without locks: a file of its own, which no process of any machine appends to.
+            let path = with_suffix(target, &format!(".{:016x}.part", RandomState::new().build_hasher().finish()));
+            let file = open(&path).map_err(DataError::io(&path))?;
+            return Ok(Some(Self { path, file, is_shared: false }));
+        }
+        let same = |named: io::Result<fs::Metadata>| {
+            let held = file.metadata()?;
+            named.map(|named| (named.dev(), named.ino()) == (held.dev(), held.ino()))
+        };
+        Ok(same(fs::metadata(&path)).unwrap_or(false).then_some(Self { path, file, is_shared: true }))
+    }
+
+    fn len(&self) -> Result<u64, DataError> {
+        self.file.metadata().map(|m| m.len()).map_err(DataError::io(&self.path))
+    }
+}
+
+/// One answer of a server, written behind what is here.
+struct Transfer<'a> {
+    remote: &'a Remote,
+    directory: &'a Path,
+    patience: Duration,
+    part: &'a Part,
+}
+
+impl Transfer<'_> {
+    fn failed(&self, what: String) -> DataError {
+        DataError::Download { url: self.remote.url.clone(), what, cache: self.directory.to_owned() }
+    }
+
+    fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), DataError> {
+        let have = self.part.len()?;
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_connect(Some(self.patience.min(Duration::from_secs(20))))
+            .timeout_recv_response(Some(self.patience))
+            .timeout_per_read(Some(self.patience))
+            .http_status_as_error(false)
+            .build()
+            .into();
+        let mut request = agent.get(&self.remote.url);
+        if have > 0 {
+            request = request.header("Range", format!("bytes={have}-"));
+        }
+        let mut response = request.call().map_err(|e| self.failed(e.to_string()))?;
+        let status = response.status().as_u16();
+        let done = match status {
+            206 => have,
+            200 => 0,
+            416 => return Ok(()), // nothing is left to send: what is here is whole, or the checksum will tell
+            _ => return Err(self.failed(format!("the server answered {}", response.status()))),
+        };
+        let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        self.part.file.set_len(done).map_err(DataError::io(&self.part.path))?;
+        let body = response.body_mut().with_config().limit(u64::MAX).reader();
+        self.receive(body, done, length.map(|l| l + done), progress)
+    }
+
+    fn receive(
+        &self,
+        mut body: impl Read,
+        mut done: u64,
+        of: Option<u64>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), DataError> {
+        let path = &self.part.path;
+        let mut file = &self.part.file;
         let mut block = vec![0; 1 << 16];
+        let (mut since, mut then) = (Instant::now(), done);
         loop {
-            progress(Progress { file: remote.file.clone(), done, of });
-            let got = body.read(&mut block).map_err(|e| failed(format!("broke off at byte {done}: {e}")))?;
+            progress(Progress::Download { file: self.remote.file.clone(), done, of });
+            let got = body.read(&mut block).map_err(|e| self.failed(format!("broke off at byte {done}: {e}")))?;
             if got == 0 {
                 break;
             }
-            file.write_all(&block[..got]).map_err(DataError::io(&part))?;
+            file.write_all(&block[..got]).map_err(DataError::io(path))?;
             done += got as u64;
+            if done - then >= LEAST {
+                (since, then) = (Instant::now(), done);
+            } else if since.elapsed() > self.patience {
+                let what = format!("less than {LEAST} bytes came in {:.0?} at byte {done}", self.patience);
+                return Err(self.failed(what));
+            }
         }
-        if of.is_some_and(|of| done < of) {
-            return Err(failed(format!("broke off at byte {done} of {}", of.unwrap_or(0))));
+        if let Some(of) = of.filter(|of| done < *of) {
+            return Err(self.failed(format!("broke off at byte {done} of {of}")));
         }
+        file.sync_all().map_err(DataError::io(path))
     }
-    file.sync_all().map_err(DataError::io(&part))?;
-    verify(&part, &remote.md5)?;
-    fs::rename(&part, &target).map_err(DataError::io(&target))?;
-    Ok(Download::Fetched(target))
 }
 
 /// Sets a file aside that is not what was published.

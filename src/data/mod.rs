@@ -9,13 +9,16 @@ mod folder;
 mod identity;
 mod idx;
 mod picture;
+mod progress;
 mod read;
 mod subset;
 
 pub use augment::{Augment, Crop};
+pub use fetch::{Download, PATIENCE, Remote, cache_dir, download, remotes};
 pub use fetch::{Download, Progress, Remote, cache_dir, download, remotes};
 pub use identity::Identity;
 pub use picture::strip;
+pub use progress::Progress;
 pub use read::DataError;
 
 use crate::config::{DataConfig, Source};
@@ -177,7 +180,7 @@ fn located(source: Source, path: Option<PathBuf>, progress: &mut dyn FnMut(Progr
         return Ok(path);
     }
     for remote in remotes(source) {
-        download(&remote, &cache_dir(), progress)?;
+        download(&remote, &cache_dir(), PATIENCE, progress)?;
     }
     locate(source).ok_or_else(|| DataError::Missing {
         what: format!("the downloaded files are not where they belong in {}", cache_dir().display()),
