@@ -2,7 +2,7 @@
 
 use crate::support::{cifar_records, epochs, finish, gz, noise, session_on, write_idx};
 use earlybird::config::{self, DataConfig, Source};
-use earlybird::data::{self, Dataset};
+use earlybird::data::{self, Dataset, Progress};
 use earlybird::model::device::DeviceName;
 use std::path::Path;
 
@@ -80,11 +80,11 @@ fn an_archive_cannot_write_anywhere() {
     };
     add("../../evil.txt", b"x");
     add("/tmp/earlybird-evil.txt", b"x");
-    add("../data_batch_1.bin", &cifar_records(4, 10, 1));
+    (1..=5).for_each(|k| add(&format!("../data_batch_{k}.bin"), &cifar_records(4, 10, 1)));
     add("x/test_batch.bin", &cifar_records(4, 10, 1));
     let archive = dir.path().join("cifar-10-binary.tar.gz");
     std::fs::write(&archive, gz(&builder.into_inner().unwrap())).unwrap();
-    assert_eq!(load(Source::Cifar10, &archive).unwrap().train.len(), 4);
+    assert_eq!(load(Source::Cifar10, &archive).unwrap().train.len(), 20);
     assert!(!Path::new("/tmp/earlybird-evil.txt").exists());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing but the archive is there");
 }
@@ -127,8 +127,9 @@ fn broken(source: Source, make: impl FnOnce(&Path)) -> String {
     match source {
         Source::FashionMnist => write_idx(dir.path(), 40, 28, false),
         Source::Cifar10 => {
-            std::fs::write(dir.path().join("data_batch_1.bin"), cifar_records(4, 10, 1)).unwrap();
-            std::fs::write(dir.path().join("test_batch.bin"), cifar_records(4, 10, 1)).unwrap();
+            for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+                std::fs::write(dir.path().join(file).with_extension("bin"), cifar_records(4, 10, 1)).unwrap();
+            }
         }
         _ => write_folder(dir.path()),
     }
@@ -189,17 +190,115 @@ fn broken_files_are_named_with_their_byte() {
     insta::assert_snapshot!(text.join("\n"));
 }
 
-#[test]
-fn a_lying_archive_header_allocates_nothing() {
+/// An archive of one header that claims `size` bytes, and nothing behind it.
+fn lying_archive(kind: tar::EntryType, size: u64) -> String {
     let dir = tempfile::tempdir().unwrap();
     let mut header = tar::Header::new_gnu();
     header.set_path("data_batch_1.bin").unwrap();
-    header.set_size(1 << 40);
+    header.set_entry_type(kind);
+    header.set_size(size);
     header.set_cksum();
     let archive = dir.path().join("cifar-10-binary.tar.gz");
     std::fs::write(&archive, gz(header.as_bytes())).unwrap();
-    let error = load(Source::Cifar10, &archive).expect_err("lying header");
-    assert!(error.contains("claims 1099511627776 bytes"), "{error}");
+    load(Source::Cifar10, &archive).expect_err("lying header")
+}
+
+#[test]
+fn a_lying_header_is_refused_before_anything_is_read() {
+    use tar::EntryType::{GNULongLink, GNULongName, Regular, XGlobalHeader, XHeader};
+    for kind in [Regular, GNULongName, GNULongLink, XHeader, XGlobalHeader] {
+        for size in [10_u64 << 30, 1 << 40] {
+            let error = lying_archive(kind, size);
+            assert!(error.contains(&format!("claims {size} bytes")), "{kind:?}: {error}");
+        }
+    }
+    let error = lying_archive(Regular, 10_001 * 3_073);
+    assert!(error.contains("claims 30733073 bytes for it, which has 30730000 at most"), "{error}");
+    // 12.5 MB of gzip are 12 GB of zeros; what the header claims is enough to know.
+    let claims = broken(Source::FashionMnist, |d| {
+        edit(&d.join("train-images-idx3-ubyte"), |b| {
+            b[4..16].copy_from_slice(&[0, 0, 0x80, 0, 0, 0, 2, 0, 0, 0, 2, 0]); // 32768 of 512 x 512: 8 GiB
+            *b = gz(b);
+        });
+    });
+    assert!(claims.contains("the header claims 32768 images of 512x512 pixels"), "{claims}");
+    // Images of one pixel: their labels, as numbers, would take more than the pixels.
+    let tiny = broken(Source::FashionMnist, |d| {
+        edit(&d.join("train-images-idx3-ubyte"), |b| b[4..16].copy_from_slice(&[0x7f, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]));
+    });
+    assert!(tiny.contains("2130706432 images of 1x1 pixels, where at least 8x8"), "{tiny}");
+}
+
+#[test]
+fn only_what_is_fashion_mnist_is_named_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let digits = dir.path().join("digits");
+    std::fs::create_dir(&digits).unwrap();
+    write_idx(&digits, 40, 28, true);
+    let data = load(Source::FashionMnist, &digits).unwrap();
+    assert_eq!((data.name.as_str(), data.classes[0].as_str(), data.classes.len()), ("digits", "class 0", 10));
+    assert_eq!(data::load(&DataConfig::default(), 1, &mut |_| {}).unwrap().classes[0], "T-shirt/top");
+}
+
+#[test]
+fn classes_without_samples_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("train.bin"), cifar_records(20, 20, 2)).unwrap();
+    std::fs::write(dir.path().join("test.bin"), cifar_records(100, 100, 2)).unwrap();
+    let findings = load(Source::Cifar100, dir.path()).unwrap().findings;
+    let text = findings[0].text();
+    assert!(text.starts_with("no training samples of: class 20, class 21") && text.ends_with("60 more"), "{text}");
+    assert!(findings.len() == 1 && findings[0].is_loss(), "{findings:?}");
+}
+
+#[test]
+fn loading_tells_how_far_it_is_and_gives_the_same_whatever_the_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    write_folder(dir.path());
+    let config = DataConfig { source: Source::Folder, path: dir.path().display().to_string(), ..DataConfig::default() };
+    let mut told = Vec::new();
+    let data = data::load(&config, 1, &mut |p| told.push(p)).unwrap();
+    let steps = told.iter().filter_map(|p| if let Progress::Images { done, of, .. } = p { Some((*done, *of)) } else { None });
+    let steps: Vec<(u64, u64)> = steps.collect();
+    assert_eq!((steps[0], steps.last()), ((0, 24), Some(&(24, 24))));
+    assert!(steps.is_sorted(), "{steps:?}");
+    for threads in [1, 3, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| data::load(&config, 1, &mut |_| {})).unwrap(), data, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_strip_of_any_length_loads_at_any_size() {
+    let dir = tempfile::tempdir().unwrap();
+    write_folder(dir.path());
+    image::GrayImage::from_pixel(1, 32_000, image::Luma([9])).save(dir.path().join("train/cat/strip.png")).unwrap();
+    image::GrayImage::from_pixel(32_000, 1, image::Luma([9])).save(dir.path().join("train/cat/strop.png")).unwrap();
+    for image_size in [16, 512] {
+        let path = dir.path().display().to_string();
+        let config = DataConfig { source: Source::Folder, path, image_size, ..DataConfig::default() };
+        let data = data::load(&config, 1, &mut |_| {}).unwrap();
+        assert_eq!((data.train.len(), data.findings.len()), (18, 0));
+        assert!(data.train.pixels.len() == 18 * 3 * image_size * image_size);
+    }
+}
+
+#[test]
+fn every_class_folder_is_found_among_thousands() {
+    let dir = tempfile::tempdir().unwrap();
+    let png = dir.path().join("0.png");
+    image::GrayImage::from_pixel(8, 8, image::Luma([9])).save(&png).unwrap();
+    for class in 0..3_000 {
+        for split in ["train", "test"] {
+            let folder = dir.path().join(split).join(format!("{class:05}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::hard_link(&png, folder.join("0.png")).unwrap();
+        }
+    }
+    let config =
+        DataConfig { source: Source::Folder, path: dir.path().display().to_string(), image_size: 8, ..DataConfig::default() };
+    let data = data::load(&config, 1, &mut |_| {}).unwrap();
+    assert_eq!((data.train.class_counts(3_000), data.classes[2_999].as_str()), (vec![1; 3_000], "02999"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod evaluate;
 mod faults;
 mod faulty;
 mod fetch;
+mod field;
 mod film;
 mod hostile_text;
 mod method;

@@ -1,8 +1,8 @@
 //! `earlybird data`: list, fetch, check.
 
 use super::{Outcome, complain, say};
-use crate::config::{DataConfig, Source};
-use crate::data::{self, Download, PATIENCE, Progress};
+use crate::config::Source;
+use crate::data::{self, Download, Format, PATIENCE, Progress};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const SOURCES: [(&str, Source, &str); 5] = [
     ("fashion-mnist", Source::FashionMnist, "60,000 + 10,000 grey 28x28, 10 classes (30 MB)"),
     ("cifar10", Source::Cifar10, "50,000 + 10,000 colour 32x32, 10 classes (170 MB)"),
     ("cifar100", Source::Cifar100, "50,000 + 10,000 colour 32x32, 100 classes (169 MB)"),
-    ("folder", Source::Folder, "your own: train/<class>/*.png|jpg and test/<class>/..., with data.path"),
+    ("folder", Source::Folder, "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path"),
 ];
 
 /// `earlybird data list`
@@ -57,10 +57,13 @@ pub(super) fn fetch(name: &str) -> Outcome {
     Outcome::Done
 }
 
-/// `earlybird data check PATH`
+/// `earlybird data check PATH`: done for a set of which nothing is lost, else failed.
 pub(super) fn check(path: &Path) -> Outcome {
-    let data = match data::check(path) {
-        Ok(data) => data,
+    let mut line = ProgressLine::default();
+    let read = data::check(path, &mut |p| line.show(&p));
+    line.end();
+    let (data, format) = match read {
+        Ok(read) => read,
         Err(e) => {
             complain(e);
             return Outcome::Failed;
@@ -80,11 +83,11 @@ pub(super) fn check(path: &Path) -> Outcome {
     for (name, (train, test)) in data.classes.iter().zip(counts) {
         say(format!("  {name:<24} {train:>8} {test:>8}"));
     }
-    if path.is_dir() && data.name != "fashion-mnist" && !data.name.starts_with("cifar") {
-        let size = DataConfig::default().image_size;
-        say(format!("Images were scaled to {size}x{size} for this check; data.image_size sets it."));
+    if let Format::Folder { image_size } = format {
+        say(format!("Images were scaled to {image_size}x{image_size} for this check; data.image_size sets it."));
     }
-    Outcome::Done
+    data.findings.iter().for_each(|finding| complain(format!("warning: {}", finding.text())));
+    if data.findings.iter().any(data::Finding::is_loss) { Outcome::Failed } else { Outcome::Done }
 }
 
 /// How long images are read before a word is said of it.

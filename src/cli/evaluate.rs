@@ -31,7 +31,11 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         (state, path, Some(directory.file("config.toml")))
     };
     let config = config_of(args, config_file)?;
-    let dataset = data::load(&config.data, config.seed, &mut |_| {}).map_err(failed)?;
+    let mut line = super::data::ProgressLine::default();
+    let dataset = data::load(&config.data, config.seed, &mut |p| line.show(&p));
+    line.end();
+    let dataset = dataset.map_err(failed)?;
+    dataset.findings.iter().for_each(|finding| super::complain(format!("warning: {}", finding.text())));
     let opened = device.open().map_err(failed)?;
     let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|misfits| {
         failed(format!(

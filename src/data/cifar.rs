@@ -1,15 +1,16 @@
 //! CIFAR-10 and CIFAR-100 in their *binary version*, from a directory or straight from the `.tar.gz`.
 //! A record is one label byte (CIFAR-100: coarse, then fine) and 3072 bytes: 32x32 red, then green, then blue.
 
+use super::names::shown;
 use super::read::{DataError, Stream, open};
-use super::{Dataset, Split};
+use super::{Dataset, Split, tar};
 use std::io::Read;
 use std::path::Path;
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
-/// No single file of either set is larger than this.
-const MOST_BYTES: u64 = 1 << 30;
+/// Most bytes of a file with class names.
+const MOST_NAMES: u64 = 1 << 16;
 
 const TEN: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
@@ -70,8 +71,27 @@ impl Kind {
         }
     }
 
+    /// Files with records: the training files, then the test file.
+    fn record_files(self) -> impl Iterator<Item = &'static str> {
+        self.train_files().iter().copied().chain([self.test_file()])
+    }
+
     fn wants(self, file: &str) -> bool {
-        self.train_files().contains(&file) || file == self.test_file() || file == self.names_file()
+        self.record_files().any(|f| f == file) || file == self.names_file()
+    }
+
+    fn record(self) -> usize {
+        self.label_bytes() + 3 * PLANE
+    }
+
+    /// Most bytes of a file: 10,000 records, or 50,000 in CIFAR-100's one training file.
+    fn most_bytes(self, file: &str) -> u64 {
+        let records = match file {
+            "train.bin" => 50_000,
+            f if f == self.names_file() => return MOST_NAMES,
+            _ => 10_000,
+        };
+        records * self.record() as u64
     }
 }
 
@@ -79,7 +99,7 @@ impl Kind {
 pub(super) fn kind_here(path: &Path) -> Option<Kind> {
     [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
         if path.is_dir() {
-            [path.join(kind.test_file()), path.join(kind.folder()).join(kind.test_file())].iter().any(|p| p.is_file())
+            kind.record_files().any(|file| path.join(file).is_file() || path.join(kind.folder()).join(file).is_file())
         } else {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let hundred = name.contains("100");
@@ -91,22 +111,37 @@ pub(super) fn kind_here(path: &Path) -> Option<Kind> {
     })
 }
 
-/// Reads the set at `path`: a directory with the files, its parent, or the archive.
+/// What to do where another version of the set lies.
+pub(super) fn hint(path: &Path) -> Option<String> {
+    let python = ["data_batch_1", "cifar-10-batches-py/data_batch_1", "cifar-100-python/train"];
+    python.iter().any(|file| path.join(file).is_file()).then(|| {
+        "This is CIFAR's Python version; the binary version is read: `earlybird data fetch cifar10` (or cifar100) fetches it."
+            .into()
+    })
+}
+
+/// Reads the set at `path`: a directory with the files, its parent, or the archive. Every file must be there, once.
 pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
-    let mut parts = if path.is_dir() { from_directory(kind, path)? } else { from_archive(kind, path)? };
-    parts.train.sort_by_key(|(file, _)| kind.train_files().iter().position(|f| f == file));
+    let mut parts = Parts { kind, splits: Vec::new(), names: None };
+    if path.is_dir() {
+        parts.add_directory(path)?
+    } else {
+        parts.add_archive(path)?
+    };
+    let has = |file: &str| parts.splits.iter().any(|(f, _)| *f == file);
+    let missing: Vec<&str> = kind.record_files().filter(|file| !has(file)).collect();
+    if !missing.is_empty() {
+        return Err(DataError::Missing {
+            what: format!("{} has no {}", shown(path), missing.join(", ")),
+            help: format!("All files of the binary version of {} are needed (not the Python or Matlab one).", kind.name()),
+        });
+    }
+    parts.splits.sort_by_key(|(file, _)| kind.record_files().position(|f| f == *file));
+    let test = parts.splits.pop().map(|(_, split)| split).unwrap_or_default();
     let mut train = Split::default();
-    for (_, split) in parts.train {
+    for (_, split) in parts.splits {
         train.pixels.extend(split.pixels);
         train.labels.extend(split.labels);
-    }
-    let missing = |file: &str| DataError::Missing {
-        what: format!("{} has no {file}", path.display()),
-        help: format!("The binary version of {} is needed (not the Python or Matlab one).", kind.name()),
-    };
-    let test = parts.test.ok_or_else(|| missing(kind.test_file()))?;
-    if train.is_empty() {
-        return Err(missing(kind.train_files()[0]));
     }
     let named = parts.names.unwrap_or_default();
     let classes = match (named.len() == kind.classes(), kind) {
@@ -117,72 +152,65 @@ pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
     Ok(Dataset::new(kind.name(), [3, SIDE, SIDE], classes, train, test))
 }
 
-#[derive(Default)]
 struct Parts {
-    train: Vec<(String, Split)>,
-    test: Option<Split>,
+    kind: Kind,
+    /// By file name.
+    splits: Vec<(&'static str, Split)>,
     names: Option<Vec<String>>,
 }
 
 impl Parts {
-    fn add(&mut self, kind: Kind, file: &str, shown: &str, reader: impl Read) -> Result<(), DataError> {
+    fn add_directory(&mut self, path: &Path) -> Result<(), DataError> {
+        let inner = path.join(self.kind.folder());
+        let directory = if inner.is_dir() { inner } else { path.to_owned() };
+        for file in self.kind.record_files().chain([self.kind.names_file()]) {
+            let full = directory.join(file);
+            if full.is_file() {
+                self.add(file, shown(&full), None, open(&full)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_archive(&mut self, path: &Path) -> Result<(), DataError> {
+        let kind = self.kind;
+        tar::each_file(path, |file, size, contents| {
+            if !kind.wants(file) {
+                return Ok(());
+            }
+            self.add(file, format!("{file} in {}", shown(path)), Some(size), contents)
+        })
+    }
+
+    /// Reads a file that is wanted; `size` is what its archive claims.
+    fn add(&mut self, file: &str, shown: String, size: Option<u64>, reader: impl Read) -> Result<(), DataError> {
+        let kind = self.kind;
         let mut stream = Stream::new(reader, shown);
-        let bytes = stream.rest(MOST_BYTES)?;
-        if file == kind.names_file() {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            self.names = Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect());
+        let most = kind.most_bytes(file);
+        if let Some(size) = size.filter(|size| *size > most) {
+            return Err(stream.corrupt(0, format!("the archive claims {size} bytes for it, which has {most} at most")));
+        }
+        let Some(name) = kind.record_files().find(|f| *f == file) else {
+            let text = String::from_utf8_lossy(&stream.rest(most)?).into_owned();
+            let printable = |name: &str| super::printable_name(name.as_ref());
+            self.names = Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(printable).collect());
             return Ok(());
+        };
+        if self.splits.iter().any(|(f, _)| *f == name) {
+            return Err(stream.corrupt(0, "this file is in the archive more than once: its images would count more than once"));
         }
-        let split = records(kind, &bytes, &stream)?;
-        if file == kind.test_file() {
-            self.test = Some(split);
-        } else {
-            self.train.push((file.to_owned(), split));
-        }
+        let bytes = match size {
+            Some(size) if size > 0 => stream.bytes(size)?,
+            _ => stream.rest(most)?,
+        };
+        self.splits.push((name, records(kind, &bytes, &stream)?));
         Ok(())
     }
 }
 
-fn from_directory(kind: Kind, path: &Path) -> Result<Parts, DataError> {
-    let inner = path.join(kind.folder());
-    let directory = if inner.is_dir() { inner } else { path.to_owned() };
-    let mut parts = Parts::default();
-    let files = kind.train_files().iter().copied().chain([kind.test_file(), kind.names_file()]);
-    for file in files.filter(|f| directory.join(f).is_file()) {
-        let full = directory.join(file);
-        parts.add(kind, file, &full.display().to_string(), open(&full)?)?;
-    }
-    Ok(parts)
-}
-
-/// Entries are read in memory; nothing of an archive is ever written, so no path in it can lead anywhere.
-fn from_archive(kind: Kind, path: &Path) -> Result<Parts, DataError> {
-    let broken = |e: std::io::Error| DataError::Corrupt {
-        file: path.display().to_string(),
-        byte: 0,
-        what: format!("not a readable tar archive: {e}"),
-    };
-    let mut parts = Parts::default();
-    let mut archive = tar::Archive::new(open(path)?);
-    for entry in archive.entries().map_err(broken)?.take(10_000) {
-        let entry = entry.map_err(broken)?;
-        let name = entry.path().map_err(broken)?.file_name().map(|n| n.to_string_lossy().into_owned());
-        if let Some(file) = name.filter(|f| kind.wants(f)) {
-            let shown = format!("{} in {}", file, path.display());
-            let size = entry.header().size().map_err(broken)?;
-            let at = Stream::new(std::io::empty(), shown.clone());
-            if size > MOST_BYTES {
-                return Err(at.corrupt(0, format!("the archive claims {size} bytes for it")));
-            }
-            parts.add(kind, &file, &shown, entry)?;
-        }
-    }
-    Ok(parts)
-}
-
 fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split, DataError> {
     let head = kind.label_bytes();
-    let record = head + 3 * PLANE;
+    let record = kind.record();
     if bytes.is_empty() {
         return Err(stream.corrupt(0, "the file is empty"));
     }

@@ -14,8 +14,9 @@ const FILES: [&[u8]; 4] = [
 
 /// Unpacks it.
 pub(super) fn load() -> Result<Dataset, DataError> {
-    let split = |images: usize, labels: usize| {
-        idx::read_split((GzDecoder::new(FILES[images]), "embedded images"), (GzDecoder::new(FILES[labels]), "embedded labels"))
+    let part = |images: usize, labels: usize| {
+        let (images, labels) = (GzDecoder::new(FILES[images]), GzDecoder::new(FILES[labels]));
+        idx::read_part((images, "embedded images".into()), (labels, "embedded labels".into()))
     };
-    idx::assemble("fashion-mnist-mini", split(0, 1)?, split(2, 3)?)
+    idx::assemble("fashion-mnist-mini", part(0, 1)?, part(2, 3)?, Some(idx::FASHION))
 }

@@ -1,8 +1,11 @@
 //! IDX files (LeCun's MNIST format), plain or gzip: what Fashion-MNIST comes in.
 //! Layout: two zero bytes, a type byte (8 = u8), the count of dimensions, each dimension as a big-endian u32, the values.
 
+use super::findings::Finding;
+use super::names::{printable_name, shown};
 use super::read::{DataError, Stream, open};
 use super::{Dataset, Split};
+use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +13,14 @@ use std::path::{Path, PathBuf};
 pub(super) const FASHION: [&str; 10] =
     ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
-/// No data set of this format is larger: 2^34 bytes of pixels.
-const MOST_BYTES: u64 = 1 << 34;
+/// MD5 of Fashion-MNIST's training labels, unpacked: packed they differ from mirror to mirror.
+const FASHION_LABELS: &str = "9018921c3c673c538a1fc5bad174d6f9";
+
+/// Most bytes of pixels in a file: four times EMNIST, the largest set of this format that is published as such.
+const MOST_BYTES: u64 = 1 << 31;
+
+/// Bytes before the labels.
+const LABELS_AT: u64 = 8;
 
 /// Whether the four files are in this directory.
 pub(super) fn is_here(directory: &Path) -> bool {
@@ -29,62 +38,148 @@ fn find(directory: &Path, stem: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// What to do where the files are below `directory`, or in it under other names.
+pub(super) fn hint(directory: &Path) -> Option<String> {
+    let names = |at: &Path| std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>();
+    let mut inner = names(directory);
+    inner.sort();
+    let below = inner.iter().flat_map(|path| [path.clone(), path.join("raw")]).find(|path| is_here(path));
+    if let Some(below) = below {
+        return Some(format!("The four IDX files are in {}: set data.path to it.", shown(&below)));
+    }
+    let images =
+        inner.iter().find(|path| path.file_name().is_some_and(|n| n.to_string_lossy().contains("-images-idx3-ubyte")))?;
+    let named = printable_name(images.file_name()?);
+    Some(format!("{named} has another name: rename or link the four IDX files to {}.", STEMS.join(", ")))
+}
+
 /// Reads the four files of a directory.
 pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
     let file = |stem: &str| {
         find(directory, stem).ok_or_else(|| DataError::Missing {
-            what: format!("{} has no {stem} (nor {stem}.gz)", directory.display()),
-            help: "Set data.path to the directory with the four IDX files.".into(),
+            what: format!("{} has no {stem} (nor {stem}.gz)", shown(directory)),
+            help: hint(directory).unwrap_or_else(|| "Set data.path to the directory with the four IDX files.".into()),
         })
     };
-    let split = |images: &str, labels: &str| -> Result<_, DataError> {
+    let part = |images: &str, labels: &str| -> Result<_, DataError> {
         let (images, labels) = (file(images)?, file(labels)?);
-        read_split((open(&images)?, &images.display().to_string()), (open(&labels)?, &labels.display().to_string()))
+        read_part((open(&images)?, shown(&images)), (open(&labels)?, shown(&labels)))
     };
-    let (train, side) = split(STEMS[0], STEMS[1])?;
-    let (test, test_side) = split(STEMS[2], STEMS[3])?;
-    assemble("fashion-mnist", (train, side), (test, test_side))
+    let (train, test) = (part(STEMS[0], STEMS[1])?, part(STEMS[2], STEMS[3])?);
+    if train.labels_md5() == FASHION_LABELS {
+        return assemble("fashion-mnist", train, test, Some(FASHION));
+    }
+    let name = directory.file_name().map_or_else(|| shown(directory), printable_name);
+    assemble(&name, train, test, None)
 }
 
-/// A data set of two splits that must agree in size.
-pub(super) fn assemble(name: &str, train: (Split, [usize; 2]), test: (Split, [usize; 2])) -> Result<Dataset, DataError> {
-    let ((train, [h, w]), (test, test_side)) = (train, test);
-    if test_side != [h, w] {
+/// Images and labels of one split, as they are in the files.
+pub(super) struct Part {
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    /// Height and width.
+    side: [usize; 2],
+    /// The labels' file.
+    from: String,
+}
+
+impl Part {
+    fn labels_md5(&self) -> String {
+        let mut hasher = Md5::new();
+        hasher.update([0, 0, 8, 1]);
+        hasher.update((self.labels.len() as u32).to_be_bytes());
+        hasher.update(&self.labels);
+        hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn wrong(&self, at: usize, what: String) -> DataError {
+        DataError::Corrupt { file: self.from.clone(), byte: LABELS_AT + at as u64, what }
+    }
+
+    /// With labels counted from 0.
+    fn split(self, first: u8) -> Split {
+        Split { pixels: self.pixels, labels: self.labels.into_iter().map(|l| u32::from(l - first)).collect() }
+    }
+}
+
+/// A data set of two splits that must agree in size; without `names` the classes are called by their labels.
+pub(super) fn assemble(name: &str, train: Part, test: Part, names: Option<[&str; 10]>) -> Result<Dataset, DataError> {
+    let [h, w] = train.side;
+    if test.side != [h, w] {
         return Err(DataError::Missing {
-            what: format!("{name}: training images have {h}x{w} pixels, test images {}x{}", test_side[0], test_side[1]),
+            what: format!("{name}: training images have {h}x{w} pixels, test images {}x{}", test.side[0], test.side[1]),
             help: "Both splits must come from the same data set.".into(),
         });
     }
-    let top = train.labels.iter().chain(&test.labels).max().map_or(0, |m| *m as usize + 1);
-    let classes =
-        if top <= FASHION.len() { FASHION.map(String::from).to_vec() } else { (0..top).map(|c| format!("class {c}")).collect() };
-    Ok(Dataset::new(name, [1, h, w], classes, train, test))
+    let (first, last) = labels(&train, &test)?;
+    let classes = match names {
+        Some(names) if (first, last) == (0, 9) => names.map(String::from).to_vec(),
+        _ => (first..=last).map(|label| format!("class {label}")).collect(),
+    };
+    let mut data = Dataset::new(name, [1, h, w], classes, train.split(first), test.split(first));
+    if first > 0 {
+        data.findings.push(Finding::Note(format!("labels go from {first} to {last}: the classes are named after them")));
+    }
+    Ok(data)
 }
 
-/// Images and labels of one split, and height and width.
-pub(super) fn read_split(images: (impl Read, &str), labels: (impl Read, &str)) -> Result<(Split, [usize; 2]), DataError> {
-    let mut stream = Stream::new(images.0, images.1);
+/// First and last label. They begin at 0, or (as EMNIST's letters) at 1, and each has a training image: what leaves a gap is no label.
+fn labels(train: &Part, test: &Part) -> Result<(u8, u8), DataError> {
+    let mut place = [None; 256];
+    for (at, label) in train.labels.iter().enumerate().rev() {
+        place[usize::from(*label)] = Some(at);
+    }
+    let present: Vec<(u8, usize)> = (0..=u8::MAX).zip(place).filter_map(|(label, at)| Some((label, at?))).collect();
+    let Some((&(first, at), &(last, _))) = present.first().zip(present.last()) else { return Ok((0, 0)) };
+    if first > 1 {
+        return Err(train.wrong(at, format!("label {first}, but no training image has label {}", range(0, first - 1))));
+    }
+    for (&(before, _), &(label, at)) in present.iter().zip(&present[1..]) {
+        if label > before + 1 {
+            let what = format!("label {label}, but no training image has label {}", range(before + 1, label - 1));
+            return Err(train.wrong(at, what));
+        }
+    }
+    match test.labels.iter().position(|l| !(first..=last).contains(l)) {
+        Some(at) => Err(test.wrong(at, format!("label {}, which no training image has", test.labels[at]))),
+        None => Ok((first, last)),
+    }
+}
+
+fn range(from: u8, to: u8) -> String {
+    if from == to { from.to_string() } else { format!("{from} to {to}") }
+}
+
+/// Images and labels of one split, with the names of their files.
+pub(super) fn read_part(images: (impl Read, String), labels: (impl Read, String)) -> Result<Part, DataError> {
+    let mut stream = Stream::new(images.0, images.1.clone());
     let [n, h, w] = header::<3>(&mut stream)?;
-    let pixels = u64::from(n).checked_mul(u64::from(h)).and_then(|v| v.checked_mul(u64::from(w)));
-    let pixels = match pixels {
-        Some(bytes) if (1..=MOST_BYTES).contains(&bytes) => stream.bytes(bytes)?,
-        _ => return Err(stream.corrupt(4, format!("the header claims {n} images of {h}x{w} pixels"))),
+    let bytes = u64::from(n).checked_mul(u64::from(h)).and_then(|v| v.checked_mul(u64::from(w)));
+    let pixels = match bytes {
+        // A sample takes as many bytes as its pixels, and five for its label.
+        Some(bytes) if h >= 8 && w >= 8 && (1..=MOST_BYTES).contains(&bytes) => stream.bytes(bytes)?,
+        _ => {
+            let what = format!("the header claims {n} images of {h}x{w} pixels, where at least 8x8 and at most 2 GiB are read");
+            return Err(stream.corrupt(4, what));
+        }
     };
     stream.end()?;
 
-    let mut stream = Stream::new(labels.0, labels.1);
+    let mut stream = Stream::new(labels.0, labels.1.clone());
     let [count] = header::<1>(&mut stream)?;
     if count != n {
         return Err(stream.corrupt(4, format!("{count} labels for {n} images ({})", images.1)));
     }
-    let labels = stream.bytes(u64::from(count))?;
+    let values = stream.bytes(u64::from(count))?;
     stream.end()?;
-    let labels: Vec<u32> = labels.into_iter().map(u32::from).collect();
-    Ok((Split { pixels, labels }, [h as usize, w as usize]))
+    Ok(Part { pixels, labels: values, side: [h as usize, w as usize], from: labels.1 })
 }
 
 fn header<const D: usize>(stream: &mut Stream<impl Read>) -> Result<[u32; D], DataError> {
     let magic = stream.array::<4>()?;
+    if magic.starts_with(&[0x1f, 0x8b]) {
+        return Err(stream.corrupt(0, "the file is gzipped twice: unpack it once"));
+    }
     if magic != [0, 0, 8, D as u8] {
         let kind = if D == 3 { "images" } else { "labels" };
         return Err(stream.corrupt(0, format!("magic number {magic:02x?} where IDX {kind} have [00, 00, 08, 0{D}]")));

@@ -5,23 +5,28 @@ mod augment;
 mod cifar;
 mod embedded;
 mod fetch;
+mod findings;
 mod folder;
 mod identity;
 mod idx;
+mod names;
 mod picture;
 mod progress;
 mod read;
 mod subset;
+mod tar;
 
 pub use augment::{Augment, Crop};
 pub use fetch::{Download, PATIENCE, Remote, cache_dir, download, remotes};
-pub use fetch::{Download, Progress, Remote, cache_dir, download, remotes};
+pub use findings::{Finding, counted};
 pub use identity::Identity;
+pub use names::printable_name;
 pub use picture::strip;
 pub use progress::Progress;
 pub use read::DataError;
 
 use crate::config::{DataConfig, Source};
+use names::shown;
 use std::path::{Path, PathBuf};
 
 /// The images and labels of one split.
@@ -71,12 +76,15 @@ pub struct Dataset {
     pub validation: Split,
     /// Which training labels were flipped on purpose, shape `[n]`; empty where none were.
     pub flipped: Vec<bool>,
+    /// What people should know of it: images that count for nothing, say.
+    pub findings: Vec<Finding>,
 }
 
 impl Dataset {
     /// Images of `shape` (channels, height, width) as a source has them: nothing held out, no label flipped.
     pub fn new(name: impl Into<String>, shape: [usize; 3], classes: Vec<String>, train: Split, test: Split) -> Self {
-        Self { name: name.into(), shape, classes, train, test, validation: Split::default(), flipped: Vec::new() }
+        let (validation, flipped, findings) = (Split::default(), Vec::new(), Vec::new());
+        Self { name: name.into(), shape, classes, train, test, validation, flipped, findings }
     }
 
     /// Mean and standard deviation per channel of the training images, in units of the byte range scaled to [0, 1].
@@ -111,8 +119,9 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) 
         Source::FashionMnist => idx::load(&located(Source::FashionMnist, path, progress)?)?,
         Source::Cifar10 => cifar::load(cifar::Kind::Ten, &located(Source::Cifar10, path, progress)?)?,
         Source::Cifar100 => cifar::load(cifar::Kind::Hundred, &located(Source::Cifar100, path, progress)?)?,
-        Source::Folder => folder::load(&path.unwrap_or_default(), config.image_size)?,
+        Source::Folder => folder::load(&path.unwrap_or_default(), config.image_size, progress)?,
     };
+    whole(&mut data)?;
     let classes = data.classes.len();
     let sizes = subset::long_tail(&data.train, classes, config.imbalance, &config.class_counts)?;
     if let Some(sizes) = sizes {
@@ -130,32 +139,53 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) 
     if config.test_limit > 0 {
         data.test = subset::take(&data.test, data.shape, &subset::quotas(&data.test, classes, config.test_limit), seed);
     }
-    checked(data, config.validation)
+    checked(data, config)
+}
+
+/// In which form data lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Four IDX files.
+    Idx,
+    /// CIFAR's binary files, or their archive.
+    Cifar,
+    /// An image folder; its images are scaled to `image_size` pixels.
+    Folder {
+        /// Side in pixels.
+        image_size: usize,
+    },
 }
 
 /// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end to end.
 ///
 /// # Errors
 /// What is wrong with it, or that it is none of these.
-pub fn check(path: &Path) -> Result<Dataset, DataError> {
-    if !path.exists() {
-        return Err(DataError::Missing { what: format!("{} does not exist", path.display()), help: "Check the path.".into() });
-    }
-    let data = if idx::is_here(path) {
-        idx::load(path)
+pub fn check(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(Dataset, Format), DataError> {
+    let image_size = DataConfig::default().image_size;
+    let (mut data, format) = if idx::is_here(path) {
+        (idx::load(path)?, Format::Idx)
     } else if let Some(kind) = cifar::kind_here(path) {
-        cifar::load(kind, path)
-    } else if path.join("train").is_dir() {
-        folder::load(path, DataConfig::default().image_size)
+        (cifar::load(kind, path)?, Format::Cifar)
+    } else if let Some(help) = idx::hint(path).or_else(|| cifar::hint(path)) {
+        return Err(DataError::Missing { what: format!("{} holds no data that is known", shown(path)), help });
+    } else if folder::is_here(path) {
+        (folder::load(path, image_size, progress)?, Format::Folder { image_size })
     } else {
-        Err(DataError::Missing {
-            what: format!("{} holds no data that is known", path.display()),
-            help: "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary files or their .tar.gz, \
-                   and image folders (train/<class>/*.png|jpg with test/<class>/...)."
-                .into(),
-        })
+        return Err(unknown(path));
     };
-    checked(data?, 0.0)
+    whole(&mut data)?;
+    Ok((checked(data, &DataConfig::default())?, format))
+}
+
+fn unknown(path: &Path) -> DataError {
+    let (what, help) = if path.exists() {
+        let help = "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary files or their .tar.gz, and image folders \
+                    (train/<class>/*.png|jpg with test/<class>/...).";
+        ("holds no data that is known", help)
+    } else {
+        ("does not exist", "Check the path.")
+    };
+    DataError::Missing { what: format!("{} {what}", shown(path)), help: help.into() }
 }
 
 /// Where a source's files are on this machine, if they are.
@@ -183,25 +213,48 @@ fn located(source: Source, path: Option<PathBuf>, progress: &mut dyn FnMut(Progr
         download(&remote, &cache_dir(), PATIENCE, progress)?;
     }
     locate(source).ok_or_else(|| DataError::Missing {
-        what: format!("the downloaded files are not where they belong in {}", cache_dir().display()),
+        what: format!("the downloaded files are not where they belong in {}", shown(&cache_dir())),
         help: "Remove that directory and try again, or set data.path.".into(),
     })
 }
 
-/// The promises of [`Dataset`], checked once for every source; `validation` is the share that was to be held out.
-fn checked(data: Dataset, validation: f64) -> Result<Dataset, DataError> {
-    let empty = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
+/// What must hold of a data set as its files are, before anything is taken out of it; classes without samples are told.
+fn whole(data: &mut Dataset) -> Result<(), DataError> {
+    let wrong = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
     if data.classes.len() < 2 {
-        return empty("fewer than two classes", "Classification needs at least two.");
+        return wrong("fewer than two classes", "Classification needs at least two.");
     }
+    let lacking = |split: &Split| -> Vec<String> {
+        let counts = split.class_counts(data.classes.len()).into_iter().zip(&data.classes);
+        let names = counts.filter(|(n, _)| *n == 0).map(|(_, class)| class.clone()).collect();
+        findings::bounded(names, |more| format!("{more} more"))
+    };
+    let (train, test) = (lacking(&data.train), lacking(&data.test));
+    if !train.is_empty() {
+        data.findings.push(Finding::Lost(format!("no training samples of: {}", train.join(", "))));
+    }
+    if !test.is_empty() && !data.test.is_empty() {
+        data.findings.push(Finding::Note(format!("no test samples, so that their recall is not known: {}", test.join(", "))));
+    }
+    Ok(())
+}
+
+/// The promises of [`Dataset`], checked once for every source.
+fn checked(data: Dataset, config: &DataConfig) -> Result<Dataset, DataError> {
+    let empty = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
     if data.train.is_empty() {
-        return empty("no training samples are left", "Raise data.train_limit or data.class_counts.");
+        let cut = config.train_limit > 0 || !config.class_counts.is_empty() || config.validation > 0.0;
+        return if cut {
+            empty("no training samples are left", "Raise data.train_limit or data.class_counts, or lower data.validation.")
+        } else {
+            empty("no training samples", "The training files hold none.")
+        };
     }
-    if validation > 0.0 && data.validation.is_empty() {
+    if config.validation > 0.0 && data.validation.is_empty() {
         return empty("the validation split has no samples", "Raise data.validation or data.train_limit.");
     }
     if data.test.is_empty() {
-        return empty("no test samples", "Accuracy is measured on them: raise data.test_limit, or add a test directory.");
+        return empty("no test samples", "Accuracy is measured on them: the test files hold none.");
     }
     if data.shape[1] < 8 || data.shape[2] < 8 {
         return empty(

@@ -1,6 +1,7 @@
 //! Reading bytes that somebody else wrote: bounded, gunzipped where needed, with errors that name file and byte.
 //! Knows no format.
 
+use super::names::shown;
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::advice::about(shown(path), source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -29,13 +30,15 @@ pub enum DataError {
         /// What is wrong there.
         what: String,
     },
-    /// An image cannot be decoded.
-    #[error("{}: {what}\n  Repair or remove this image.", path.display())]
-    Image {
-        /// The image.
-        path: PathBuf,
-        /// Why.
-        what: String,
+    /// An image folder cannot be used as it is.
+    #[error("{root}{}\n  {help}", listed(wrong))]
+    Folder {
+        /// The folder, printable.
+        root: String,
+        /// All that is wrong with it, a line each.
+        wrong: Vec<String>,
+        /// What to do.
+        help: String,
     },
     /// Something needed is not there.
     #[error("{what}\n  {help}")]
@@ -46,7 +49,10 @@ pub enum DataError {
         help: String,
     },
     /// A download failed.
-    #[error("downloading {url}: {what}\n  What was received is kept and the next try goes on from there. Without network: put the file into {} yourself, or set data.path.", cache.display())]
+    #[error(
+        "downloading {url}: {what}\n  What was received is kept and the next try goes on from there. Without network: put the file into {} yourself, or set data.path.",
+        shown(cache)
+    )]
     Download {
         /// From where.
         url: String,
@@ -56,7 +62,11 @@ pub enum DataError {
         cache: PathBuf,
     },
     /// A download is not the file that was published.
-    #[error("{} has MD5 {got}, not {want}: it was set aside as {}\n  Try again; if it happens twice, something between here and the server changes files.", file.display(), aside.display())]
+    #[error(
+        "{} has MD5 {got}, not {want}: it was set aside as {}\n  Try again; if it happens twice, something between here and the server changes files.",
+        shown(file),
+        shown(aside)
+    )]
     Checksum {
         /// The file.
         file: PathBuf,
@@ -67,6 +77,14 @@ pub enum DataError {
         /// Where it is now.
         aside: PathBuf,
     },
+}
+
+/// One reason behind a colon; several below each other.
+fn listed(wrong: &[String]) -> String {
+    match wrong {
+        [one] => format!(": {one}"),
+        all => format!(" cannot be used:\n  {}", all.join("\n  ")),
+    }
 }
 
 impl DataError {

@@ -64,7 +64,7 @@ pub enum Beginning {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartUp {
-    /// How far a download is.
+    /// How far the data is.
     Progress(Progress),
     /// Something to know.
     Note(String),
@@ -158,6 +158,7 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     let resumed = past.checkpoint.is_some().then(|| directory.id());
     let materials = provide(&directory, config, past.checkpoint.take(), plan.device, plan.threads, report);
     let materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
+    warnings.extend(materials.dataset.findings.iter().map(|f| ("data", f.text().to_owned())));
     let prepared = crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
 
     // From here on the run is another one than before.

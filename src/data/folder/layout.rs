@@ -1,0 +1,160 @@
+//! Which directories are the splits and the classes. Knows nothing of files' contents.
+
+use super::super::findings::{Finding, bounded, counted};
+use super::super::names::{composed, printable_name, shown};
+use super::super::read::DataError;
+use super::kind::Named;
+use super::walk::{Entry, directories, entries};
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Names of the training split, the likeliest first; case does not matter.
+const TRAIN: [&str; 2] = ["train", "training"];
+/// Names of the split that accuracy is measured on, the likeliest first.
+const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
+const HELP: &str = "An image folder is train/<class>/*.png|jpg with test/<class>/*.png|jpg (or val/) beside it.";
+
+/// The splits and classes of an image folder.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) train: PathBuf,
+    pub(super) test: PathBuf,
+    /// Directory names, shape `[C]`: in the order of their bytes.
+    pub(super) classes: Vec<OsString>,
+    /// What is told of it.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Layout {
+    /// Looks at the directories of `root`.
+    pub(super) fn of(root: &Path) -> Result<Self, DataError> {
+        let wrong = |wrong: Vec<String>| DataError::Folder { root: shown(root), wrong, help: HELP.into() };
+        if root.as_os_str().is_empty() {
+            let help = "Set it to the folder that holds train/ and test/.".into();
+            return Err(DataError::Missing { what: "data.source = \"folder\" needs data.path".into(), help });
+        }
+        if !root.is_dir() {
+            return Err(wrong(vec!["it is no directory".into()]));
+        }
+        let names = directories(root)?;
+        let train = pick(&names, TRAIN[0]).map_err(|e| wrong(vec![e]))?;
+        let train = match train {
+            Some(name) => Some(name),
+            None => pick(&names, TRAIN[1]).map_err(|e| wrong(vec![e]))?,
+        };
+        let train = root.join(train.ok_or_else(|| wrong(vec![no_train(&names)]))?);
+        let classes = directories(&train)?;
+        if classes.is_empty() {
+            return Err(wrong(vec![format!("{} has no class folders{}", called(&train), loose(&train)?)]));
+        }
+        let mut candidates = Vec::new();
+        for name in TEST {
+            candidates.extend(pick(&names, name).map_err(|e| wrong(vec![e]))?.map(|name| root.join(name)));
+        }
+        let mut findings = twins(&train, &classes);
+        let test = measured_on(&train, &classes, &candidates, &mut findings).map_err(wrong)?;
+        Ok(Self { train, test, classes, findings })
+    }
+}
+
+/// The directory of this name: exactly, or in another case.
+fn pick<'a>(names: &'a [OsString], wanted: &str) -> Result<Option<&'a OsString>, String> {
+    if let Some(exact) = names.iter().find(|n| *n == wanted) {
+        return Ok(Some(exact));
+    }
+    let alike: Vec<&OsString> = names.iter().filter(|n| n.eq_ignore_ascii_case(wanted)).collect();
+    match alike[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => {
+            let names: Vec<String> = alike.iter().map(|n| format!("{}/", printable_name(n))).collect();
+            Err(format!("{} could each be {wanted}/: rename all but one", names.join(" and ")))
+        }
+    }
+}
+
+/// Without `train/`.
+fn no_train(names: &[OsString]) -> String {
+    let split = |n: &&OsString| TEST.iter().any(|t| n.eq_ignore_ascii_case(t));
+    let classes: Vec<String> = names.iter().filter(|n| !split(n)).map(|n| printable_name(n)).collect();
+    if classes.len() < 2 {
+        return "it has no train/".into();
+    }
+    let classes = bounded(classes, |more| format!("{more} more")).join(", ");
+    format!("it has no train/; if these are its classes, move most images of each into train/ and the rest into test/: {classes}")
+}
+
+/// The first candidate with a class of `train`.
+fn measured_on(
+    train: &Path,
+    classes: &[OsString],
+    candidates: &[PathBuf],
+    findings: &mut Vec<Finding>,
+) -> Result<PathBuf, Vec<String>> {
+    let known: HashSet<&OsStr> = classes.iter().map(OsString::as_os_str).collect();
+    let mut unlabelled = Vec::new();
+    let mut chosen: Option<(&PathBuf, Vec<OsString>)> = None;
+    for candidate in candidates {
+        let has = directories(candidate).map_err(|e| vec![e.to_string()])?;
+        if !has.iter().any(|c| known.contains(c.as_os_str())) {
+            let loose = loose(candidate).map_err(|e| vec![e.to_string()])?;
+            unlabelled.push(format!("{}/ has no folder of a class in {}/{loose}", called(candidate), called(train)));
+        } else if let Some((test, _)) = &chosen {
+            let text = format!("{}/ is not read: accuracy is measured on {}/", called(candidate), called(test));
+            findings.push(Finding::Note(text));
+        } else {
+            chosen = Some((candidate, has));
+        }
+    }
+    let Some((test, has)) = chosen else {
+        if unlabelled.is_empty() {
+            unlabelled
+                .push(format!("it has {}/, but neither test/ nor val/: move some images of each class there", called(train)));
+        }
+        return Err(unlabelled);
+    };
+    findings.extend(unlabelled.into_iter().map(|why| Finding::Note(format!("{why}: {}/ is used", called(test)))));
+    let looks: HashMap<String, &OsString> = classes.iter().filter_map(|c| Some((composed(c)?, c))).collect();
+    let extra = has.iter().filter(|c| !known.contains(c.as_os_str())).map(|c| {
+        let place = format!("{}/{}", called(test), printable_name(c));
+        match composed(c).and_then(|look| looks.get(&look)) {
+            Some(twin) => format!("{} {TWINS}: rename one", both(test, c, train, twin)),
+            None => format!("{place} is a class that {}/ does not have", called(train)),
+        }
+    });
+    let extra = bounded(extra.collect(), |more| format!("and {more} more"));
+    if extra.is_empty() { Ok(test.clone()) } else { Err(extra) }
+}
+
+const TWINS: &str = "look alike, but are written with other characters (composed, NFC, and decomposed, NFD)";
+
+/// Two places, their letters told apart.
+fn both(a: &Path, a_class: &OsStr, b: &Path, b_class: &OsStr) -> String {
+    let letters = |class: &OsStr| class.to_string_lossy().escape_default().to_string();
+    format!("{}/{} and {}/{}", called(a), letters(a_class), called(b), letters(b_class))
+}
+
+/// Classes of one split that look alike.
+fn twins(split: &Path, classes: &[OsString]) -> Vec<Finding> {
+    let mut looks: HashMap<String, &OsString> = HashMap::new();
+    let mut found = Vec::new();
+    for class in classes {
+        if let Some(twin) = composed(class).and_then(|look| looks.insert(look, class)) {
+            found.push(Finding::Note(format!("{} {TWINS}: they are two classes", both(split, twin, split, class))));
+        }
+    }
+    bounded(found, |more| Finding::Note(format!("and {more} more classes that look alike")))
+}
+
+/// How many images lie directly in a split, in words; nothing for none.
+fn loose(split: &Path) -> Result<String, DataError> {
+    let is_image = |e: &Entry| matches!(e, Entry::File(path) if Named::of(path).is_image());
+    let count = entries(split)?.iter().filter(|e| is_image(e)).count() as u64;
+    Ok(if count == 0 { String::new() } else { format!(" ({} without a class lie in it)", counted(count, "image")) })
+}
+
+/// The name of a split's directory.
+pub(super) fn called(split: &Path) -> String {
+    split.file_name().map_or_else(|| shown(split), printable_name)
+}
