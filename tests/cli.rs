@@ -91,7 +91,7 @@ fn exit_codes_tell_usage_from_failure() {
     assert_eq!(code(&["train", "--set", "train.epoch=1"]), Some(2));
     assert_eq!(code(&["train", "no-such.toml"]), Some(2));
     assert_eq!(code(&["train", "--device", "tpu"]), Some(2));
-    assert_eq!(code(&["train", "--theme", "neon"]), Some(2));
+    assert_eq!(code(&[&small(&[])[..], &["--theme", "neon"]].concat()), Some(0), "no screen, no theme");
     assert_eq!(code(&["fly"]), Some(2));
     assert_eq!(code(&["data", "fetch", "imagenet"]), Some(2));
     assert_eq!(code(&["data", "check", "/no/such"]), Some(1));

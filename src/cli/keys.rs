@@ -1,7 +1,7 @@
 //! `earlybird keys`: the table that the cockpit goes by, with a person's own keys.
 
 use super::{Outcome, complain, say};
-use crate::tui::{Asked, Preferences, config_directory, keys_table};
+use crate::tui::{Asked, Preferences, Wrong, config_directory, keys_table};
 
 /// Prints it.
 pub(super) fn run() -> Outcome {
@@ -10,5 +10,6 @@ pub(super) fn run() -> Outcome {
     say(keys_table(&preferences.keymap));
     let file = config_directory().join("cockpit.toml");
     say(format!("To put an action on other keys, in {}:\n\n    [keys]\n    theme = [\"T\", \"f2\"]", file.display()));
-    Outcome::Done
+    // Who looks here whether a file of theirs is right is told by the code, too.
+    if wrong.iter().any(|w| matches!(w, Wrong::Content(_))) { Outcome::Usage } else { Outcome::Done }
 }

@@ -39,7 +39,7 @@ pub use keymap::{Action, BINDINGS, Binding, Keymap, Place, Playback};
 pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
 pub use others::{Other, Others};
 pub use player::Player;
-pub use preferences::{Asked, ColorLevel, ImageStyle, Notify, Preferences, directory as config_directory};
+pub use preferences::{Asked, ColorLevel, ImageStyle, Notify, Preferences, Wrong, directory as config_directory};
 pub use race::{Left, watch};
 pub use sheet::Sheet;
 pub use tabs::Tab;
@@ -109,7 +109,8 @@ impl Setup {
     /// # Errors
     /// When not even the program's own themes can be drawn.
     pub fn find(asked: &Asked) -> Result<Self, ThemeError> {
-        let (mut preferences, mut warnings) = Preferences::load(asked);
+        let (mut preferences, wrong) = Preferences::load(asked);
+        let mut warnings: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         let unknown = preferences.theme.as_ref().map(|name| preferences.themes.get(name, termprofile::TermProfile::NoColor));
         if let Some(Err(e)) = unknown {
             warnings.push(e.to_string());

@@ -122,20 +122,31 @@ pub struct Preferences {
     pub themes: Themes,
 }
 
+/// What is wrong with preferences. None of it keeps a screen from being drawn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// A file cannot be read; which one, and why.
+    #[error("{0}")]
+    Unreadable(String),
+    /// What a file says makes no sense; which one, what, and what to do.
+    #[error("{0}")]
+    Content(String),
+}
+
 impl Preferences {
     /// Those of the config directory, with what the command line says on top; and what is wrong there, in words that name the
     /// file: the usual is taken instead.
-    pub fn load(asked: &Asked) -> (Self, Vec<String>) {
+    pub fn load(asked: &Asked) -> (Self, Vec<Wrong>) {
         Self::load_from(&directory(), asked)
     }
 
     /// The same from any directory; what it lacks is as usual.
-    pub fn load_from(directory: &Path, asked: &Asked) -> (Self, Vec<String>) {
+    pub fn load_from(directory: &Path, asked: &Asked) -> (Self, Vec<Wrong>) {
         let mut wrong = Vec::new();
         let path = directory.join("cockpit.toml");
-        let at = |what: String| format!("{}: {what}", path.display());
-        let file = File::read(&path).unwrap_or_else(|what| {
-            wrong.push(at(what));
+        let at = |what: String| Wrong::Content(format!("{}: {what}", path.display()));
+        let file = File::read(&path).unwrap_or_else(|e| {
+            wrong.push(e);
             File::default()
         });
         let fps = file.fps.filter(|fps| (1..=60).contains(fps));
@@ -147,7 +158,7 @@ impl Preferences {
             Keymap::default()
         });
         let themes = Themes::load(&directory.join("themes")).unwrap_or_else(|e| {
-            wrong.push(e.to_string());
+            wrong.push(Wrong::Content(e.to_string()));
             Themes::default()
         });
         let preferences = Self {
@@ -168,11 +179,12 @@ impl Preferences {
 
 impl File {
     /// What the file says, or what is wrong with it. One that is not there says nothing.
-    fn read(path: &Path) -> Result<Self, String> {
+    fn read(path: &Path) -> Result<Self, Wrong> {
+        let told = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| e.to_string()),
+            Ok(text) => toml::from_str(&text).map_err(|e| Wrong::Content(told(&e))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(e.to_string()),
+            Err(e) => Err(Wrong::Unreadable(told(&e))),
         }
     }
 }
@@ -187,7 +199,7 @@ pub fn directory() -> PathBuf {
 mod tests {
     use super::*;
 
-    fn load(text: &str) -> (Preferences, Vec<String>) {
+    fn load(text: &str) -> (Preferences, Vec<Wrong>) {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("cockpit.toml"), text).expect("written");
         Preferences::load_from(dir.path(), &Asked { fps: Some(7), ..Asked::default() })
@@ -211,7 +223,7 @@ mod tests {
             ("theme = ", "cockpit.toml"),
         ] {
             let (p, wrong) = load(text);
-            let [told] = &wrong[..] else { panic!("{text}: {wrong:?}") };
+            let [Wrong::Content(told)] = &wrong[..] else { panic!("{text}: {wrong:?}") };
             assert!(told.contains(part) && told.contains("cockpit.toml"), "{told}");
             assert_eq!((p.mouse, p.fps), (!text.contains("mouse"), Some(7)), "{text}");
             assert_eq!(p.keymap, Keymap::default());
@@ -221,7 +233,8 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_read_is_told_and_the_usual_is_taken() {
         let (p, wrong) = Preferences::load_from(Path::new("/dev/null/earlybird"), &Asked::default());
-        assert!(wrong.iter().any(|w| w.contains("/dev/null/earlybird/cockpit.toml")), "{wrong:?}");
+        let [Wrong::Unreadable(told)] = &wrong[..] else { panic!("{wrong:?}") };
+        assert!(told.contains("/dev/null/earlybird/cockpit.toml"), "{told}");
         assert_eq!((p.theme, p.mouse), (None, true));
     }
 }
