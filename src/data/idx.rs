@@ -47,8 +47,8 @@ pub(super) fn hint(directory: &Path) -> Option<String> {
     if let Some(below) = below {
         return Some(format!("The four IDX files are in {}: set data.path to it.", shown(&below)));
     }
-    let images =
-        inner.iter().find(|path| path.file_name().is_some_and(|n| n.to_string_lossy().contains("-images-idx3-ubyte")))?;
+    let other = |name: &str| name.contains("-images-idx3-ubyte") && !STEMS.iter().any(|stem| name.starts_with(stem));
+    let images = inner.iter().find(|path| path.file_name().is_some_and(|n| other(&n.to_string_lossy())))?;
     let named = printable_name(images.file_name()?);
     Some(format!("{named} has another name: rename or link the four IDX files to {}.", STEMS.join(", ")))
 }

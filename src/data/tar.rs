@@ -1,7 +1,7 @@
 //! Tar archives that somebody else made, read in memory: a header may claim what it likes, nothing is read beyond what the reader of
 //! its contents can use, and nothing is ever written.
 
-use super::names::shown;
+use super::names::{printable_name, shown};
 use super::read::{DataError, open};
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) fn each_file(
     mut take: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let wrong = |what: String| DataError::Corrupt { file: shown(path), byte: 0, what };
-    let broken = |e: io::Error| wrong(format!("not a readable tar archive: {e}"));
+    let broken = |e: io::Error| wrong(format!("not a readable tar archive: {}", printable_name(e.to_string().as_ref())));
     let mut archive = tar::Archive::new(Bounded { reader: open(path)?, left: MOST_BYTES });
     // Raw: this crate would read the whole of a long name into memory, however long.
     let entries = archive.entries().map_err(broken)?.raw(true);

@@ -1,5 +1,6 @@
 //! One file: an image scaled to a square, or why it is none. Knows nothing of classes.
 
+use super::super::names::printable_name;
 use super::account::Reason;
 use super::jpeg;
 use super::kind::{HEAD, Kind, Named};
@@ -87,7 +88,7 @@ impl Decoder {
         limits.max_alloc = Some(MOST_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(limits.clone());
-        let text = |e: image::ImageError| e.to_string();
+        let text = |e: image::ImageError| printable_name(e.to_string().as_ref());
         let mut decoder = reader.into_decoder().map_err(text)?;
         limits.reserve(decoder.total_bytes()).map_err(text)?;
         decoder.set_limits(limits).map_err(text)?;
