@@ -77,7 +77,7 @@ fn config_of(args: &EvaluateArgs, of_run: Option<PathBuf>) -> Result<RunConfig, 
 
 fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
     let c = &evaluated.confusion;
-    let n: u64 = c.rows().iter().flatten().sum();
+    let n = c.total();
     say(format!("{}: test accuracy {:.2}% of {n}, loss {:.4}\n", from.display(), 100.0 * c.accuracy(), evaluated.loss));
     let shown = classes.len().min(CLASSES);
     let numbers: String = (0..shown).map(|k| format!("{k:>7}")).collect();
@@ -92,7 +92,7 @@ fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
     let (recall, precision) = (c.recall(), c.precision());
     for (k, name) in classes.iter().enumerate() {
         let short: String = name.chars().take(20).collect();
-        let row: String = c.rows()[k].iter().take(shown).map(|v| format!("{v:>7}")).collect();
+        let row: String = c.row(k).iter().take(shown).map(|v| format!("{v:>7}")).collect();
         say(format!("{k:>3} {short:<20} {:>7.2}% {:>9.2}%        {row}", 100.0 * recall[k], 100.0 * precision[k]));
     }
     if classes.len() > shown {
