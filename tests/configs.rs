@@ -138,6 +138,18 @@ fn e_follows_n_where_nobody_set_it() {
 }
 
 #[test]
+fn other_data_than_the_demo_s_is_taken_as_it_is() {
+    let imbalance = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
+        config::demo(&set).unwrap().data.imbalance
+    };
+    assert_eq!(imbalance(&[]), 10.0);
+    assert_eq!(imbalance(&["data.source=folder", "data.path=images"]), 1.0);
+    assert_eq!(imbalance(&["data.class_counts=[20, 10]"]), 1.0);
+    assert_eq!(imbalance(&["data.source=fashion-mnist", "data.imbalance=5"]), 5.0);
+}
+
+#[test]
 fn a_missing_file_says_so() {
     let error = config::load(Path::new("no/such.toml"), &[]).expect_err("missing").to_string();
     assert!(error.starts_with("no/such.toml: ") && error.contains("configs/"), "{error}");

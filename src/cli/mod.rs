@@ -125,6 +125,7 @@ enum Command {
 
 /// Carries out the command line that this process was started with.
 pub fn run() -> Outcome {
+    crate::host::take_its_name();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => return output::explain(&e),
@@ -146,7 +147,7 @@ impl Command {
 }
 
 fn carry_out(cli: Cli) -> Outcome {
-    if cli.command.as_ref().is_some_and(Command::computes_here) {
+    if cli.command.as_ref().map_or_else(|| watch::no_screen().is_some(), Command::computes_here) {
         crate::host::begin_with_passive_threads();
     }
     match cli.command {

@@ -60,13 +60,12 @@ pub(super) fn resume(args: ResumeArgs) -> Outcome {
 }
 
 fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
-    let mut config = resolve(args).map_err(usage)?;
+    let config = resolve(args).map_err(usage)?;
     if args.print_config {
         say(toml::to_string(&config).map_err(failed)?.trim_end());
         return Ok(Outcome::Done);
     }
     let how = How::settle(&args.how, None)?;
-    config.make_paths_absolute();
     let text = toml::to_string(&config).map_err(failed)?;
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
     let written = directory.write("config.toml", &text).map_err(failed);
@@ -115,9 +114,11 @@ fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How
 fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<Command>, how: How) -> Result<Outcome, Outcome> {
     let backlog = if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
     let plan = Plan { directory, device: how.device, threads: how.threads, beginning, commands };
-    let signalled = host::mind_signals(|words| {
+    let unbegun = plan.directory.clone();
+    let signalled = host::mind_signals(move |words| {
         tui::give_back();
         complain(words);
+        unbegun.discard(); // which leaves what has begun
     });
     let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
     let mut shown = super::data::ProgressLine::default();

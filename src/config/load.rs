@@ -77,22 +77,38 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`] for a bad `set`.
 pub fn demo(set: &[String]) -> Result<RunConfig, ConfigError> {
-    from_str(DEMO, BUILT_IN, set)
+    // The demo's long tail is made for its own data: other data, or other class sizes, are taken as they are.
+    let sets = |key: &str| set.iter().any(|item| item.split('=').next().is_some_and(|path| path.trim() == key));
+    let is_as_it_is = (sets("data.source") || sets("data.class_counts")) && !sets("data.imbalance");
+    let first = is_as_it_is.then(|| "data.imbalance=1".to_owned());
+    let set: Vec<String> = first.into_iter().chain(set.iter().cloned()).collect();
+    from_str(DEMO, "the built-in demo", &set).map(from_here)
 }
 
-/// What errors call the demo.
-const BUILT_IN: &str = "the built-in demo";
+/// Its paths are meant from where it is read; whoever reads the resolved config may be elsewhere.
+fn from_here(mut config: RunConfig) -> RunConfig {
+    config.make_paths_absolute();
+    config
+}
 
 /// Reads a config file with `--set` values on top.
 ///
 /// # Errors
 /// [`ConfigError`], with every problem at once.
 pub fn load(file: &Path, set: &[String]) -> Result<RunConfig, ConfigError> {
+    from_str(&text(file)?, &file.display().to_string(), set).map(from_here)
+}
+
+/// The text of a config file.
+///
+/// # Errors
+/// [`ConfigError`], when it cannot be read or is no UTF-8.
+pub fn text(file: &Path) -> Result<String, ConfigError> {
     let name = file.display().to_string();
     let bytes = std::fs::read(file).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
     let text = syntax::text_of(&bytes)
-        .map_err(|(line, what, help)| ConfigError::Syntax(Problem { origin: Origin::File(name.clone(), line), what, help }))?;
-    from_str(text, &name, set)
+        .map_err(|(line, what, help)| ConfigError::Syntax(Problem { origin: Origin::File(name, line), what, help }))?;
+    Ok(text.to_owned())
 }
 
 /// Reads config text; `file` is what errors call it.
@@ -154,9 +170,7 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
         found.unwrap_or_else(|| Origin::File(file.to_owned(), 1))
     };
     let mut config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
-    let e_is_set =
-        |(path, origin): &(String, Origin)| path == "importance.pretrain_epochs" && (file != BUILT_IN || *origin == Origin::Set);
-    if !origins.iter().any(e_is_set) {
+    if !origins.iter().any(|(path, _)| path == "importance.pretrain_epochs") {
         config.importance.pretrain_epochs = config.importance.pretrain_epochs.min(default_e(config.train.epochs));
     }
     let problems = contradictions(&config, origin_of);

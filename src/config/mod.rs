@@ -7,7 +7,9 @@ mod paths;
 mod syntax;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
-pub use load::{ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set, value_text};
+pub use load::{
+    ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set, text, value_text,
+};
 pub use paths::absolute;
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};

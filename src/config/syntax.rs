@@ -47,6 +47,9 @@ pub(super) fn advice(text: &str, line: usize) -> String {
         Some(rule @ (Rule::Text | Rule::Name | Rule::OneOf(_))) if !value.is_empty() => {
             format!("Text needs quotes: {name} = \"{value}\" ({path}: {}).", rule.describe())
         }
+        Some(rule @ Rule::Number(..)) if value.contains(',') => {
+            format!("{path}: expected {}; a point begins the decimals.", rule.describe())
+        }
         Some(rule) => format!("{path}: expected {}.", rule.describe()),
         None => GENERAL.into(),
     }

@@ -41,7 +41,11 @@ pub struct Arguments {
 /// Trains the run; gives the exit code.
 pub fn run(arguments: &Arguments) -> u8 {
     // A terminal that goes while the data is loaded does not matter; an interrupt there ends this, too, until it trains.
-    let signalled = super::mind_signals(complain);
+    let directory = RunDirectory::open(&arguments.directory);
+    let signalled = super::mind_signals(move |words| {
+        complain(words);
+        directory.discard(); // which leaves what has begun
+    });
     let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
     let mut tell = |s: StartUp| {
         if let StartUp::Failed(text) | StartUp::Note(text) = &s {
@@ -51,7 +55,6 @@ pub fn run(arguments: &Arguments) -> u8 {
         let _ = serde_json::to_string(&s).map(|line| writeln!(std::io::stdout(), "{line}"));
     };
     let own = arguments.tied.then_some(Backlog::Whole);
-    super::take_its_name();
     let begun = plan(arguments).map_err(HostError::Impossible).and_then(|plan| super::begin(plan, own, &mut tell));
     let (host, link) = match begun {
         Ok(begun) => begun,
