@@ -247,6 +247,18 @@ fn a_cockpit_whose_run_cannot_start_leaves_no_run_behind() {
 }
 
 #[test]
+fn a_comparison_that_cannot_start_says_why_and_leaves_nothing_behind() {
+    for more in [&[][..], &["--headless"]] {
+        let runs = Runs::new();
+        let args = [&["compare", "--set", "data.source=folder", "--set", "data.path=/nowhere"], more].concat();
+        let mut t = crate::terminal::Terminal::start(runs.path(), &args);
+        t.wait("the reason", |s| s.contains("/nowhere"));
+        assert_eq!(t.child.wait().unwrap().exit_code(), 1, "{more:?}");
+        assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0, "{more:?}");
+    }
+}
+
+#[test]
 fn what_a_person_types_is_the_same_training_wherever_it_is_typed() {
     let place = tempfile::tempdir().unwrap();
     write_folder(&place.path().join("images"));

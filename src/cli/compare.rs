@@ -5,13 +5,14 @@ use super::data::ProgressLine;
 use super::{CompareArgs, Outcome, complain, failed, program, say, usage, watch};
 use crate::compare::{self, CompareError, Comparison, Race, Said, Stopper};
 use crate::config;
-use crate::host;
+use crate::host::{self, StartError, StartUp};
 use crate::model::device::DeviceName;
 use crate::model::threads_for;
 use crate::protocol::Event;
 use crate::run::RunDirectory;
 use crate::tui::{self, Left, Setup};
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -24,7 +25,6 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     if args.detached {
         // No terminal can take it along. Fails where this process leads a group already, which is as good.
         let _ = rustix::process::setsid();
-        host::take_its_name();
     }
     let workers = workers(args)?;
     // Nothing is read of what only a screen needs where none is opened.
@@ -41,7 +41,11 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     let Some(setup) = setup else { return train(&comparison, &workers, args) };
     let directory = comparison.directory().clone();
     drop(comparison); // the process that trains it takes the lock
-    start(&directory, args)?;
+    if let Err(e) = start(&directory, args) {
+        let discarded = args.resume.is_none() && Comparison::open(directory.clone()).is_ok_and(|c| c.discard());
+        let kept = format!("\n  What was trained is kept; {} compare --resume {} goes on.", program(), directory.id());
+        return Err(failed(format!("{e}{}", if discarded { "" } else { &kept })));
+    }
     Ok(watch(&directory, &setup))
 }
 
@@ -65,15 +69,11 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
     if let Some(seed) = args.seed {
         set.push(format!("seed={seed}"));
     }
-    let (text, file) = match &args.config {
-        None => (config::DEMO.to_owned(), "the built-in demo".to_owned()),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
-            (text, path.display().to_string())
-        }
+    let (config, text, file) = match &args.config {
+        None => (config::demo(&set), config::DEMO.to_owned(), "the built-in demo".to_owned()),
+        Some(path) => (config::load(path, &set), config::text(path).map_err(usage)?, path.display().to_string()),
     };
-    let mut config = config::from_str(&text, &file, &set).map_err(usage)?;
-    config.make_paths_absolute();
+    let config = config.map_err(usage)?;
     let own = config::arms(&text, &file).map_err(usage)?;
     let arms = compare::choose(&args.arms, &own).map_err(usage)?;
     let name = args.name.clone().unwrap_or_else(|| format!("{}-compare", config.name));
@@ -102,7 +102,14 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     let cpu = workers.iter().filter(|d| !d.is_gpu()).count();
     let threads = args.compute.threads().or_else(|| (cpu > 1).then(|| (threads_for(None).count / cpu).max(1)));
     let mut shown = ProgressLine::default();
-    let trained = comparison.train(workers, threads, &stopper, &mut |said| tell(said, args.json, &mut shown));
+    let mut parent = Parent { listens: args.detached };
+    let trained = comparison.train(workers, threads, &stopper, &mut |said| {
+        parent.hear(&said);
+        tell(said, args.json, &mut shown);
+    });
+    if let Err(e) = &trained {
+        parent.say(&StartUp::Failed(e.to_string()));
+    }
     let Some(outcome) = trained.map_err(|e| broken_off(comparison, &e, args.resume.is_none()))? else {
         complain(format!("stopped; {} compare --resume {id} goes on", program()));
         return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));
@@ -149,14 +156,39 @@ fn tell(said: Said, json: bool, shown: &mut ProgressLine) {
     ));
 }
 
-/// Starts a process that trains the comparison, whatever becomes of this one.
-fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), Outcome> {
+/// The process that started this one to train a comparison: it waits until the first run trains.
+struct Parent {
+    listens: bool,
+}
+
+impl Parent {
+    fn hear(&mut self, said: &Said) {
+        match said {
+            Said::StartUp(word) => self.say(word),
+            Said::Record(..) => {}
+        }
+    }
+
+    fn say(&mut self, word: &StartUp) {
+        if !self.listens {
+            return;
+        }
+        // Nothing can be done about one that is gone.
+        let _ = serde_json::to_string(word).map(|line| writeln!(std::io::stdout(), "{line}"));
+        if *word == StartUp::Ready {
+            self.listens = false;
+            // It sees the end of its pipe; whatever is printed from here on goes to the log.
+            let _ = rustix::stdio::dup2_stdout(std::io::stderr());
+        }
+    }
+}
+
+/// Starts a process that trains the comparison, whatever becomes of this one, and waits until its first run trains.
+fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), StartError> {
     let file = directory.file("compare.log");
-    let cannot = |e: std::io::Error| {
-        failed(format!("no process can be started for the comparison: {e}\n  --headless trains it in this one."))
-    };
-    let log = OpenOptions::new().create(true).append(true).open(&file).map_err(cannot)?;
-    let mut command = host::this_program().map_err(cannot)?;
+    let log = OpenOptions::new().create(true).append(true).open(&file)?;
+    let before = log.metadata()?.len();
+    let mut command = host::this_program()?;
     command.args(["compare", "--headless", "--detached", "--resume"]).arg(directory.path());
     command.arg("--runs-dir").arg(&args.place.runs_dir);
     if let Some(device) = &args.compute.device {
@@ -171,9 +203,15 @@ fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), Outcome> {
     if !args.devices.is_empty() {
         command.args(["--devices", &args.devices.join(",")]);
     }
-    let errors = log.try_clone().map_err(cannot)?;
-    command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().map_err(cannot)?;
-    Ok(())
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
+    let mut shown = ProgressLine::default();
+    let begun = host::until_ready(&mut child, &file, before, &mut |word| watch::report(&mut shown, word));
+    shown.end();
+    match begun {
+        // Nothing was left to train.
+        Err(StartError::Died { .. }) if child.wait().is_ok_and(|status| status.success()) => Ok(()),
+        begun => begun,
+    }
 }
 
 /// Opens the screen on a comparison, whoever trains it.

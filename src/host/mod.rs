@@ -14,7 +14,7 @@ pub use changes::{Changes, DATA_PATH};
 pub use process::{Arguments, run as run_process};
 pub use program::{take_its_name, this_program, where_it_is};
 pub use signals::{Signalled, mind as mind_signals};
-pub use start::{StartError, TiedHost, TiedSays, start};
+pub use start::{StartError, TiedHost, TiedSays, start, until_ready};
 pub use waiting::{begin_with_passive_threads, user_decides_waiting, wait_passively};
 
 use self::past::Past;

@@ -52,6 +52,14 @@ pub fn start(
         command.args(set.iter().flat_map(|item| ["--set", item]));
     }
     let mut child = command.stdin(Stdio::null()).spawn()?;
+    until_ready(&mut child, &log, before, report)
+}
+
+/// Follows what a process says on its way, until it trains. What it prints goes to `log`, from byte `before` on.
+///
+/// # Errors
+/// [`StartError`]; the process has ended then.
+pub fn until_ready(child: &mut Child, log: &Path, before: u64, report: &mut dyn FnMut(StartUp)) -> Result<(), StartError> {
     let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
         match serde_json::from_str(&line) {
@@ -69,7 +77,7 @@ pub fn start(
         }
     }
     let _ = child.wait();
-    Err(StartError::Died { log: log.display().to_string(), words: last_words(&log, before).unwrap_or_default() })
+    Err(StartError::Died { log: log.display().to_string(), words: last_words(log, before).unwrap_or_default() })
 }
 
 /// The command that hosts a run, its log, and how long that is already.
