@@ -101,7 +101,9 @@ fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How
         match watch::start(&directory, how.device, how.threads, resume) {
             Ok(()) => return Ok(watch::attached(&directory, &setup, how.device, how.threads)),
             Err(StartError::Unreachable(why)) => {
-                complain(format!("{why}\n  So this process trains (--inline): the run ends with the cockpit."));
+                complain(format!(
+                    "{why}\n  So this process trains (--inline): leaving the cockpit ends the run; losing the terminal does not."
+                ));
                 how.shown = Shown::Inline(setup);
             }
             Err(e) => return Err(failed(e)),

@@ -24,7 +24,7 @@ pub fn wait_passively(command: &mut Command) -> &mut Command {
 }
 
 /// Starts this process anew, in place, if its threads would not wait passively and the user has not decided. Nothing may have
-/// been done before. Returns when that is not needed, or does not work: then they go on spinning, and doctor says so.
+/// been done before. Returns when that is not needed, or does not work: then they go on spinning, and the System tab says so.
 pub fn begin_with_passive_threads() {
     if user_decides_waiting() {
         return;
