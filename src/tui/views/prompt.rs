@@ -43,7 +43,7 @@ fn confirm_lines(app: &App, command: &Command) -> Vec<Line<'static>> {
         Command::Stop { stop: Stop::AfterEpoch } => "Stop the run after this epoch?".to_owned(),
         Command::Stop { stop: Stop::AtEpoch(epoch) } => format!("Stop the run after epoch {epoch}?"),
         Command::Bias { bias: Bias::Now } => {
-            "Bias now? Pretraining ends with this epoch; once the next one is drawn, that cannot be taken back.".to_owned()
+            "Bias now? Pretraining ends with this epoch, for good once the next begins.".to_owned()
         }
         other => format!("{other:?}?"),
     };
