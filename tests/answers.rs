@@ -1,10 +1,10 @@
 //! What a terminal sends besides keys: answers that come late and in pieces, and pasted text. And terminals that say nothing,
 //! have no size, or only print.
 
+use crate::environment::program;
 use crate::support::{Runs, small_args};
 use crate::terminal::Terminal;
 use earlybird::protocol::Event;
-use std::process::Command;
 use std::time::Duration;
 
 /// A run in its first of 200 epochs of pretraining, with all the time there is.
@@ -172,7 +172,7 @@ fn what_only_a_screen_needs_is_nothing_to_a_run_without_one_and_a_warning_to_a_s
                 &["resume", "--theme", "neon", "--set", "train.epochs=6"],
             ] {
                 let args = if command[0] == "train" { small_args(command) } else { command.to_vec() };
-                let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
+                let output = program()
                     .args(args)
                     .arg(lines)
                     .args(["--runs-dir", runs.path().join(format!("{k}{lines}")).to_str().unwrap()])
@@ -194,6 +194,6 @@ fn what_only_a_screen_needs_is_nothing_to_a_run_without_one_and_a_warning_to_a_s
         assert!(before.contains("cockpit.toml") && before.contains("unknown theme \"neon\""), "{before}");
         stop(&mut t);
     }
-    let keys = Command::new(env!("CARGO_BIN_EXE_earlybird")).arg("keys").env("XDG_CONFIG_HOME", "/dev/null").output().unwrap();
+    let keys = program().arg("keys").env("XDG_CONFIG_HOME", "/dev/null").output().unwrap();
     assert!(keys.status.success() && !keys.stderr.is_empty());
 }

@@ -1,11 +1,12 @@
 //! A run outlives its terminal: cockpits come, go, are stopped and cut off, and the run does not notice.
 
+use crate::environment::program;
 use crate::support::{Runs, followed, small_args};
 use crate::terminal::Terminal;
 use earlybird::link::{self, Delivery};
 use earlybird::protocol::Event;
 use rustix::process::{Signal, WaitOptions, waitpid};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 const ENDLESS: &str = "train.epochs=100000";
 
@@ -118,21 +119,14 @@ fn a_trainer_that_is_killed_is_told_and_resumed_from_the_cockpit() {
 }
 
 fn send(runs: &Runs, words: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
-        .args(["send", "demo-001"])
-        .args(words)
-        .args(["--runs-dir", runs.path().to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output =
+        program().args(["send", "demo-001"]).args(words).args(["--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), text)
 }
 
 fn rows(runs: &Runs) -> Vec<serde_json::Value> {
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
-        .args(["runs", "--json", "--runs-dir", runs.path().to_str().unwrap()])
-        .output()
-        .unwrap();
+    let output = program().args(["runs", "--json", "--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
@@ -244,7 +238,7 @@ fn a_journal_is_replayed_on_the_screen_and_as_lines() {
     t.wait("twice as fast", |s| s.contains("REPLAY 0.02x"));
     t.press("q");
     assert!(t.child.wait().unwrap().success());
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
+    let output = program()
         .args(["replay", "demo-001", "--headless", "--runs-dir", runs.path().to_str().unwrap()])
         .stdin(Stdio::null())
         .output()

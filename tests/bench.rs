@@ -1,10 +1,10 @@
 //! Measurements run and give figures; how fast is nobody's business here.
 
+use crate::environment::program;
 use serde_json::Value;
-use std::process::Command;
 
 fn bench(args: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird")).arg("bench").args(args).arg("--json").output().unwrap();
+    let output = program().arg("bench").args(args).arg("--json").output().unwrap();
     assert!(output.status.success(), "{args:?}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
 }
@@ -42,7 +42,7 @@ fn every_measurement_gives_its_figures() {
 #[test]
 fn what_cannot_be_measured_is_refused() {
     for args in [&["step", "--shape", "3,4"][..], &["step", "--shape", "1,4,4"], &["step", "--bf16", "--device", "flex"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_earlybird")).arg("bench").args(args).output().unwrap();
+        let output = program().arg("bench").args(args).output().unwrap();
         assert!(!output.status.success() && !output.stderr.is_empty(), "{args:?}: {output:?}");
     }
 }

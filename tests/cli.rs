@@ -1,12 +1,13 @@
 //! The program from outside: exit codes, lines, JSON, signals.
 
+use crate::environment::program;
 use earlybird::protocol::{Event, Phase, Record};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn earlybird(runs: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     command.args(args).env("XDG_CACHE_HOME", runs.join("cache")).env_remove("NO_COLOR").stdin(Stdio::null());
     if args.first() == Some(&"train") {
         command.args(["--runs-dir", &runs.display().to_string()]);
@@ -106,11 +107,7 @@ fn a_runs_directory_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
     let args: Vec<String> = small(&[]).iter().map(|s| (*s).to_owned()).collect();
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
-        .args(args)
-        .args(["--runs-dir", &dir.path().join("file/runs").display().to_string()])
-        .output()
-        .unwrap();
+    let output = program().args(args).args(["--runs-dir", &dir.path().join("file/runs").display().to_string()]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1));
     assert!(text.contains("file/runs") && text.contains("--runs-dir"), "{text}");

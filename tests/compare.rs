@@ -1,5 +1,6 @@
 //! Arms of one run, paired by seed: forked at E from one checkpoint, the same budget for each, resumable, and honest.
 
+use crate::environment::program;
 use crate::support::{Runs, hash, small_args};
 use earlybird::compare::Outcome;
 use earlybird::protocol::Event;
@@ -11,7 +12,7 @@ use std::process::{Command, Stdio};
 const ARMS: &str = "biased,class-balanced";
 
 fn compare(runs: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     command.args(small_args(&[&["compare", "--headless", "--json", "--arms", ARMS, "--seeds", "2"], more].concat()));
     command.arg("--runs-dir").arg(runs);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -82,7 +83,7 @@ fn a_comparison_killed_anywhere_ends_with_the_same_table() {
         (0..lines).for_each(|_| drop(out.next()));
         child.kill().unwrap();
         child.wait().unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
+        let output = program()
             .args(["compare", "--resume", "demo-compare-001", "--json", "--runs-dir"])
             .arg(runs.path())
             .output()
@@ -102,8 +103,7 @@ fn runs_side_by_side_end_with_the_same_table_and_are_listed() {
     let output = compare(two.path(), &args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(figures(&outcome(one.path())), figures(&outcome(two.path())));
-    let listed =
-        Command::new(env!("CARGO_BIN_EXE_earlybird")).args(["runs", "--json", "--runs-dir"]).arg(two.path()).output().unwrap();
+    let listed = program().args(["runs", "--json", "--runs-dir"]).arg(two.path()).output().unwrap();
     let row: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     assert_eq!((&row["state"], &row["done"], &row["of"]), (&"finished".into(), &10.into(), &10.into()), "{row}");
 }
@@ -134,7 +134,7 @@ fn a_comparison_that_makes_no_sense_is_refused() {
         (&["--name", "../up"], "is not allowed"),
     ] {
         let runs = Runs::new();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+        let mut command = program();
         command.args(small_args(&["compare"])).args(args).arg("--runs-dir").arg(runs.path());
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -150,7 +150,7 @@ fn an_arm_of_a_config_is_trained_as_it_says() {
     let file = runs.path().join("mine.toml");
     let config = std::fs::read_to_string("configs/demo.toml").unwrap() + "\n[arms.floor]\nimportance.uniform_mix = 1.0\n";
     std::fs::write(&file, config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     let file = file.display().to_string();
     command.args(small_args(&["compare", &file, "--arms", "floor", "--seeds", "1"])).arg("--runs-dir").arg(runs.path());
     let output = command.output().unwrap();

@@ -1,6 +1,7 @@
 //! What a file system or a sandbox may refuse: what can go on goes on, messages fit the error, and what was not written is not
 //! called a success.
 
+use crate::environment::{EARLYBIRD, plain, program};
 use crate::faulty::{Fault, can_be_made, variables};
 use crate::support::{Headless, Runs, hash, small_args};
 use crate::terminal::Terminal;
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn earlybird(runs: &Path, args: &[&str], faults: &[Fault]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     command.args(args).arg("--runs-dir").arg(runs).stdin(Stdio::null());
     if !faults.is_empty() {
         command.envs(variables(faults));
@@ -217,8 +218,8 @@ fn a_limit_on_the_size_of_files_is_told_and_when_it_is_raised_the_run_goes_on() 
     let straight = Runs::new();
     let expected = hash(&straight.headless("train", &[]).end().1);
     let runs = Runs::new();
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -S -f {BLOCKS}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_earlybird")]);
+    let mut command = plain(Command::new("sh"));
+    command.args(["-c", &format!("ulimit -S -f {BLOCKS}; exec \"$@\""), "sh", EARLYBIRD]);
     command.args(small_args(&["train", "--json", "--runs-dir"])).arg(runs.path());
     let child = Headless::start(command);
     let paused = child.until(|e| matches!(e, Event::Paused { .. }));
@@ -271,8 +272,8 @@ fn output_that_could_not_be_written_is_no_success() {
 fn a_process_that_may_open_too_few_files_says_so_and_leaves_nothing() {
     for (limit, codes) in [("-n 8", [1, 127]), ("-n 16", [1, 1]), ("-n 23", [1, 1]), ("-n 24", [0, 0]), ("-S -n 16", [0, 0])] {
         let runs = Runs::new();
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_earlybird")]);
+        let mut command = plain(Command::new("sh"));
+        command.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh", EARLYBIRD]);
         command.args(small_args(&["train", "--json", "--runs-dir"])).arg(runs.path().join("runs"));
         let output = command.stdin(Stdio::null()).output().unwrap();
         let (code, said) = (output.status.code(), text(&output.stderr));

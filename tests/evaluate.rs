@@ -1,12 +1,13 @@
 //! A trained model outside its run: evaluated to the very figures of its last epoch, exported, and refused where it does not fit.
 
+use crate::environment::program;
 use crate::support::Runs;
 use earlybird::protocol::Event;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_earlybird")).args(args).arg("--runs-dir").arg(runs).output().unwrap()
+    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
 }
 
 fn json(output: &Output) -> serde_json::Value {

@@ -1,5 +1,6 @@
 //! Killed, cut, filled, flipped and fed garbage: nothing is lost, and it says what happened.
 
+use crate::environment::{EARLYBIRD, plain, program};
 use crate::support::{Headless, Runs, advance_to, apply, epochs, finish, hash, noise, session, small_args};
 use earlybird::dashboard::Dashboard;
 use earlybird::link::{Greeting, Hello, PROTOCOL, Purpose, ToHost};
@@ -63,10 +64,7 @@ fn a_run_killed_at_twenty_random_moments_ends_as_one_never_killed() {
         // A random moment, not a state that is waited for: up to the whole length of such a run.
         std::thread::sleep(Duration::from_micros(dice.below(1_200_000) as u64));
         child.kill(Signal::KILL);
-        let output = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"))
-            .args(["resume", "--json", "--runs-dir", runs.path().to_str().unwrap()])
-            .output()
-            .unwrap();
+        let output = program().args(["resume", "--json", "--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(0), "round {round}: {output:?}");
         assert_same_epochs(&told(&directory), &epochs);
@@ -185,7 +183,7 @@ fn a_full_disk_pauses_the_run_and_space_lets_it_go_on() {
     };
     let straight = Runs::new();
     let expected = hash(&straight.headless("train", &["--set", "train.epochs=12"]).end().1);
-    let mut process = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut process = program();
     process.args(small_args(&["train", "--json", "--set", "train.epochs=12", "--runs-dir"])).arg(disk.0.path().join("runs"));
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 2, .. }));
@@ -220,7 +218,7 @@ fn a_run_that_shall_not_wait_for_its_disk_goes_on() {
         eprintln!("skipped: mounting a file system needs a right that this process lacks");
         return;
     };
-    let mut process = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut process = program();
     let args = ["train", "--json", "--set", "train.epochs=12", "--set", "checkpoint.on_disk_error=continue", "--runs-dir"];
     process.args(small_args(&args)).arg(disk.0.path().join("runs"));
     let child = Headless::start(process);
@@ -247,10 +245,10 @@ fn data_that_vanishes_does_not_matter() {
 fn a_device_out_of_memory_is_told_with_the_batch_size_and_a_checkpoint_kept() {
     let runs = Runs::new();
     let args = small_args(&["train", "--json", "--set", "data.train_limit=4000", "--set", "train.batch_size=4000"]);
-    let mut process = ProcessCommand::new("sh");
+    let mut process = plain(ProcessCommand::new("sh"));
     // 800 MB of address space: enough to start, too little for the activations of 4,000 images.
     let script = "ulimit -v 800000; exec \"$@\"";
-    process.args(["-c", script, "sh", env!("CARGO_BIN_EXE_earlybird")]).args(args).arg("--runs-dir").arg(runs.path());
+    process.args(["-c", script, "sh", EARLYBIRD]).args(args).arg("--runs-dir").arg(runs.path());
     process.env("OMP_NUM_THREADS", "1").env("MALLOC_ARENA_MAX", "1");
     let (code, events) = Headless::start(process).end();
     assert_eq!(code, 1);
@@ -455,15 +453,11 @@ fn two_runs_in_one_place_do_not_disturb_one_another() {
 fn a_socket_whose_path_is_longer_than_an_address_is_reached_all_the_same() {
     let runs = Runs::new();
     let deep = runs.path().join("a".repeat(60)).join("b".repeat(60));
-    let mut process = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut process = program();
     process.args(small_args(&["train", "--json", "--set", "train.epochs=100000", "--runs-dir"])).arg(&deep);
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
-    let output = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"))
-        .args(["send", "latest", "stop", "--runs-dir"])
-        .arg(&deep)
-        .output()
-        .unwrap();
+    let output = program().args(["send", "latest", "stop", "--runs-dir"]).arg(&deep).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(child.end().0, 130);
 }

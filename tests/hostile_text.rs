@@ -1,12 +1,13 @@
 //! Text that somebody else chose, wherever it is shown: no terminal, page, figure or spreadsheet acts on it.
 
+use crate::environment::program;
 use crate::support::{Runs, small_args};
 use earlybird::printable::is_unprintable;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_earlybird")).args(args).arg("--runs-dir").arg(runs).output().unwrap()
+    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
 }
 
 /// Class names as an older version, or another program, may have written them into a journal.

@@ -1,6 +1,7 @@
 //! A run is tied to its data, not to a path: it goes on from anywhere with the same images, and with no others; a resume or a
 //! start that does not come about changes nothing.
 
+use crate::environment::program;
 use crate::support::{Headless, Runs, hash, noise};
 use earlybird::protocol::Event;
 use earlybird::run::read_journal;
@@ -27,7 +28,7 @@ fn write_image(file: &Path, seed: u64) {
 }
 
 fn earlybird(runs: &Runs, from: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     command.args(args).arg("--runs-dir").arg(runs.path()).current_dir(from).stdin(Stdio::null());
     command
 }

@@ -1,5 +1,6 @@
 //! A trainer beside other work: how many threads compute, how they wait, and that a run says so.
 
+use crate::environment::{EARLYBIRD, plain, program};
 use crate::support::{Runs, small_args};
 use earlybird::protocol::{Because, Event, Record, Threads, Waiting};
 use std::io::{BufRead, BufReader};
@@ -15,7 +16,7 @@ fn forget_the_environment(command: &mut Command) {
 /// The threads that a run in an environment tells of.
 fn threads(environment: &[(&str, &str)], program: &[&str]) -> Threads {
     let runs = Runs::new();
-    let mut command = Command::new(program[0]);
+    let mut command = plain(Command::new(program[0]));
     command.args(&program[1..]).args(small_args(&["train", "--json"]));
     forget_the_environment(&mut command);
     let output = command.arg("--runs-dir").arg(runs.path()).envs(environment.iter().copied()).output().unwrap();
@@ -25,8 +26,6 @@ fn threads(environment: &[(&str, &str)], program: &[&str]) -> Threads {
     });
     started.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
-
-const EARLYBIRD: &str = env!("CARGO_BIN_EXE_earlybird");
 
 #[test]
 fn threads_wait_passively_unless_the_user_decides() {
@@ -62,7 +61,7 @@ fn threads_are_no_more_than_the_job_and_the_affinity_mask_allow() {
 #[test]
 fn a_run_that_was_asked_for_in_no_words_waits_passively_and_has_the_program_s_name() {
     let runs = Runs::new();
-    let mut command = Command::new(EARLYBIRD);
+    let mut command = program();
     forget_the_environment(&mut command);
     // Without a command, and not on a terminal: the demo, as lines.
     let mut child = command.current_dir(runs.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -79,7 +78,7 @@ fn a_run_that_was_asked_for_in_no_words_waits_passively_and_has_the_program_s_na
 #[test]
 fn doctor_says_how_many_threads_would_compute_and_why() {
     let said = |environment: &[(&str, &str)]| {
-        let mut command = Command::new(EARLYBIRD);
+        let mut command = program();
         forget_the_environment(&mut command);
         let output = command.arg("doctor").envs(environment.iter().copied()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();

@@ -1,5 +1,6 @@
 //! A program that is replaced or removed while it works, and files or processes of another version.
 
+use crate::environment::{EARLYBIRD, plain, program};
 use crate::support::{Headless, Runs, epochs, small_args};
 use earlybird::protocol::Event;
 use rustix::process::Signal;
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A copy of the program in a directory of its own.
-fn program(directory: &Path) -> PathBuf {
-    let (copy, original) = (directory.join("earlybird"), env!("CARGO_BIN_EXE_earlybird"));
+fn copy_of_the_program(directory: &Path) -> PathBuf {
+    let (copy, original) = (directory.join("earlybird"), EARLYBIRD);
     std::fs::hard_link(original, &copy).or_else(|_| std::fs::copy(original, &copy).map(drop)).unwrap();
     copy
 }
@@ -30,8 +31,8 @@ fn a_comparison_goes_on_when_its_program_is_replaced_or_removed() {
     }
     for change in [replace, |program: &Path| std::fs::remove_file(program).unwrap()] {
         let (runs, place) = (Runs::new(), tempfile::tempdir().unwrap());
-        let program = program(place.path());
-        let mut command = Command::new(&program);
+        let program = copy_of_the_program(place.path());
+        let mut command = plain(Command::new(&program));
         command.args(small_args(&["compare", "--json", "--seeds", "1", "--runs-dir"])).arg(runs.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -80,11 +81,7 @@ fn a_checkpoint_of_another_version_is_told_and_neither_skipped_nor_set_aside() {
     );
     for text in [newer, foreign, "{\"format\":99}".to_owned()] {
         std::fs::write(&manifest, &text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_earlybird"))
-            .args(["resume", "--json", "--runs-dir"])
-            .arg(runs.path())
-            .output()
-            .unwrap();
+        let output = program().args(["resume", "--json", "--runs-dir"]).arg(runs.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("another version") && (text.len() < 20 || said.contains("9.8.7")), "{said}");
@@ -92,7 +89,7 @@ fn a_checkpoint_of_another_version_is_told_and_neither_skipped_nor_set_aside() {
     }
     std::fs::write(&manifest, ours).unwrap();
     let args = ["resume", "--json", "--set", "train.epochs=1000", "--runs-dir"];
-    let mut resumed = Command::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut resumed = program();
     resumed.args(args).arg(runs.path());
     let child = Headless::start(resumed);
     child.until(|e| matches!(e, Event::EpochEnd(_)));

@@ -1,12 +1,13 @@
 //! The report: one page that needs nothing but itself, figures and tables beside it.
 
+use crate::environment::program;
 use crate::support::{Runs, small_args};
 use earlybird::protocol::Event;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_earlybird")).args(args).arg("--runs-dir").arg(runs).output().unwrap()
+    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
 }
 
 /// What a page would fetch or run.

@@ -1,5 +1,6 @@
 //! A run stopped at any step and continued from its checkpoint ends with the same parameters as one never stopped.
 
+use crate::environment::program;
 use crate::support::{advance_to, apply, epochs, finish, hash, session, set, small_config};
 use earlybird::data;
 use earlybird::model::device::DeviceName;
@@ -48,7 +49,7 @@ fn a_run_continued_from_any_moment_ends_with_the_same_parameters() {
 
 /// Starts the program on a small run of its own.
 fn earlybird(runs: &Path, args: &[&str]) -> ProcessCommand {
-    let mut command = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+    let mut command = program();
     command.args(args).args(["--json", "--runs-dir", runs.to_str().unwrap()]);
     if args[0] == "train" {
         for set in

@@ -1,13 +1,14 @@
 //! What a run tells of single samples, what it holds back of its test set, and what it starts from.
 
+use crate::environment::program;
 use crate::support::{Runs, epochs};
 use earlybird::importance::Pick;
 use earlybird::protocol::{Event, MeasuredOn};
 use earlybird::run::read_samples;
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn earlybird(runs: &Runs, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_earlybird")).args(args).arg("--runs-dir").arg(runs.path()).output().unwrap()
+    program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap()
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn bytes(app: &mut App, width: u16, height: u16) -> Vec<u8> {
 
 #[test]
 fn the_real_escape_stream_makes_the_screen_and_has_only_the_colours_that_there_are() {
+    crossterm::style::force_color_output(true); // whoever runs the tests may have NO_COLOR
     for (level, ascii) in [
         (TermProfile::TrueColor, false),
         (TermProfile::Ansi256, false),

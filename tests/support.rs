@@ -1,5 +1,6 @@
 //! What several promises need: small sessions, drawn events, data written in true formats.
 
+use crate::environment::program;
 use earlybird::config::{self, RunConfig};
 use earlybird::dashboard::Dashboard;
 use earlybird::data;
@@ -179,7 +180,7 @@ impl Runs {
         let mut args = vec![command, "--json"];
         args.extend(more);
         let args = if command == "train" { small_args(&args) } else { args };
-        let mut process = ProcessCommand::new(env!("CARGO_BIN_EXE_earlybird"));
+        let mut process = program();
         process.args(args).arg("--runs-dir").arg(self.path());
         Headless::start(process)
     }

@@ -1,5 +1,6 @@
 //! A real terminal for tests: a pty with a parser of what is written to it. Waits for screens, never for time.
 
+use crate::environment;
 use portable_pty::{Child, CommandBuilder, MasterPty, NativePtySystem, PtySize, PtySystem};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::Write;
@@ -54,13 +55,12 @@ impl Terminal {
 
     fn start_sized(size: PtySize, runs: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let pty = NativePtySystem::default().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_earlybird"));
+        let mut command = CommandBuilder::new(environment::EARLYBIRD);
         command.args(args);
         command.args(["--runs-dir", runs.to_str().unwrap()]);
         command.cwd(env!("CARGO_MANIFEST_DIR"));
-        command.env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8");
-        ["NO_COLOR", "COLORFGBG", "TERM_PROGRAM", "KITTY_WINDOW_ID", "SSH_TTY"].iter().for_each(|v| command.env_remove(v));
+        command.env_clear();
+        environment::variables().for_each(|(name, value)| command.env(name, value));
         command.env("XDG_CONFIG_HOME", runs.join("config"));
         command.env("XDG_STATE_HOME", runs.join("state"));
         variables.iter().for_each(|(name, value)| command.env(name, value));
@@ -106,8 +106,10 @@ impl Terminal {
 
     /// Reads until the program has written these bytes.
     pub fn wait_for_bytes(&mut self, wanted: &[u8]) {
+        let deadline = Instant::now() + Duration::from_secs(PATIENCE as u64);
         while !self.raw.windows(wanted.len()).any(|w| w == wanted) {
-            let Some(bytes) = self.read() else { panic!("{wanted:?} did not come") };
+            let bytes = self.read().filter(|_| Instant::now() < deadline);
+            let Some(bytes) = bytes else { panic!("{} did not come", wanted.escape_ascii()) };
             self.parser.process(&bytes);
             self.raw.extend(bytes);
         }

@@ -3,9 +3,9 @@
 mod make;
 
 use self::make::{Folder, cifar, idx};
+use crate::environment::program;
 use earlybird::data::{self, Finding, printable_name};
 use std::path::Path;
-use std::process::Command;
 
 /// What a check of the data must say.
 enum Expect {
@@ -220,7 +220,7 @@ fn names_that_are_no_text_or_hold_control_characters_are_classes_of_their_own() 
 
 /// The exit code and what is printed, on both.
 fn command(path: &Path) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_earlybird")).args(["data", "check"]).arg(path).output().unwrap();
+    let output = program().args(["data", "check"]).arg(path).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
