@@ -225,8 +225,10 @@ fn a_run_that_shall_not_wait_for_its_disk_goes_on() {
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 2, .. }));
     fill(&disk.0.path().join("filler"));
     let (code, events) = child.end();
-    assert_eq!((code, epochs(&events).len()), (0, 12));
+    assert_eq!((code, epochs(&events).len()), (1, 12));
     assert!(!events.iter().any(|e| matches!(e, Event::Paused { .. })));
+    let Some(Event::Failed { reason }) = events.last() else { panic!("{:?}", events.last()) };
+    assert!(reason.contains("the end of the run is not on the disk"), "{reason}");
 }
 
 #[test]

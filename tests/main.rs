@@ -9,6 +9,7 @@ mod cockpit;
 mod compare;
 mod configs;
 mod data;
+mod endings;
 mod environment;
 mod errnos;
 mod evaluate;

@@ -6,7 +6,7 @@ use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
 use crate::protocol::{Answer, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
-use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, forward_loss, prepare};
+use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare};
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 use std::sync::mpsc::{Sender, channel};
@@ -124,8 +124,12 @@ impl Outlet for Clocked {
         self.hub.keep(state, why, answer);
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<Trouble> {
         self.hub.trouble()
+    }
+
+    fn settle(&mut self) -> Option<Trouble> {
+        self.hub.settle()
     }
 
     fn newest(&mut self) -> Result<Checkpoint, String> {

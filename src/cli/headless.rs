@@ -39,7 +39,13 @@ pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json:
     if !json {
         let again =
             if outcome == Outcome::Done { String::new() } else { format!("; go on: {} resume {}", program(), directory.id()) };
-        out.line(&format!("kept in {}{again}", directory.path().display()));
+        // Somebody may have removed it.
+        let path = directory.path();
+        out.line(&if path.exists() {
+            format!("kept in {}{again}", path.display())
+        } else {
+            format!("nothing is kept: {} is gone", path.display())
+        });
     }
     outcome
 }

@@ -7,7 +7,7 @@ use crate::host::{self, Beginning, Changes, Plan, StartError};
 use crate::link::Backlog;
 use crate::model::device::DeviceName;
 use crate::protocol::Command;
-use crate::run::RunDirectory;
+use crate::run::{Ending, RunDirectory};
 use crate::tui;
 
 /// Where a run is computed, how it is shown.
@@ -76,20 +76,40 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
 fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
     let directory = RunDirectory::find(&args.how.place.runs_dir, args.run.as_deref()).map_err(usage)?;
     let changes = Changes::of(&args.set).map_err(usage)?;
-    if let Some(state) = directory.checkpoints().newest_state() {
-        let mut changed = state.config.clone();
-        for item in &args.set {
-            let (key, value) = config::parse_set(item).map_err(usage)?;
-            changed = config::from_value(&changed, key.path, &value).map_err(usage)?;
-        }
-        if state.completed >= changed.train.epochs {
-            let n = state.config.train.epochs;
-            say(format!("{} is finished ({n} of {n} epochs). To train on: --set train.epochs={}", directory.id(), n + 10));
-            return Ok(Outcome::Done);
-        }
+    if is_over(&directory, &args.set)? {
+        return Ok(Outcome::Done);
     }
     let how = How::settle(&args.how, watch::device_of(&directory))?;
     begin(directory, Beginning::Resume { data: changes.data }, &args.set, how)
+}
+
+/// Whether nothing is left to do in a run, with the changes `set`: its journal says that it is
+/// finished, the model is there, and no more epochs are asked for. Says so, or what is missing.
+fn is_over(directory: &RunDirectory, set: &[String]) -> Result<bool, Outcome> {
+    let state = directory.checkpoints().newest_state();
+    let mut wanted = state.as_ref().map(|state| state.config.clone());
+    for item in set {
+        let (key, value) = config::parse_set(item).map_err(usage)?;
+        let changed = wanted.map(|c| config::from_value(&c, key.path, &value));
+        wanted = changed.transpose().map_err(usage)?;
+    }
+    let id = directory.id();
+    let ending = directory.ending().unwrap_or_default();
+    let Ending::Finished { epochs: n, .. } = ending else {
+        if state.zip(wanted).is_some_and(|(s, w)| s.completed >= w.train.epochs) {
+            complain(format!("all epochs of {id} are trained; its end is made up for"));
+        }
+        return Ok(false);
+    };
+    if wanted.map_or(!set.is_empty(), |wanted| wanted.train.epochs > n) {
+        return Ok(false);
+    }
+    if !directory.has_its_model(&ending) {
+        complain(format!("{id} is finished, but model.safetensors is not what it was: written anew"));
+        return Ok(false);
+    }
+    say(format!("{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}", n + 10));
+    Ok(true)
 }
 
 /// Has a process of its own or this one train the run; `set` are the changes to one that goes on. An error: nothing of it has

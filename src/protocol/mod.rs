@@ -181,6 +181,9 @@ pub enum Event {
         file: String,
         /// Why it was written: `epoch`, `time`, `asked`, `stopped`; or `final`, the model.
         kind: String,
+        /// Of the model, SHA-256 of the file: a checkpoint has its checksums in itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
     },
     /// Something to know.
     Warning {

@@ -64,7 +64,10 @@ impl Checkpoints {
     /// # Errors
     /// Whatever the file system says; nothing half is left under a final name.
     pub fn write(&self, checkpoint: &Checkpoint) -> io::Result<PathBuf> {
-        fs::create_dir_all(&self.directory)?;
+        match fs::create_dir(&self.directory) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {} // a run whose directory is gone gets no new one
+        }
         let state = &checkpoint.state;
         let step = state.epoch.map_or(0, |e| e.step);
         let name = format!("epoch-{:05}-step-{step:07}", state.completed);
@@ -163,7 +166,7 @@ impl Checkpoints {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 

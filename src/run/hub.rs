@@ -1,10 +1,11 @@
 //! Between a trainer and everybody who listens: numbers events, journals them, keeps states, then hands records on. On a
 //! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
 
+use super::journal::Displaced;
 use super::{Journal, Keeper, TensorBoard};
 use crate::advice;
 use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
-use crate::train::{Checkpoint, Keep, Kept, Outlet};
+use crate::train::{Checkpoint, Keep, Kept, Outlet, Trouble};
 use std::io;
 use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -24,6 +25,7 @@ const STATES_AHEAD: usize = 4;
 enum Job {
     Emit(Box<Event>, Option<Answer>),
     Keep(Kept, Keep, Option<Answer>),
+    Settle(SyncSender<Option<Trouble>>),
 }
 
 /// The trainer's end of a hub.
@@ -32,7 +34,7 @@ pub struct HubOutlet {
     jobs: SyncSender<Job>,
     /// Has room for as many states as may wait.
     states: SyncSender<()>,
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Option<Trouble>>>,
     keeper: Keeper,
 }
 
@@ -103,8 +105,17 @@ impl Outlet for HubOutlet {
         let _ = self.jobs.send(Job::Keep(state, why, answer));
     }
 
-    fn trouble(&self) -> Option<String> {
+    fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn settle(&mut self) -> Option<Trouble> {
+        let (tell, told) = sync_channel(1);
+        let _ = self.jobs.send(Job::Settle(tell));
+        told.recv().unwrap_or_else(|_| {
+            let why = "the thread that writes the run died; host.log says why.".into();
+            Some(Trouble { why, may_pass: false })
+        })
     }
 
     fn newest(&mut self) -> Result<Checkpoint, String> {
@@ -126,7 +137,7 @@ struct Worker<F> {
     tensorboard: Option<TensorBoard>,
     /// The newest states, one of a kind, that the disk did not take.
     unkept: Vec<(Kept, Keep)>,
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Option<Trouble>>>,
     /// Whether the run is paused because of that.
     waits_for_disk: bool,
     tried: Instant,
@@ -142,6 +153,12 @@ impl<F: FnMut(Record)> Worker<F> {
                 Ok(Job::Keep(state, why, answer)) => {
                     self.keep(state, why, answer);
                     let _ = kept.try_recv(); // room for one more
+                }
+                Ok(Job::Settle(tell)) => {
+                    self.try_again();
+                    let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    self.waits_for_disk |= trouble.is_some();
+                    let _ = tell.send(trouble); // who asked waits for it
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -184,7 +201,8 @@ impl<F: FnMut(Record)> Worker<F> {
     }
 
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
-        match self.keeper.keep(&state, why) {
+        let kept = self.journal.is_in_place().and_then(|()| self.keeper.keep(&state, why));
+        match kept {
             Ok(event) => {
                 self.forget(&state);
                 if let Kept::Samples(sheet) = &state {
@@ -196,11 +214,13 @@ impl<F: FnMut(Record)> Worker<F> {
                 }
             }
             Err(e) => {
+                // Its directory may have gone in that moment.
+                let e = self.journal.is_in_place().err().unwrap_or(e);
                 self.forget(&state);
                 self.unkept.push((state, why));
                 let what = "the run's state cannot be written";
                 if let Some(answer) = answer {
-                    let reason = trouble_of(what, &e);
+                    let reason = trouble_of(what, &e).why;
                     self.emit(Event::Refused { key: "checkpoint".into(), value: serde_json::Value::Null, reason }, Some(answer));
                 }
                 self.note_trouble(what, &e);
@@ -216,11 +236,16 @@ impl<F: FnMut(Record)> Worker<F> {
     /// Says once what is wrong with the disk.
     fn note_trouble(&mut self, what: &str, error: &io::Error) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.is_some() {
+        let what = trouble_of(what, error);
+        if trouble.as_ref().is_some_and(|known| known.may_pass == what.may_pass) {
             return;
         }
-        let what = trouble_of(what, error);
-        let text = format!("{what} Nothing that was kept before is lost. It is tried again every few seconds");
+        let text = if what.may_pass {
+            let kept = "Nothing that was kept before is lost.";
+            format!("{} {kept} It is tried again every few seconds", what.why)
+        } else {
+            what.why.clone()
+        };
         *trouble = Some(what);
         drop(trouble);
         self.tried = Instant::now();
@@ -230,7 +255,7 @@ impl<F: FnMut(Record)> Worker<F> {
     /// Writes what waits; when all of it went, a run that waited for the disk goes on.
     fn try_again(&mut self) {
         self.tried = Instant::now();
-        if let Err(e) = self.journal.settle() {
+        if let Err(e) = self.journal.is_in_place().and_then(|()| self.journal.settle()) {
             return self.note_trouble("the journal cannot be written", &e);
         }
         while let Some((state, why)) = self.unkept.first() {
@@ -254,6 +279,11 @@ impl<F: FnMut(Record)> Worker<F> {
 }
 
 /// What keeps the disk from taking writes, and what to do about that, in sentences.
-fn trouble_of(what: &str, error: &io::Error) -> String {
-    format!("{what}: {error}. {}", advice::on(error))
+fn trouble_of(what: &str, error: &io::Error) -> Trouble {
+    match error.get_ref().and_then(|e| e.downcast_ref::<Displaced>()) {
+        Some(displaced) => {
+            Trouble { why: format!("{what}: {displaced}."), may_pass: matches!(displaced, Displaced::Moved { .. }) }
+        }
+        None => Trouble { why: format!("{what}: {error}. {}", advice::on(error)), may_pass: true },
+    }
 }

@@ -5,6 +5,8 @@ use super::durable::forced;
 use crate::protocol::{Event, Record};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Seconds between two step records.
@@ -16,9 +18,30 @@ const WAITING: usize = 32 << 20;
 /// `,"crc":"01234567"}` ends a line.
 const CHECKSUM: usize = 18;
 
+/// Why a journal that is open is not where it was.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Displaced {
+    /// Nobody can read it any more.
+    #[error("the run's directory was removed while it trained, so nothing can be kept of it")]
+    Removed,
+    /// It is elsewhere.
+    #[error(
+        "the run's directory was renamed while it trained{}: give it back its name, {}",
+        now.as_ref().map_or_else(String::new, |now| format!(", to {}", now.display())),
+        was.display()
+    )]
+    Moved {
+        /// Where it was.
+        was: PathBuf,
+        /// Where it is, where the system says so.
+        now: Option<PathBuf>,
+    },
+}
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
+    path: PathBuf,
     file: File,
     /// Bytes of the file that are whole lines.
     whole: u64,
@@ -40,7 +63,8 @@ impl Journal {
         if whole < file.metadata()?.len() {
             file.set_len(whole)?;
         }
-        Ok(Self { file, whole, waiting: Vec::new(), unsettled: false, last_step: f64::NEG_INFINITY })
+        let path = path.to_owned();
+        Ok(Self { path, file, whole, waiting: Vec::new(), unsettled: false, last_step: f64::NEG_INFINITY })
     }
 
     /// Appends a record. Records other than step figures are on the disk when this returns well; else they wait, and
@@ -61,6 +85,30 @@ impl Journal {
             self.waiting.extend(line_of(record).as_bytes());
         }
         if is_step && self.waiting.len() < BATCH { Ok(()) } else { self.settle() }
+    }
+
+    /// Whether what is appended can be read under the journal's path: what is written to a file
+    /// that was removed is lost without an error.
+    ///
+    /// # Errors
+    /// [`Displaced`] when it was removed or renamed, or its directory was.
+    pub fn is_in_place(&self) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        if ours.nlink() == 0 {
+            return Err(io::Error::other(Displaced::Removed));
+        }
+        match std::fs::metadata(&self.path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => {
+                let link = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                let now = std::fs::read_link(link).ok();
+                let directory = |path: &Path| path.parent().map(Path::to_owned);
+                let now = now.and_then(|now| directory(&now));
+                let was = directory(&self.path).unwrap_or_default();
+                Err(io::Error::other(Displaced::Moved { was, now }))
+            }
+        }
     }
 
     /// Brings everything that waits to the disk.

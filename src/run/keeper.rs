@@ -1,5 +1,6 @@
 //! How a run's state goes to the disk: checkpoints, what became of the samples, and the model at the end.
 
+use super::checkpoints::sha256;
 use super::{Checkpoints, RunDirectory, durable, samples};
 use crate::model::to_safetensors;
 use crate::protocol::Event;
@@ -30,15 +31,19 @@ impl Keeper {
     /// # Errors
     /// Whatever the file system says; nothing half is left under a final name.
     pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Option<Event>> {
+        let mut checksum = None;
         let (file, epoch, step) = match state {
             Kept::Model(tensors, epochs) => {
                 let file = self.directory.file("model.safetensors");
-                durable::write(&file, &to_safetensors(tensors)?)?;
+                let bytes = to_safetensors(tensors)?;
+                checksum = Some(sha256(&bytes));
+                durable::write(&file, &bytes)?;
                 (file, *epochs, 0)
             }
             Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),
             Kept::Checkpoint(c) => (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step)),
         };
-        Ok(Some(Event::Checkpoint { epoch, step, file: file.display().to_string(), kind: why.word().into() }))
+        let (file, kind) = (file.display().to_string(), why.word().into());
+        Ok(Some(Event::Checkpoint { epoch, step, file, kind, sha256: checksum }))
     }
 }

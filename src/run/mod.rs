@@ -4,6 +4,7 @@
 mod checkpoints;
 mod directory;
 mod durable;
+mod ending;
 mod hub;
 mod journal;
 mod keeper;
@@ -12,6 +13,7 @@ mod tensorboard;
 
 pub use checkpoints::{Checkpoints, Found};
 pub use directory::{RunDirectory, RunError, RunLock};
+pub use ending::Ending;
 pub use hub::{Hub, HubOutlet};
 pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;

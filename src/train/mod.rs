@@ -19,4 +19,4 @@ pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, forward_loss};
-pub use thread::{Keep, Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, prepare};
+pub use thread::{Keep, Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble, prepare};

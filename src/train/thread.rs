@@ -54,14 +54,26 @@ pub enum Kept {
     Samples(Box<SampleSheet>),
 }
 
-/// Where a trainer's words and states go. Nothing here makes it wait.
+/// Why the disk does not take what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In sentences, with what to do.
+    pub why: String,
+    /// Whether waiting may help.
+    pub may_pass: bool,
+}
+
+/// Where a trainer's words and states go. But for [`settle`](Self::settle), nothing makes it wait.
 pub trait Outlet: Send + 'static {
     /// Takes an event; `answer` waits for its record.
     fn emit(&mut self, event: Event, answer: Option<Answer>);
     /// Takes a state; an event tells when it is kept, and answers `answer`.
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>);
-    /// What keeps the disk from taking what it was given, if anything does, in sentences.
-    fn trouble(&self) -> Option<String>;
+    /// What keeps the disk from taking what it was given, as far as that is known yet.
+    fn trouble(&self) -> Option<Trouble>;
+    /// Waits until the disk has been given everything, and what waits was tried once more; what is
+    /// not there by then, and why. When it can be written, somebody asks the trainer to go on.
+    fn settle(&mut self) -> Option<Trouble>;
     /// The newest checkpoint of this run that is whole.
     ///
     /// # Errors
@@ -158,13 +170,13 @@ impl<O> Prepared<O> {
 
 /// Trains to the end, or to a panic.
 fn train<O: Outlet>(session: &mut Session, requests: mpsc::Receiver<Request>, outlet: O) -> TrainerReport {
-    let mut work = Work { requests, outlet, told: Instant::now(), kept: Instant::now() };
+    let (told, kept) = (Instant::now(), Instant::now());
+    let mut work = Work { requests, outlet, told, kept, waited: false };
     match catch_unwind(AssertUnwindSafe(|| work.run(session))) {
         Ok(report) => report,
         Err(panic) => {
             let reason = work.salvage(session, &*panic);
-            work.outlet.emit(Event::Failed { reason: reason.clone() }, None);
-            TrainerReport::Failed(reason)
+            work.fail(reason)
         }
     }
 }
@@ -176,6 +188,16 @@ struct Work<O> {
     told: Instant,
     /// When the state was last kept.
     kept: Instant,
+    /// Whether it has waited for the disk at its end.
+    waited: bool,
+}
+
+/// Why a run that is about to end does not.
+enum Unkept {
+    /// The session is paused until the disk takes writes again.
+    Waits,
+    /// Nobody waits for the disk; why it takes nothing.
+    Lost(String),
 }
 
 impl<O: Outlet> Work<O> {
@@ -195,26 +217,26 @@ impl<O: Outlet> Work<O> {
                 session.waited(since.elapsed().as_secs_f64());
                 continue;
             }
-            if session.is_stopping_now() {
-                self.keep(session, Keep::Stopped, None);
+            if session.is_ending() {
+                match self.keep_its_end(session) {
+                    Ok(()) => return self.end(session),
+                    Err(Unkept::Waits) => continue,
+                    Err(Unkept::Lost(why)) => return self.fail(why),
+                }
             }
             match session.advance() {
-                Progress::Finished => {
-                    let stopped = session.completed() < session.config().train.epochs;
-                    self.outlet.keep(Kept::Model(session.state(), session.completed()), Keep::Final, None);
-                    self.tell(session);
-                    return if stopped { TrainerReport::Stopped } else { TrainerReport::Finished };
-                }
+                Progress::Finished => return self.end(session),
                 Progress::EpochEnd => {
                     self.tell(session);
                     self.keep(session, Keep::EpochEnd, None);
-                    self.mind_the_disk(session);
+                    self.waited = false;
+                    if let Err(Unkept::Lost(why)) = self.mind_the_disk(session) {
+                        return self.fail(why);
+                    }
                 }
                 _ => {}
             }
-            if let Some(samples) = session.take_samples() {
-                self.outlet.keep(Kept::Samples(Box::new(samples)), Keep::EpochEnd, None);
-            }
+            self.keep_samples(session);
             if self.told.elapsed() >= STEP_EVENTS {
                 self.told = Instant::now();
                 let step = session.step_event();
@@ -268,15 +290,77 @@ impl<O: Outlet> Work<O> {
         }
     }
 
-    /// A run whose states nobody keeps is not worth going on with, unless the config says so.
-    fn mind_the_disk(&mut self, session: &mut Session) {
-        if session.config().checkpoint.on_disk_error == OnDiskError::Pause
-            && !session.is_paused()
-            && let Some(why) = self.outlet.trouble()
-        {
-            let reason = format!("{why} Training goes on by itself when the disk takes writes again (resume: without waiting)");
-            session.pause(Cause::Disk, Some(reason));
+    fn keep_samples(&mut self, session: &mut Session) {
+        if let Some(samples) = session.take_samples() {
+            self.outlet.keep(Kept::Samples(Box::new(samples)), Keep::EpochEnd, None);
         }
+    }
+
+    /// A run whose states nobody keeps is not worth going on with, unless the config says so.
+    fn mind_the_disk(&mut self, session: &mut Session) -> Result<(), Unkept> {
+        let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;
+        match self.outlet.trouble() {
+            Some(trouble) if waits && !trouble.may_pass => Err(Unkept::Lost(trouble.why)),
+            Some(trouble) if waits && !session.is_paused() => {
+                wait_for_disk(session, &trouble, "Training goes on");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings to the disk what a session that is about to end has reached, so that nobody is told
+    /// of an end that is not there.
+    fn keep_its_end(&mut self, session: &mut Session) -> Result<(), Unkept> {
+        if session.is_stopping_now() {
+            self.keep(session, Keep::Stopped, None);
+        }
+        self.keep_samples(session);
+        let model = Kept::Model(session.state(), session.completed());
+        self.outlet.keep(model, Keep::Final, None);
+        let Some(trouble) = self.outlet.settle() else { return Ok(()) };
+        let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;
+        if waits && trouble.may_pass && !self.waited && !session.is_stopping_now() {
+            self.waited = true;
+            wait_for_disk(session, &trouble, "The run ends");
+            return Err(Unkept::Waits);
+        }
+        let what = if session.is_complete() { "the end of the run" } else { "what was reached" };
+        Err(Unkept::Lost(format!("{what} is not on the disk: {}", trouble.why)))
+    }
+
+    /// Ends a session all of which is on the disk, and sees to it that its journal says so.
+    fn end(&mut self, session: &mut Session) -> TrainerReport {
+        let report = if session.is_complete() { TrainerReport::Finished } else { TrainerReport::Stopped };
+        let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;
+        session.advance();
+        self.tell(session);
+        while let Some(trouble) = self.outlet.settle() {
+            let worth_it = waits && trouble.may_pass && report == TrainerReport::Finished;
+            if !worth_it || !self.is_asked_to_go_on(session) {
+                let why = trouble.why;
+                return TrainerReport::Failed(format!("the journal does not tell the end: {why}"));
+            }
+        }
+        report
+    }
+
+    /// Waits until somebody asks to go on (whoever has the disk, when it takes writes again); false
+    /// when somebody stops it, or nobody is left.
+    fn is_asked_to_go_on(&mut self, session: &mut Session) -> bool {
+        loop {
+            match self.requests.blocking_recv() {
+                None | Some(Request { command: Command::Stop { .. }, .. }) => return false,
+                Some(Request { command: Command::Resume, .. }) => return true,
+                Some(request) => self.carry_out(session, request),
+            }
+        }
+    }
+
+    /// Ends a session that cannot go on.
+    fn fail(&mut self, reason: String) -> TrainerReport {
+        self.outlet.emit(Event::Failed { reason: reason.clone() }, None);
+        TrainerReport::Failed(reason)
     }
 
     /// Keeps what can be kept of a session whose step panicked; gives the reason for people.
@@ -292,6 +376,12 @@ impl<O: Outlet> Work<O> {
         }
         reason
     }
+}
+
+fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
+    let why = &trouble.why;
+    let reason = format!("{why} {then} by itself when the disk takes writes again (resume: without waiting)");
+    session.pause(Cause::Disk, Some(reason));
 }
 
 /// What a panic means for people: an allocation that the device refused is told as such.

@@ -284,7 +284,7 @@ impl Session {
             return Progress::Finished;
         }
         if self.stop == Some(Stop::Now) {
-            self.finish(true);
+            self.finish(!self.is_complete());
             return Progress::Finished;
         }
         if self.paused.is_some() {
@@ -356,6 +356,34 @@ impl Session {
         self.stop == Some(Stop::Now) && !self.is_finished()
     }
 
+    /// Whether everything is done that the config asks for: N epochs, and the test set read where
+    /// it was kept back.
+    pub fn is_complete(&self) -> bool {
+        let tested = self.held_back.as_ref().is_none_or(|h| h.tested_at == Some(self.completed));
+        tested && self.is_after(self.config.train.epochs)
+    }
+
+    /// Whether the next [`advance`](Self::advance) ends it.
+    pub fn is_ending(&self) -> bool {
+        let paused = self.paused.is_some();
+        self.is_stopping_now() || !paused && (self.is_complete() || self.is_stop_due())
+    }
+
+    /// Whether a stop that waited for the end of an epoch is due, before N.
+    fn is_stop_due(&self) -> bool {
+        let due = match self.stop {
+            Some(Stop::AtEpoch(epoch)) => self.is_after(epoch),
+            Some(Stop::AfterEpoch) => self.is_after(0),
+            Some(Stop::Now) | None => false,
+        };
+        due && self.completed < self.config.train.epochs
+    }
+
+    /// Whether it stands between two epochs, with so many completed or more.
+    fn is_after(&self, epochs: usize) -> bool {
+        matches!(self.stage, Stage::Boundary) && self.completed >= epochs
+    }
+
     fn model(&self) -> &Model {
         self.model.as_ref().expect("a step that broke off is undone before anything else")
     }
@@ -368,16 +396,11 @@ impl Session {
     /// Weights where they are due, the end where it is, else the plan of the next epoch.
     fn pass_boundary(&mut self) -> Progress {
         let epoch = self.completed + 1;
-        let enough = match self.stop {
-            Some(Stop::AtEpoch(epoch)) => self.completed >= epoch,
-            stop => stop == Some(Stop::AfterEpoch),
-        };
-        if self.completed >= self.config.train.epochs || enough {
-            let early = self.completed < self.config.train.epochs;
-            if !early && self.begin_test() {
-                return Progress::Boundary;
-            }
-            self.finish(early);
+        if self.completed >= self.config.train.epochs && self.begin_test() {
+            return Progress::Boundary;
+        }
+        if self.is_complete() || self.is_stop_due() {
+            self.finish(!self.is_complete());
             return Progress::Finished;
         }
         let c = &self.config.importance;

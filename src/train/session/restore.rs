@@ -142,6 +142,7 @@ impl Session {
         if let Some(held) = &mut self.held_back {
             held.best = checkpoint.tensors("best.");
         }
+        self.sheet_due = self.importance.is_some(); // who died may not have written the last one
         self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
         (self.meter, self.footings, self.careful_until) = (Meter::default(), Footings::default(), 0);
         let (step, steps) = epoch.as_ref().map_or((0, 0), |e| (e.step, e.steps));
