@@ -18,7 +18,7 @@ const VALIDATION: [&str; 2] = ["--set", "data.validation=0.1"];
 /// Writes of journal and checkpoints on a disk that is full.
 const FULL: [Fault; 2] = [
     Fault { call: "write", errno: Errno::NOSPC, path: "journal.jsonl", from: 1, to: 0 },
-    Fault { call: "write", errno: Errno::NOSPC, path: ".tmp", from: 1, to: 0 },
+    Fault { call: "write", errno: Errno::NOSPC, path: ".tmp$", from: 1, to: 0 },
 ];
 
 /// What ends a run.
@@ -275,6 +275,33 @@ fn a_run_whose_directory_is_renamed_waits_for_its_name_and_one_that_is_removed_f
     assert_eq!(code, 1, "{last:?}");
     assert!(matches!(last, Some(Event::Failed { reason }) if reason.contains("removed")), "{last:?}");
     assert!(!directory.path().exists());
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
+    let expected = undisturbed(&[]);
+    let moments: [fn(&Event) -> bool; 2] = [|e| matches!(e, Event::RunStarted { .. }), |e| matches!(e, Event::EpochEnd(_))];
+    for moment in moments {
+        let runs = Runs::new();
+        let full = runs.path().join("full");
+        let mut process = run(runs.path(), &[]);
+        if can_be_made(1) {
+            std::fs::write(&full, "").unwrap();
+            process.envs(variables(&FULL[1..])).env("FAULT_WHILE", &full);
+        }
+        let child = Headless::start(process);
+        child.until(moment);
+        child.kill(Signal::KILL);
+        complete(&runs, &expected, &[], "killed early");
+        assert_eq!(told(&runs), N);
+    }
+    // One that had a checkpoint is not begun anew for want of it.
+    let runs = Runs::new();
+    assert_eq!(Headless::start(run(runs.path(), &["--set", "train.epochs=2"])).end().0, 0);
+    std::fs::remove_dir_all(runs.directory("demo-001").file("checkpoints")).unwrap();
+    let output = ask(runs.path(), &["resume", "--headless", "--set", "train.epochs=3"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("has no whole checkpoint"), "{said}");
 }
 
 #[test]

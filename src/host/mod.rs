@@ -110,6 +110,8 @@ struct Materials {
     config: RunConfig,
     /// Where it goes on from, if not from the beginning.
     checkpoint: Option<Checkpoint>,
+    /// Whether it begins once more.
+    anew: bool,
     dataset: Dataset,
     /// Values that the model starts from; none: by the seed.
     initial: Vec<NamedTensor>,
@@ -123,7 +125,11 @@ impl Materials {
             None => Session::new(self.config, self.dataset, &self.initial, &self.device, &self.device_name),
             Some(checkpoint) => Session::restore(checkpoint, self.dataset, &self.device, &self.device_name),
         };
-        session.map_err(|e| e.to_string())
+        let mut session = session.map_err(|e| e.to_string())?;
+        if self.anew {
+            session.tell_where_it_goes_on();
+        }
+        Ok(session)
     }
 }
 
@@ -156,8 +162,10 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     };
     let (tensorboard, data_path) = (config.checkpoint.tensorboard, config.data.path.clone());
     let resumed = past.checkpoint.is_some().then(|| directory.id());
-    let materials = provide(&directory, config, past.checkpoint.take(), plan.device, plan.threads, report);
-    let materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
+    let checkpoint = past.checkpoint.take();
+    let materials = provide(&directory, config, checkpoint, plan.device, plan.threads, report);
+    let mut materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
+    materials.anew = past.begins_anew();
     warnings.extend(materials.dataset.findings.iter().map(|f| ("data", f.text().to_owned())));
     let prepared = crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
 
@@ -232,7 +240,8 @@ fn provide(
         _ => Vec::new(),
     };
     config.name = directory.id();
-    Ok(Materials { config, checkpoint, dataset, initial, device, device_name: device_name.to_string() })
+    let anew = false;
+    Ok(Materials { config, checkpoint, anew, dataset, initial, device, device_name: device_name.to_string() })
 }
 
 impl Host {

@@ -2,10 +2,14 @@
 
 use super::HostError;
 use crate::advice::about;
-use crate::config::RunConfig;
+use crate::config::{self, RunConfig};
 use crate::dashboard::Dashboard;
+use crate::protocol::{Event, Record};
 use crate::run::{self, Found, ReadJournal, RunDirectory};
 use crate::train::Checkpoint;
+
+/// Of a checkpoint that has no checksum of the images.
+const UNCHECKED: &str = "an older version kept no checksum of the images: from here on they are checked";
 
 /// See above; that of a new run is empty.
 #[derive(Default)]
@@ -13,6 +17,8 @@ pub(super) struct Past {
     journal: ReadJournal,
     /// Where it goes on from.
     pub(super) checkpoint: Option<Checkpoint>,
+    /// What it begins with once more, where it never came to a checkpoint.
+    anew: Option<RunConfig>,
     /// What was found of checkpoints besides.
     pub(super) found: Found,
     /// Number of the last record, and seconds of the run so far.
@@ -27,33 +33,37 @@ impl Past {
     /// That of a run which is to go on.
     pub(super) fn of(directory: &RunDirectory) -> Result<Self, HostError> {
         let mut found = directory.checkpoints().newest().map_err(HostError::from)?;
-        let Some((checkpoint, _)) = found.checkpoint.take() else {
-            let mut text = format!("{} has no whole checkpoint", directory.id());
-            found.damaged.iter().for_each(|d| text += &format!("\n  damaged: {d}"));
-            text += &format!(
-                "\n  Its config is kept, so it can begin anew: earlybird train {}",
-                directory.file("config.toml").display()
-            );
-            return Err(HostError::from(text));
-        };
         let path = directory.file("journal.jsonl");
         let journal = run::read_journal(&path).map_err(|e| HostError::from(about(path.display(), &e)))?;
-        let mut notes = Vec::new();
-        if checkpoint.state.data.is_none() {
-            notes.push("an older version kept no checksum of the images: from here on they are checked".to_owned());
+        let had_one = |r: &Record| matches!(r.event, Event::Checkpoint { .. });
+        let (mut anew, mut notes, mut seconds) = (None, Vec::new(), 0.0);
+        let checkpoint = found.checkpoint.take().map(|(checkpoint, _)| checkpoint);
+        match &checkpoint {
+            Some(checkpoint) => {
+                seconds = checkpoint.state.seconds;
+                if checkpoint.state.data.is_none() {
+                    notes.push(UNCHECKED.to_owned());
+                }
+            }
+            // Nothing was reached yet, so nothing is lost.
+            None if found.damaged.is_empty() && !journal.records.iter().any(had_one) => {
+                let file = directory.file("config.toml");
+                anew = Some(config::load(&file, &[]).map_err(HostError::from)?);
+                notes.push("there was no checkpoint yet: it begins anew".to_owned());
+            }
+            None => return Err(nothing_whole(directory, &found)),
         }
-        let last = (0, checkpoint.state.seconds);
-        Ok(Self { journal, checkpoint: Some(checkpoint), found, last, notes, data_was: None })
+        Ok(Self { journal, checkpoint, anew, found, last: (0, seconds), notes, data_was: None })
     }
 
     /// The config that it goes on with; its data may be at another place now.
     pub(super) fn config(&mut self, data: Option<String>) -> RunConfig {
-        let Some(checkpoint) = &mut self.checkpoint else { return RunConfig::default() };
-        let path = &mut checkpoint.state.config.data.path;
-        if let Some(now) = data.filter(|now| now != path) {
-            self.data_was = Some(std::mem::replace(path, now));
+        let kept = self.checkpoint.as_mut().map(|checkpoint| &mut checkpoint.state.config);
+        let Some(config) = kept.or(self.anew.as_mut()) else { return RunConfig::default() };
+        if let Some(now) = data.filter(|now| *now != config.data.path) {
+            self.data_was = Some(std::mem::replace(&mut config.data.path, now));
         }
-        checkpoint.state.config.clone()
+        config.clone()
     }
 
     /// What was found damaged, as warnings: code and text.
@@ -64,6 +74,11 @@ impl Past {
             n => Some(format!("{n} damaged lines of the journal were left out: curves and messages have gaps")),
         };
         checkpoints.chain(lines).map(|text| ("damaged", text)).collect()
+    }
+
+    /// Whether it begins once more, with what its journal tells behind it.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.anew.is_some()
     }
 
     /// What its journal tells, folded; the records are let go.
@@ -84,4 +99,13 @@ impl Past {
             self.notes.push(about("config.toml still names the old place", &e));
         }
     }
+}
+
+/// Why a run cannot go on whose checkpoints are all damaged.
+fn nothing_whole(directory: &RunDirectory, found: &Found) -> HostError {
+    let mut text = format!("{} has no whole checkpoint", directory.id());
+    found.damaged.iter().for_each(|d| text += &format!("\n  damaged: {d}"));
+    let config = directory.file("config.toml");
+    text += &format!("\n  Its config is kept, so it can begin anew: earlybird train {}", config.display());
+    HostError::from(text)
 }

@@ -145,7 +145,6 @@ impl Session {
         self.sheet_due = self.importance.is_some(); // who died may not have written the last one
         self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
         (self.meter, self.footings, self.careful_until) = (Meter::default(), Footings::default(), 0);
-        let (step, steps) = epoch.as_ref().map_or((0, 0), |e| (e.step, e.steps));
         self.stage = match epoch {
             None => Stage::Boundary,
             Some(epoch) => {
@@ -158,9 +157,18 @@ impl Session {
                 }
             }
         };
-        let parameters_sha256 = sha256(&self.state());
-        self.outbox.push(Event::Continued { epoch: s.completed, step, steps, parameters_sha256 });
+        self.tell_where_it_goes_on();
         Ok(())
+    }
+
+    /// Says where a run goes on that has been trained before: what came later counts no more.
+    pub fn tell_where_it_goes_on(&mut self) {
+        let (step, steps) = match &self.stage {
+            Stage::Training(e) | Stage::Evaluating(e, _) => (e.step, e.steps),
+            _ => (0, 0),
+        };
+        let (epoch, parameters_sha256) = (self.completed, sha256(&self.state()));
+        self.outbox.push(Event::Continued { epoch, step, steps, parameters_sha256 });
     }
 }
 
