@@ -169,7 +169,8 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
         let found = origins.iter().rev().find(|(p, _)| p == path).map(|(_, o)| o.clone());
         found.unwrap_or_else(|| Origin::File(file.to_owned(), 1))
     };
-    let mut config: RunConfig = values.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
+    // Checked below, where lines are known.
+    let mut config = RunConfig::deserialize(values).map_err(|e| syntax(&e))?;
     if !origins.iter().any(|(path, _)| path == "importance.pretrain_epochs") {
         config.importance.pretrain_epochs = config.importance.pretrain_epochs.min(default_e(config.train.epochs));
     }
@@ -198,6 +199,9 @@ fn quoted(part: &str, origin: Origin) -> Problem {
 /// Arms that a config defines for comparisons: `[arms.NAME]` with the values that differ.
 const ARMS: &str = "arms.";
 
+/// Name of what all arms of a seed share.
+pub const SHARED: &str = "pretrain";
+
 /// An arm of a config: its name, and the keys that it changes.
 pub type ArmChanges = (String, Vec<(&'static Key, Value)>);
 
@@ -221,14 +225,23 @@ pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
     Ok(arms)
 }
 
+/// Why no arm can have this name, or `None`: it is that of a directory, beside others.
+pub fn arm_name_objection(name: &str) -> Option<&'static str> {
+    match name {
+        SHARED => Some("That is what all arms of a seed share is called: choose another name."),
+        _ if name.contains('.') || !keys::NAME.accepts(name) => Some("Letters, digits, - and _ make a name, at most 64 of them."),
+        _ => None,
+    }
+}
+
 /// Whether an arm may change this: the arms of a comparison share everything up to E, and the budget.
 fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> {
     let problem = |what: String, help: &str| Err(Problem { origin: origin.clone(), what, help: help.into() });
     let Some((name, key)) = path.split_once('.') else {
         return problem(format!("arms.{path} is no arm"), "An arm is a table: [arms.mine] with importance.exponent = 0.5, say.");
     };
-    if !keys::NAME.accepts(name) {
-        return problem(format!("an arm cannot be called \"{name}\""), "Letters, digits, -, _ and . make a name.");
+    if let Some(help) = arm_name_objection(name) {
+        return problem(format!("an arm cannot be called \"{name}\""), help);
     }
     check(key, value, origin)?;
     let shared = ["importance.pretrain_epochs", "train.epochs", "train.lr"].contains(&key);
@@ -251,7 +264,7 @@ pub fn from_value(config: &RunConfig, path: &str, value: &Value) -> Result<RunCo
     let internal = |e: &dyn fmt::Display| Problem { origin: Origin::Live, what: format!("{path}: {e}"), help: String::new() };
     let mut values = Value::try_from(config).map_err(|e| internal(&e))?;
     path_set(&mut values, path, value.clone());
-    let changed: RunConfig = values.try_into().map_err(|e: toml::de::Error| internal(&e.message()))?;
+    let changed = RunConfig::deserialize(values).map_err(|e| internal(&e.message()))?;
     match contradictions(&changed, |_| Origin::Live).into_iter().next() {
         Some(problem) => Err(problem),
         None => Ok(changed),
@@ -305,7 +318,7 @@ fn unknown(path: &str, origin: &Origin) -> Problem {
 }
 
 /// What is allowed value by value, but not together.
-fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Problem> {
+pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut problem = |path: &str, what: String, help: String| found.push(Problem { origin: origin_of(path), what, help });
     let (e, n) = (c.importance.pretrain_epochs, c.train.epochs);

@@ -1,6 +1,7 @@
 //! What a run is made of: one struct per TOML table, all values with defaults.
 //! Knows nothing of files or command lines (`load`) nor of ranges (`keys`).
 
+mod checked;
 mod keys;
 mod load;
 mod paths;
@@ -8,7 +9,8 @@ mod syntax;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
 pub use load::{
-    ArmChanges, ConfigError, DEMO, Origin, Problem, arms, demo, from_str, from_value, load, parse_set, text, value_text,
+    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo, from_str, from_value, load,
+    parse_set, text, value_text,
 };
 pub use paths::absolute;
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// A whole run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct RunConfig {
     /// Name of the run; its directory begins with it.
     pub name: String,

@@ -227,7 +227,10 @@ fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
     if sha256(m.state.get().as_bytes()) != m.state_sha256 {
         return Err(damaged("its state does not have its checksum"));
     }
-    let state = serde_json::from_str(m.state.get()).map_err(|e| foreign(&m.version, &e.to_string()))?;
+    let state = serde_json::from_str(m.state.get()).map_err(|e| match m.version.as_str() {
+        env!("CARGO_PKG_VERSION") => damaged(&e.to_string()),
+        other => foreign(other, &e.to_string()),
+    })?;
     Ok((state, m.arrays_sha256))
 }
 

@@ -99,12 +99,51 @@ pub enum RestoreError {
     /// Its parameters are not this model's.
     #[error("the checkpoint does not fit the model: {0}")]
     Model(Misfits),
+    /// Its state contradicts itself or its data.
+    #[error("the checkpoint's state is not possible: {0}")]
+    State(String),
     /// The data is not what the run trained on.
     #[error(
         "the data is not what this run trained on: {0}\n  Put the old data back, or say where it is now (resume --set data.path=...). \
          To train the model on other data, `export` it and begin a run with model.init."
     )]
     Data(String),
+}
+
+/// More than any run draws, and few enough for an f64 to hold exactly.
+const MOST_SAMPLES: u64 = 1 << 53;
+/// Seconds that no run takes: 300 years.
+const LONGEST: f64 = 1e10;
+
+impl SessionState {
+    /// What cannot be in a run of `n` training samples, or `None`: checksums only tell that nothing
+    /// was changed since.
+    pub(super) fn objection(&self, n: usize) -> Option<String> {
+        let (c, of) = (self.completed, self.config.train.epochs);
+        let steps = self.config.train.steps_per_epoch(n);
+        let at_most = |what: &str, value: usize, most: usize| (value > most).then(|| format!("{what} = {value}, at most {most}"));
+        let share = |what: &str, value: f64| (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"));
+        let epoch = self.epoch.and_then(|e| {
+            let fits = e.steps == steps && e.step <= steps;
+            (!fits).then(|| format!("step {} of {} where an epoch has {steps}", e.step, e.steps))
+        });
+        at_most("completed epochs", c, of)
+            .or_else(|| at_most("best_epoch", self.best_epoch, c))
+            .or_else(|| at_most("weighed_at", self.weighed_at, c))
+            .or_else(|| at_most("recorded_epochs", self.recorded_epochs, c + 1))
+            .or_else(|| at_most("unseen", self.unseen.unwrap_or(0), n))
+            .or_else(|| share("best_accuracy", self.best_accuracy))
+            .or_else(|| share("last_accuracy", self.last_accuracy))
+            .or_else(|| {
+                let drawn = self.samples_drawn;
+                (drawn > MOST_SAMPLES).then(|| format!("samples_drawn = {drawn}"))
+            })
+            .or_else(|| {
+                let seconds = self.seconds;
+                (!(0.0..LONGEST).contains(&seconds)).then(|| format!("seconds = {seconds}"))
+            })
+            .or(epoch)
+    }
 }
 
 impl Checkpoint {
@@ -135,6 +174,15 @@ impl Checkpoint {
             Some(Values::U32(v)) if v.len() == len => Ok(v),
             _ => Err(RestoreError::Array(name.to_owned())),
         }
+    }
+
+    /// The same of numbers that are counted on, or are classes: none near the end of its type.
+    pub(super) fn counts(&self, name: &str, len: usize) -> Result<Vec<u32>, RestoreError> {
+        let counts = self.u32s(name, len)?;
+        if counts.iter().any(|count| *count > u32::MAX / 2) {
+            return Err(RestoreError::Array(name.to_owned()));
+        }
+        Ok(counts.to_vec())
     }
 
     /// All f32 arrays whose name begins with `prefix`, without it.

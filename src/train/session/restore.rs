@@ -2,6 +2,7 @@
 
 use super::finite::Footings;
 use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
+use crate::config;
 use crate::data::Dataset;
 use crate::importance::{EpochPlan, Ledger, METRICS, Observation, Probabilities, Recorder, Weights};
 use crate::model::sha256;
@@ -87,10 +88,13 @@ impl Session {
     /// # Errors
     /// What does not fit.
     pub fn rewind(&mut self, checkpoint: &Checkpoint, lr_factor: f64) -> Result<(), RestoreError> {
-        let before = self.config.train.lr_scale;
+        const KEY: &str = "train.lr_scale";
+        let wanted = self.config.train.lr_scale * lr_factor;
+        let allowed = config::from_value(&self.config, KEY, &toml::Value::Float(wanted));
+        allowed.map_err(|problem| RestoreError::State(problem.what))?;
         self.load(checkpoint)?;
         (self.paused, self.not_finite_accepted) = (None, false);
-        self.set("train.lr_scale", (before * lr_factor).into());
+        self.set(KEY, wanted.into());
         Ok(())
     }
 
@@ -105,19 +109,22 @@ impl Session {
             return Err(RestoreError::Data("the training labels differ".into()));
         }
         let (n, device) = (self.train.len(), self.device.clone());
+        if let Some(why) = s.objection(n) {
+            return Err(RestoreError::State(why));
+        }
         let model =
             self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Model)?;
         let recorder = Recorder::from_parts(
             self.classes,
-            checkpoint.u32s("recorder.count", n)?.to_vec(),
+            checkpoint.counts("recorder.count", n)?,
             rows(checkpoint.f32s("recorder.sum", n * METRICS.len())?),
             rows(checkpoint.f32s("recorder.last", n * METRICS.len())?),
             s.recorded_epochs,
         );
         let ledger = Ledger::from_parts(
-            checkpoint.u32s("ledger.drawn", n)?.to_vec(),
+            checkpoint.counts("ledger.drawn", n)?,
             checkpoint.f32s("ledger.p", n)?.to_vec(),
-            checkpoint.u32s("ledger.predicted", n)?.to_vec(),
+            checkpoint.counts("ledger.predicted", n)?,
             checkpoint.f32s("ledger.confidence", n)?.to_vec(),
         );
         let importance = match s.unseen {
