@@ -6,6 +6,7 @@ use crate::faulty::{Fault, can_be_made, variables};
 use crate::support::{Headless, Runs, hash, small_args};
 use crate::terminal::Terminal;
 use earlybird::protocol::{Cause, Event};
+use earlybird::run::TrainedBy;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use std::fs::File;
@@ -203,11 +204,13 @@ fn a_cockpit_that_no_socket_could_reach_trains_in_its_own_process() {
     vars.push(("COLORFGBG", "15;0"));
     let mut t = Terminal::start_with(runs.path(), &small_args(&["train", "--set", "train.epochs=100000"]), &vars);
     t.wait("training", |s| s.contains("images/s") && s.contains("TRAINING"));
-    assert_eq!(runs.directory("demo-001").trainer(), t.child.process_id(), "nobody else trains it");
+    let by = runs.directory("demo-001").trained_by();
+    let TrainedBy::Here(trainer) = &by else { panic!("{by:?}") };
+    assert_eq!(Some(trainer.pid), t.child.process_id(), "nobody else trains it");
     t.press("qs");
     t.wait("the end", |s| s.contains("Kept in"));
     assert_eq!(t.child.wait().unwrap().exit_code(), 130);
-    assert!(!runs.directory("demo-001").is_locked());
+    assert_eq!(runs.directory("demo-001").trained_by(), TrainedBy::Nobody);
 }
 
 /// Blocks of 512 bytes that a file may have: enough for a journal, too few for a checkpoint.

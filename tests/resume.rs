@@ -150,7 +150,7 @@ fn a_run_has_one_trainer() {
     while !matches!(Record::from_line(&lines.next().unwrap().unwrap()).unwrap().event, Event::EpochEnd(_)) {}
     let second = earlybird(runs.path(), &["resume"]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("trained by another process"), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is being trained by process"), "{second:?}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

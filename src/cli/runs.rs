@@ -1,14 +1,14 @@
 //! `earlybird runs`: a table of what there is.
 
-use super::{Outcome, failed, say};
+use super::{Outcome, complain, failed, say};
 use crate::advice;
-use crate::compare::Design;
+use crate::compare::{self, Design};
 use crate::dashboard::{Dashboard, RunState};
 use crate::link;
-use crate::run::{self, RunDirectory};
+use crate::run::{self, Ending, RunDirectory, TrainedBy};
 use serde::Serialize;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +39,9 @@ struct Row {
     best_epoch: Option<usize>,
     bytes: u64,
     path: String,
+    /// Who trains it, where that is on another machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trained_by: Option<String>,
 }
 
 /// Prints the table, the newest run last.
@@ -48,7 +51,9 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
     {
         return failed(advice::about(runs.display(), &e));
     }
-    let rows: Vec<Row> = RunDirectory::all(runs).iter().map(row).collect();
+    let directories = RunDirectory::all(runs);
+    let sockets: Vec<PathBuf> = directories.iter().map(RunDirectory::socket).collect();
+    let rows: Vec<Row> = directories.iter().zip(link::probe_all(&sockets)).map(|(d, p)| row(d, p)).collect();
     let comparisons: Vec<ComparisonRow> = RunDirectory::others(runs).iter().filter_map(comparison).collect();
     if json {
         rows.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
@@ -77,7 +82,8 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
         let best = best.map_or_else(|| "-".to_owned(), |(accuracy, epoch)| format!("{:.2}% @{epoch}", 100.0 * accuracy));
         let epoch = format!("{}/{}", row.epoch, row.epochs);
         let size = format!("{:.1} MB", row.bytes as f64 / 1e6);
-        say(format!("{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}", row.run, word(row.state)));
+        let by = row.trained_by.as_ref().map_or_else(String::new, |by| format!("  by {by}"));
+        say(format!("{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}{by}", row.run, word(row.state)));
     }
     Outcome::Done
 }
@@ -97,10 +103,18 @@ struct ComparisonRow {
 
 /// The row of a comparison; `None` for anything else.
 fn comparison(directory: &RunDirectory) -> Option<ComparisonRow> {
-    let design = Design::of(directory).ok()?;
+    let design = match Design::of(directory) {
+        Ok(design) => design,
+        Err(e) => {
+            if compare::is_comparison(directory) {
+                complain(format!("{} cannot be read: {e}", directory.path().display()));
+            }
+            return None;
+        }
+    };
     let pieces = design.pieces();
     let done = pieces.iter().filter(|p| design.is_done(p, directory)).count();
-    let state = match (directory.is_locked(), done == pieces.len()) {
+    let state = match (directory.trained_by().is_somebody(), done == pieces.len()) {
         (true, _) => State::Live,
         (false, true) => State::Finished,
         (false, false) => State::Interrupted,
@@ -125,19 +139,23 @@ fn word(state: State) -> &'static str {
     }
 }
 
-fn row(directory: &RunDirectory) -> Row {
+/// The row of a run, which is `paused` or not if a process answers at its socket.
+fn row(directory: &RunDirectory, paused: Option<bool>) -> Row {
     let mut dashboard = Dashboard::default();
     // A journal that cannot be read leaves the row empty; the run is there all the same.
     let records = run::read_without_steps(&directory.file("journal.jsonl")).unwrap_or_default();
+    let ending = Ending::of(&records);
     records.into_iter().for_each(|record| dashboard.fold(record));
-    let state = match (link::probe(&directory.socket()), dashboard.state) {
+    let by = directory.trained_by();
+    let is_paused = matches!(dashboard.state, RunState::Paused(_));
+    let state = match (paused, ending) {
         (Some(true), _) => State::Paused,
         (Some(false), _) => State::Live,
-        (None, RunState::Finished { stopped: false }) => State::Finished,
-        (None, RunState::Failed) => State::Failed,
-        // Where there can be no sockets, the lock tells.
-        (None, RunState::Paused(_)) if directory.is_locked() => State::Paused,
-        (None, _) if !dashboard.is_over() && directory.is_locked() => State::Live,
+        (None, Ending::Finished { .. }) => State::Finished,
+        (None, Ending::Failed) => State::Failed,
+        // Where there is no socket, or on another machine.
+        (None, Ending::Open) if by.is_somebody() && is_paused => State::Paused,
+        (None, Ending::Open) if by.is_somebody() => State::Live,
         (None, _) => State::Interrupted,
     };
     Row {
@@ -149,5 +167,6 @@ fn row(directory: &RunDirectory) -> Row {
         best_epoch: dashboard.best.map(|(_, epoch)| epoch),
         bytes: directory.bytes(),
         path: directory.path().display().to_string(),
+        trained_by: matches!(by, TrainedBy::Elsewhere(..)).then(|| by.to_string()),
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn run(args: SendArgs) -> Outcome {
     match link::ask(&directory.socket(), command) {
         Ok(Answered::Record(record)) if headless::answer(&record, args.json) => Outcome::Done,
         Ok(Answered::Record(_)) => Outcome::Failed,
-        Ok(Answered::Nothing) => failed(format!("{} ended before it answered", directory.id())),
+        Ok(Answered::Nothing(Some(why))) => failed(format!("{}: {why}", directory.id())),
+        Ok(Answered::Nothing(None)) => failed(format!("{} ended before it answered", directory.id())),
         Err(e) => failed(reach::why(&directory, &e)),
     }
 }

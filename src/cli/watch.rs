@@ -13,6 +13,12 @@ use crate::train::{TRAINER_THREAD, TrainerReport};
 use crate::tui::{self, Ended, Player, Setup, Source};
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// How long it usually takes.
+const A_MOMENT: Duration = Duration::from_secs(2);
+/// How long a process may take to write its last words after its last event.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `earlybird attach`
 pub(super) fn attach(args: &AttachArgs) -> Outcome {
@@ -66,7 +72,7 @@ fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
     if args.run.is_some() {
         return RunDirectory::find(runs, args.run.as_deref()).map_err(usage);
     }
-    let is_live = |d: &RunDirectory| link::probe(&d.socket()).is_some() || d.is_locked();
+    let is_live = |d: &RunDirectory| d.is_ours() && (link::probe(&d.socket()).is_some() || d.trained_by().is_somebody());
     let newest = RunDirectory::all(runs).into_iter().rev().find(is_live);
     newest.ok_or_else(|| {
         failed(format!(
@@ -89,7 +95,14 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
             Err(e) => return failed(format!("the terminal: {e}\n  The run goes on: {} attach {id}", program())),
             Ok(Ended::Again) => {
                 // The process that trained it writes its last words after its last event.
-                let gone = directory.wait_for_lock().map_err(failed);
+                let by = directory.trained_by();
+                if directory.wait_until_free(A_MOMENT).is_err() {
+                    if link::probe(&directory.socket()).is_some() {
+                        continue; // it is there, and listens
+                    }
+                    say(format!("{by} has to end first: waiting for up to {} s", PATIENCE.as_secs()));
+                }
+                let gone = directory.wait_until_free(PATIENCE).map_err(failed);
                 say(format!("{} resume {id}", program()));
                 if let Err(outcome) = gone.and_then(|()| start(directory, device, threads, Some(&[])).map_err(failed)) {
                     return outcome;

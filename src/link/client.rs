@@ -2,8 +2,8 @@
 //! breaks is mended as long as the run's process lives.
 
 use super::Delivery;
-use super::server::with_short_path;
-use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, client_codec, line, parse, whole};
+use super::server::short_path;
+use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, client_codec, line, parse, too_long, whole};
 use crate::protocol::{Command, Record};
 use futures_util::StreamExt;
 use std::io;
@@ -25,6 +25,10 @@ const GREETING: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_secs(1);
 /// How long a command may take into the socket when the cockpit is left.
 const PARTING: Duration = Duration::from_secs(2);
+/// How long a trainer may take to do what is asked: it does so between two steps.
+const ANSWER: Duration = Duration::from_secs(120);
+/// What is likely of a process that says nothing.
+const SILENT: &str = "it says nothing (is it stopped? `kill -CONT` lets a process go on)";
 /// Tries to mend a broken line, and the time between two.
 const TRIES: usize = 20;
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -38,6 +42,17 @@ pub enum ConnectError {
     /// It is somebody else's.
     #[error("{0} belongs to another user")]
     Denied(String),
+    /// Its process says why it does not listen.
+    #[error("the process that trains {run} hung up: {why}")]
+    Refused {
+        /// The run.
+        run: String,
+        /// In its words.
+        why: String,
+    },
+    /// What is asked is longer than a host takes.
+    #[error("{0}")]
+    TooLong(String),
     /// The process does not answer, or not as one of ours.
     #[error("the process that trains {run} does not answer as it should: {why}")]
     Strange {
@@ -78,20 +93,23 @@ fn name_of(path: &Path) -> String {
 impl Line {
     async fn open(path: &Path, purpose: Purpose, was: Option<u64>, patience: Duration) -> Result<Self, ConnectError> {
         let run = name_of(path);
-        let stream = with_short_path(path, |p| std::os::unix::net::UnixStream::connect(p)).map_err(|e| match e.kind() {
+        let stream = connected(path, patience).await.map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NotLive(run.clone()),
             io::ErrorKind::PermissionDenied if is_ours(path) => {
                 ConnectError::Strange { run: run.clone(), why: format!("{e} (do sandbox rules forbid sockets?)") }
             }
             io::ErrorKind::PermissionDenied => ConnectError::Denied(run.clone()),
+            io::ErrorKind::WouldBlock => ConnectError::Strange { run: run.clone(), why: SILENT.into() },
             _ => ConnectError::Strange { run: run.clone(), why: e.to_string() },
         })?;
         let strange = |why: String| ConnectError::Strange { run: run.clone(), why };
-        stream.set_nonblocking(true).map_err(|e| strange(e.to_string()))?;
-        let stream = UnixStream::from_std(stream).map_err(|e| strange(e.to_string()))?;
+        // Whoever may write into the directory could have put a socket there.
+        if stream.peer_cred().map(|c| c.uid()).ok() != Some(rustix::process::geteuid().as_raw()) {
+            return Err(ConnectError::Denied(run));
+        }
         let (read, half) = stream.into_split();
         let mut line = Self {
-            frames: FramedRead::new(read, client_codec()),
+            frames: FramedRead::new(read, client_codec(purpose)),
             half,
             client: 0,
             paused: false,
@@ -99,11 +117,14 @@ impl Line {
             version: String::new(),
         };
         let first = tokio::time::timeout(patience, line.frames.next()).await;
-        let first = first.map_err(|_| strange(format!("no greeting within {} s (is it suspended?)", patience.as_secs())))?;
+        let first = first.map_err(|_| strange(SILENT.into()))?;
         let text = match first {
             Some(text) => whole(text).map_err(strange)?,
             None => return Err(strange("it hung up".into())),
         };
+        if let Ok(FromHost::Bye(why)) = parse(Ok(text.clone())) {
+            return Err(ConnectError::Refused { run, why });
+        }
         // A newer host's greeting is understood before the rest of its frame.
         #[derive(serde::Deserialize)]
         struct Anyone {
@@ -216,7 +237,9 @@ async fn mend(path: &Path, was: u64, delivered: &mpsc::Sender<Delivery>) -> Resu
     let mut tries = 0;
     loop {
         match Line::open(path, Purpose::Cockpit, Some(was), GREETING).await {
-            Err(ConnectError::Strange { .. }) if tries < TRIES && !delivered.is_closed() => tries += 1,
+            Err(ConnectError::Strange { .. } | ConnectError::Refused { .. }) if tries < TRIES && !delivered.is_closed() => {
+                tries += 1
+            }
             other => return other,
         }
         tokio::time::sleep(BETWEEN).await;
@@ -230,6 +253,10 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
             command = asked.recv() => {
                 let Some(command) = command else { return End::Left };
                 let request = ToHost::Request { id: 0, command };
+                if let Some(why) = too_long(&request) {
+                    let _ = delivered.send(Delivery::Notice(why)).await; // whoever left needs no answer
+                    continue;
+                }
                 if !matches!(tokio::time::timeout(PARTING, line.send(&request)).await, Ok(Ok(()))) {
                     return End::Broken;
                 }
@@ -258,8 +285,8 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
 pub enum Answered {
     /// The record that answers it.
     Record(Box<Record>),
-    /// Nothing came: the trainer ended, or had too many waiting.
-    Nothing,
+    /// Nothing came: the trainer ended, or had too many waiting; why, where it said so.
+    Nothing(Option<String>),
 }
 
 /// Asks the run whose socket is `path` for one thing, and waits for the answer.
@@ -269,28 +296,77 @@ pub enum Answered {
 pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
     let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
+    let request = ToHost::Request { id: 1, command };
+    if let Some(why) = too_long(&request) {
+        return Err(ConnectError::TooLong(why));
+    }
     runtime.block_on(async {
         let mut line = Line::open(path, Purpose::Ask, None, GREETING).await?;
-        line.send(&ToHost::Request { id: 1, command }).await.map_err(strange)?;
-        while let Some(frame) = line.frames.next().await {
-            match parse::<FromHost>(frame) {
-                Ok(FromHost::Answer { record: Some(record), .. }) => return Ok(Answered::Record(Box::new(record))),
-                Ok(FromHost::Answer { record: None, .. } | FromHost::Bye(_)) => return Ok(Answered::Nothing),
-                Ok(_) => {}
-                Err(why) => return Err(ConnectError::Strange { run: name_of(path), why }),
-            }
-        }
-        Ok(Answered::Nothing)
+        line.send(&request).await.map_err(strange)?;
+        let answered = tokio::time::timeout(ANSWER, answer(&mut line)).await;
+        let late = |_| format!("no answer within {} s; it may still do what was asked", ANSWER.as_secs());
+        let answered = answered.map_err(late).and_then(|answered| answered);
+        answered.map_err(|why| ConnectError::Strange { run: name_of(path), why })
     })
 }
 
-/// Whether a process answers at the socket `path` of a run: `None` if not, else whether the run is paused (false as well when
-/// it does not say).
+/// What the host says to the only question.
+async fn answer(line: &mut Line) -> Result<Answered, String> {
+    let mut said = None;
+    while let Some(frame) = line.frames.next().await {
+        match parse::<FromHost>(frame)? {
+            FromHost::Answer { record: Some(record), .. } => return Ok(Answered::Record(Box::new(record))),
+            FromHost::Answer { record: None, .. } => break,
+            FromHost::Notice(text) => said = Some(text),
+            FromHost::Bye(why) => {
+                said = Some(why);
+                break;
+            }
+            _ => {}
+        }
+    }
+    Ok(Answered::Nothing(said))
+}
+
+/// Opens the socket. A host that is stopped takes nobody on when many wait already: that is not
+/// waited for in the kernel, which would take for ever.
+async fn connected(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let (short, _directory) = short_path(path)?;
+    let began = tokio::time::Instant::now();
+    loop {
+        match UnixStream::connect(&short).await {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && began.elapsed() < patience => {
+                tokio::time::sleep(BETWEEN).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether a process answers at the socket `path` of a run: `None` if not, else whether the run is
+/// paused (false as well when it does not say).
 pub fn probe(path: &Path) -> Option<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    match runtime.block_on(Line::open(path, Purpose::Ask, None, GLANCE)) {
-        Ok(line) => Some(line.paused),
-        Err(ConnectError::NotLive(_) | ConnectError::Denied(_)) => None,
-        Err(_) => Some(false),
+    probe_all(&[path.to_owned()]).pop().flatten()
+}
+
+/// The same of many sockets, all asked at once.
+pub fn probe_all(paths: &[PathBuf]) -> Vec<Option<bool>> {
+    let ask = |path: PathBuf| async move {
+        match Line::open(&path, Purpose::Ask, None, GLANCE).await {
+            Ok(line) => Some(line.paused),
+            Err(ConnectError::NotLive(_) | ConnectError::Denied(_)) => None,
+            Err(_) => Some(false),
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(async {
+            let asked: Vec<_> = paths.iter().cloned().map(|path| tokio::spawn(ask(path))).collect();
+            let mut answers = Vec::with_capacity(asked.len());
+            for answer in asked {
+                answers.push(answer.await.unwrap_or(None));
+            }
+            answers
+        }),
+        Err(_) => vec![None; paths.len()],
     }
 }

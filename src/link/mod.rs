@@ -6,7 +6,7 @@ mod feed;
 mod server;
 mod wire;
 
-pub use client::{Answered, ConnectError, ask, connect, probe};
+pub use client::{Answered, ConnectError, ask, connect, probe, probe_all};
 pub use feed::{Backlog, Feed, Subscription};
 pub use server::{Server, ServerError, serve};
 pub use wire::{FromHost, Greeting, Hello, PROTOCOL, Purpose, ToHost};

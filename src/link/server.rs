@@ -25,6 +25,8 @@ use tokio_util::codec::FramedRead;
 const CLIENTS: usize = 64;
 /// A client that has not greeted by then is hung up on.
 const GREETING: Duration = Duration::from_secs(5);
+/// Who is there to ask and does not ask for so long makes room for others.
+const IDLE: Duration = Duration::from_secs(60);
 /// A client that has read nothing for so long is dropped.
 const STUCK: Duration = Duration::from_secs(30);
 /// What clients have to take the last frames when the run is over.
@@ -86,7 +88,10 @@ fn serve_with(
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
         _ => {}
     }
-    let bind = || with_short_path(path, |p| std::os::unix::net::UnixListener::bind(p));
+    let bind = || {
+        let (short, _directory) = short_path(path)?;
+        std::os::unix::net::UnixListener::bind(short)
+    };
     let listener = uninterrupted(bind).map_err(failed)?;
     // Not every file system knows modes. The run's directory keeps others out, and each client's user is looked at.
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
@@ -116,15 +121,20 @@ impl Drop for Server {
     }
 }
 
-/// Calls `f` with a path to the same file that fits into a socket address.
-pub(super) fn with_short_path<T>(path: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return f(path) };
-    if path.as_os_str().len() <= ADDRESS {
-        return f(path);
+/// A path to the same file that fits into a socket address, as long as the second part is open.
+///
+/// # Errors
+/// When its directory cannot be opened.
+pub(super) fn short_path(path: &Path) -> io::Result<(PathBuf, Option<std::fs::File>)> {
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) if path.as_os_str().len() > ADDRESS => {
+            let directory = std::fs::File::open(directory)?;
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&directory);
+            let short = Path::new("/proc/self/fd").join(fd.to_string()).join(name);
+            Ok((short, Some(directory)))
+        }
+        _ => Ok((path.to_owned(), None)),
     }
-    let directory = std::fs::File::open(directory)?;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&directory);
-    f(&Path::new("/proc/self/fd").join(fd.to_string()).join(name))
 }
 
 async fn accept(listener: std::os::unix::net::UnixListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
@@ -214,8 +224,13 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
         out.send(&FromHost::Notice(why)).await?;
     }
     let mut answers: JoinSet<(u64, Option<Record>)> = JoinSet::new();
+    let asks = hello.purpose == Purpose::Ask;
     loop {
         tokio::select! {
+            () = tokio::time::sleep(IDLE), if asks && answers.is_empty() => {
+                let why = format!("nothing was asked for {} s", IDLE.as_secs());
+                return out.send(&FromHost::Bye(why)).await;
+            }
             frame = frames.next() => {
                 let Some(frame) = frame else { return Ok(()) };
                 match parse::<ToHost>(frame) {

@@ -11,8 +11,10 @@ pub const PROTOCOL: u32 = 2;
 
 /// Longest frame that a host takes, in bytes: a command with a long note.
 const TO_HOST: usize = 64 << 10;
-/// Longest frame that a client takes: the dashboard of a run with 1,000 classes and thousands of epochs.
-const FROM_HOST: usize = 512 << 20;
+/// Longest frame that a cockpit takes: the dashboard of a run with 1,000 classes and thousands of epochs.
+const TO_COCKPIT: usize = 512 << 20;
+/// Longest frame that somebody takes who only asks: a record, a few arrays of 1,000 classes.
+const TO_ASKER: usize = 16 << 20;
 
 /// How both sides greet, whatever their version: these members never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,8 +124,20 @@ pub(super) fn host_codec() -> LinesCodec {
 }
 
 /// Frames as a client reads them.
-pub(super) fn client_codec() -> LinesCodec {
-    LinesCodec::new_with_max_length(FROM_HOST)
+pub(super) fn client_codec(purpose: Purpose) -> LinesCodec {
+    LinesCodec::new_with_max_length(match purpose {
+        Purpose::Cockpit => TO_COCKPIT,
+        Purpose::Ask => TO_ASKER,
+    })
+}
+
+/// Why a host would not take this frame, or `None`.
+pub(super) fn too_long(frame: &ToHost) -> Option<String> {
+    let bytes = line(frame).len();
+    (bytes > TO_HOST).then(|| {
+        let most = TO_HOST >> 10;
+        format!("too long, so it was not sent: {bytes} bytes, and a command has at most {most} KiB")
+    })
 }
 
 /// A frame as a line. The types hold nothing that JSON cannot.

@@ -2,18 +2,22 @@
 
 use super::Checkpoints;
 use super::durable;
+use super::lock::LOCK;
+use super::trainer::{self, TrainedBy};
 use crate::advice;
 use crate::config::RunConfig;
 use crate::model::{NamedTensor, from_safetensors};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::DirBuilderExt;
+use crate::printable::printable;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-const LOCK: &str = "run.lock";
 /// What lies in a run's directory before its first step.
-const BEFORE_THE_FIRST_STEP: [&str; 5] = ["config.toml", "journal.jsonl", "host.log", "control.sock", LOCK];
+const BEFORE_THE_FIRST_STEP: [&str; 6] = ["config.toml", "journal.jsonl", "host.log", "control.sock", trainer::FILE, LOCK];
+
+/// More than are ever made under one name.
+const MOST_RUNS: u32 = 1_000_000;
 
 /// Why a run has no directory.
 #[derive(Debug, thiserror::Error)]
@@ -53,26 +57,13 @@ pub enum RunError {
         known: String,
     },
     /// Another process trains it.
-    #[error(
-        "{run} is being trained by another process\n  `earlybird attach {run}` shows it, `earlybird send {run} stop` ends it."
-    )]
+    #[error("{run} is being trained by {by}\n  {}", remedy(run, by))]
     Busy {
         /// Which run.
         run: String,
+        /// By whom.
+        by: Box<TrainedBy>,
     },
-}
-
-/// Held as long as a process trains a run.
-#[derive(Debug)]
-pub struct RunLock {
-    file: File,
-}
-
-impl RunLock {
-    /// Writes into the lock's file which process has it: for people whom no socket tells. Nothing depends on it.
-    pub fn name_this_process(&mut self) {
-        let _ = self.file.set_len(0).and_then(|()| self.file.write_all(std::process::id().to_string().as_bytes()));
-    }
 }
 
 /// The directory of one run.
@@ -97,7 +88,9 @@ impl RunDirectory {
             let file = entry.ok()?.file_name().into_string().ok()?;
             file.strip_prefix(name)?.strip_prefix('-')?.parse::<u32>().ok()
         });
-        let mut number = numbers.max().unwrap_or(0) + 1;
+        // Nobody gets there by counting: what has such a number was called so.
+        let counted = numbers.filter(|number| *number < MOST_RUNS);
+        let mut number = counted.max().unwrap_or(0) + 1;
         loop {
             let path = runs.join(format!("{name}-{number:03}"));
             // Only its owner may look into a run, and reach its control socket.
@@ -144,7 +137,8 @@ impl RunDirectory {
     pub fn find(runs: &Path, name: Option<&str>) -> Result<Self, RunError> {
         let name = name.filter(|n| *n != "latest");
         let found = match name {
-            None => Self::all(runs).pop(),
+            // Another user's is never meant.
+            None => Self::all(runs).into_iter().rfind(Self::is_ours),
             Some(name) => [PathBuf::from(name), runs.join(name)].into_iter().find(|p| is_run(p)).map(|path| Self { path }),
         };
         found.ok_or_else(|| {
@@ -157,39 +151,10 @@ impl RunDirectory {
         })
     }
 
-    /// Locks the run for this process. The lock is the kernel's: it goes with the process, however that ends.
-    ///
-    /// # Errors
-    /// [`RunError::Busy`] when another process has it, [`RunError::Unlockable`] where there are no locks.
-    pub fn lock(&self) -> Result<RunLock, RunError> {
-        let path = self.file(LOCK);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|source| RunError::Unwritable { path: path.clone(), source })?;
-        let attempt = || match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(e)) => Err(e),
-        };
-        // Whoever asks whether it is locked holds it for a moment, too.
-        let mut locked = advice::uninterrupted(attempt);
-        for _ in 0..10 {
-            if !matches!(locked, Ok(false)) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-            locked = advice::uninterrupted(attempt);
-        }
-        match locked {
-            Ok(true) => Ok(RunLock { file }),
-            Ok(false) => Err(RunError::Busy { run: self.id() }),
-            Err(source) => Err(RunError::Unlockable { path, source }),
-        }
-    }
-
-    /// The process that trains it, as far as that is known; `None` when none does, or it did not say.
-    pub fn trainer(&self) -> Option<u32> {
-        let said = fs::read_to_string(self.file(LOCK)).ok()?;
-        said.trim().parse().ok().filter(|_| self.is_locked())
+    /// Whether it belongs to this user.
+    pub fn is_ours(&self) -> bool {
+        let owner = fs::metadata(&self.path).map(|m| m.uid()).ok();
+        owner == Some(rustix::process::geteuid().as_raw())
     }
 
     /// Removes a run that never began. One that has a journal or checkpoints is left, and so is whatever else lies there.
@@ -205,22 +170,6 @@ impl RunDirectory {
 
     fn has_journal(&self) -> bool {
         fs::metadata(self.file("journal.jsonl")).is_ok_and(|m| m.len() > 0)
-    }
-
-    /// Whether a process trains it.
-    pub fn is_locked(&self) -> bool {
-        let file = File::open(self.file(LOCK));
-        file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    }
-
-    /// Waits until no process trains the run, without keeping others from doing so after.
-    ///
-    /// # Errors
-    /// [`RunError::Unlockable`] when the lock cannot be opened or waited for.
-    pub fn wait_for_lock(&self) -> Result<(), RunError> {
-        let path = self.file(LOCK);
-        let file = advice::uninterrupted(|| File::open(&path)?.lock_shared());
-        file.map_err(|source| RunError::Unlockable { path, source })
     }
 
     /// Bytes of all its files.
@@ -304,6 +253,23 @@ impl RunDirectory {
     pub fn write(&self, name: &str, text: &str) -> Result<(), RunError> {
         let path = self.file(name);
         fs::write(&path, text).map_err(|source| RunError::Unwritable { path, source })
+    }
+}
+
+/// What can be done about a run that another process trains.
+fn remedy(run: &str, by: &TrainedBy) -> String {
+    match by {
+        TrainedBy::Elsewhere(trainer, _) => {
+            let host = printable(&trainer.host);
+            format!(
+                "There, on {host}, `earlybird attach {run}` shows it, `earlybird send {run} stop` \
+                 ends it. If {host} is down, wait a minute."
+            )
+        }
+        TrainedBy::Here(trainer) if trainer.is_stopped() => {
+            format!("It is stopped: `kill -CONT {}` lets it go on.", trainer.pid)
+        }
+        _ => format!("`earlybird attach {run}` shows it, `earlybird send {run} stop` ends it."),
     }
 }
 

@@ -114,7 +114,7 @@ impl RaceApp {
 /// Whatever the terminal says, or the disk of the journals. The terminal is given back in any case.
 pub fn watch(race: Race, directory: &RunDirectory, setup: &Setup) -> io::Result<(Race, Left)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut app = RaceApp::new(race, setup, directory.is_locked());
+    let mut app = RaceApp::new(race, setup, directory.trained_by().is_somebody());
     let _watchdog = Watchdog::start()?;
     let outcome = Guard::take(&directory.file("cockpit.log"), None)
         .and_then(|(mut guard, mut screen)| runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen)));
@@ -159,7 +159,7 @@ async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, s
                 }
             }
             _ = glance.tick() => {
-                let live = directory.is_locked();
+                let live = directory.trained_by().is_somebody();
                 if app.race.refresh()? || live != app.is_live {
                     app.is_live = live;
                     frames.mark();

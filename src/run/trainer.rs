@@ -1,0 +1,269 @@
+//! Which process trains a run: it says so in the run's directory, for whoever looks from wherever.
+//! Knows nothing of locks.
+
+use crate::printable::printable;
+use rustix::process::{Pid, Signal};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// The file that says so.
+pub(super) const FILE: &str = "trainer.json";
+/// Who has not been heard of for so long is gone.
+const STALE: Duration = Duration::from_secs(60);
+/// Longest file that is read.
+const LONGEST: u64 = 4096;
+/// Where batch systems tell the number of the job.
+const JOBS: [&str; 5] = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "FLUX_JOB_ID"];
+
+/// A process that trains, as it names itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trainer {
+    /// Name of its machine.
+    pub host: String,
+    /// Number that the machine gave itself when it started, so that one of the same name is known.
+    boot: String,
+    /// Its process.
+    pub pid: u32,
+    /// When the process began, in ticks since the machine did: numbers of processes are used again.
+    began: u64,
+    /// Inode of the run's directory: a copy of it is not trained.
+    inode: u64,
+    /// Job of the batch system, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+}
+
+/// Who trains a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrainedBy {
+    /// No process.
+    Nobody,
+    /// One of this machine.
+    Here(Trainer),
+    /// One of another machine, heard of so long ago.
+    Elsewhere(Trainer, Duration),
+    /// One that has the lock and does not say more.
+    Somebody,
+}
+
+impl Trainer {
+    /// This process, as the trainer of the run in `directory`.
+    ///
+    /// # Errors
+    /// When the directory cannot be looked at.
+    pub(super) fn this_process(directory: &Path) -> io::Result<Self> {
+        let job = JOBS.iter().find_map(|name| std::env::var(name).ok()).filter(|job| !job.is_empty());
+        let pid = std::process::id();
+        let inode = fs::metadata(directory)?.ino();
+        let began = began(pid).map_or(0, |(began, _)| began);
+        Ok(Self { host: host(), boot: boot(), pid, began, inode, job })
+    }
+
+    /// What stands in the directory of a run; `None`: nothing, or of another directory.
+    pub(super) fn read(directory: &Path) -> Option<Self> {
+        let file = fs::File::open(directory.join(FILE)).ok()?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
+        let said: Self = serde_json::from_slice(&bytes).ok()?;
+        (said.inode == fs::metadata(directory).ok()?.ino()).then_some(said)
+    }
+
+    /// Whether it is a process of this machine, since that was started last.
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        self.host == host() && self.boot == boot()
+    }
+
+    /// Whether the process lives, if it is one of this machine.
+    pub(super) fn is_alive(&self) -> bool {
+        began(self.pid).is_some_and(|(began, state)| began == self.began && !"ZX".contains(state))
+    }
+
+    /// Whether the process is stopped, so that it answers nothing, if it is one of this machine.
+    pub fn is_stopped(&self) -> bool {
+        self.is_of_this_machine() && began(self.pid).is_some_and(|(began, state)| began == self.began && state == 'T')
+    }
+
+    /// Ends it in order: sends TERM to this very process, and to no other that has its number by now.
+    ///
+    /// # Errors
+    /// When it is not of this machine, has ended, or may not be signalled.
+    pub fn terminate(&self) -> io::Result<()> {
+        let refused = |why: String| Err(io::Error::other(why));
+        if !self.is_of_this_machine() {
+            return refused(format!("{self} is on another machine: end it there"));
+        }
+        let pid = i32::try_from(self.pid).ok().filter(|pid| *pid > 1).and_then(Pid::from_raw);
+        let Some(pid) = pid else { return refused(format!("{} is no process", self.pid)) };
+        let process = Process::open(pid)?;
+        if !self.is_alive() || !is_this_program(self.pid) {
+            return refused(format!("{self} has ended"));
+        }
+        process.terminate()
+    }
+}
+
+impl fmt::Display for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} on {}", self.pid, printable(&self.host))?;
+        match &self.job {
+            Some(job) => write!(f, " (job {})", printable(job)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TrainedBy {
+    /// Who trains the run in `directory`, where `locked` tells whether a process has its lock.
+    pub(super) fn of(directory: &Path, locked: bool) -> Self {
+        match Trainer::read(directory) {
+            Some(t) if t.is_of_this_machine() && t.is_alive() => Self::Here(t),
+            Some(t) if !t.is_of_this_machine() => {
+                let seen = seen(directory);
+                let fresh = locked || seen.is_some_and(|seen| seen < STALE);
+                if fresh { Self::Elsewhere(t, seen.unwrap_or_default()) } else { Self::Nobody }
+            }
+            _ if locked => Self::Somebody,
+            _ => Self::Nobody,
+        }
+    }
+
+    /// Whether there is one.
+    pub fn is_somebody(&self) -> bool {
+        *self != Self::Nobody
+    }
+}
+
+impl fmt::Display for TrainedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("no process"),
+            Self::Somebody => f.write_str("another process"),
+            Self::Here(trainer) => trainer.fmt(f),
+            Self::Elsewhere(trainer, seen) => write!(f, "{trainer}, seen {} s ago", seen.as_secs()),
+        }
+    }
+}
+
+/// A process that stays the one it was when it was opened, where the system can tell.
+struct Process {
+    #[cfg(target_os = "linux")]
+    fd: std::os::fd::OwnedFd,
+    #[cfg(not(target_os = "linux"))]
+    pid: Pid,
+}
+
+#[cfg(target_os = "linux")]
+impl Process {
+    fn open(pid: Pid) -> io::Result<Self> {
+        let fd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        Ok(Self { fd })
+    }
+
+    fn terminate(&self) -> io::Result<()> {
+        Ok(rustix::process::pidfd_send_signal(&self.fd, Signal::TERM)?)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Process {
+    fn open(pid: Pid) -> io::Result<Self> {
+        Ok(Self { pid })
+    }
+
+    fn terminate(&self) -> io::Result<()> {
+        Ok(rustix::process::kill_process(self.pid, Signal::TERM)?)
+    }
+}
+
+/// How long ago the file was written, by the clock of its file system: those of two machines differ.
+fn seen(directory: &Path) -> Option<Duration> {
+    let written = fs::metadata(directory.join(FILE)).and_then(|m| m.modified()).ok()?;
+    let probe = directory.join(format!(".clock-{}", std::process::id()));
+    let now = fs::write(&probe, "").and_then(|()| fs::metadata(&probe)?.modified());
+    let _ = fs::remove_file(&probe);
+    Some(now.unwrap_or_else(|_| SystemTime::now()).duration_since(written).unwrap_or_default())
+}
+
+fn host() -> String {
+    sysinfo::System::host_name().unwrap_or_default()
+}
+
+fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// When a process began (field 22 of its `stat`), and its state; `None` where it is gone, or
+/// nothing tells.
+fn began(pid: u32) -> Option<(u64, char)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((fields.nth(18)?.parse().ok()?, state))
+}
+
+/// Whether a process runs this program, or one that took its place on the disk since.
+fn is_this_program(pid: u32) -> bool {
+    let program = |pid: &str| {
+        let link = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+        let name = link.file_name()?.to_string_lossy().into_owned();
+        Some(name.trim_end_matches(" (deleted)").to_owned())
+    };
+    program(&pid.to_string()).is_some_and(|theirs| Some(theirs) == program("self"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_more_than_its_number() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let ours = Trainer::this_process(directory.path()).expect("a trainer");
+        assert!(ours.is_of_this_machine() && ours.is_alive() && !ours.is_stopped());
+        let another = Trainer { began: ours.began + 1, ..ours.clone() };
+        assert!(!another.is_alive() && another.terminate().is_err());
+        for pid in [0, 1, u32::MAX, (-1_i32) as u32, ours.pid] {
+            let elsewhere = Trainer { pid, host: "another".into(), ..ours.clone() };
+            let why = elsewhere.terminate().expect_err("refused").to_string();
+            assert!(why.contains("another machine"), "{why}");
+            if pid != ours.pid {
+                assert!(Trainer { pid, ..ours.clone() }.terminate().is_err(), "{pid}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_trains_a_run_is_told_by_lock_machine_and_heartbeat() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let by = |locked| TrainedBy::of(directory.path(), locked);
+        assert_eq!((by(false), by(true)), (TrainedBy::Nobody, TrainedBy::Somebody));
+        let ours = Trainer::this_process(directory.path()).expect("a trainer");
+        let write = |trainer: &Trainer| {
+            let text = serde_json::to_vec(trainer).expect("JSON");
+            fs::write(directory.path().join(FILE), text).expect("written");
+        };
+        write(&ours);
+        assert_eq!(by(false), TrainedBy::Here(ours.clone()));
+        write(&Trainer { began: 1, ..ours.clone() });
+        assert_eq!((by(false), by(true)), (TrainedBy::Nobody, TrainedBy::Somebody));
+        write(&Trainer { inode: 1, ..ours.clone() });
+        assert_eq!(by(false), TrainedBy::Nobody, "that of the directory it was copied from");
+        let elsewhere = Trainer { host: "node7".into(), job: Some("42".into()), ..ours };
+        write(&elsewhere);
+        assert!(matches!(by(false), TrainedBy::Elsewhere(..)));
+        assert!(by(false).to_string().contains("on node7 (job 42), seen 0 s ago"), "{}", by(false));
+        let file = fs::File::options().write(true).open(directory.path().join(FILE)).expect("open");
+        file.set_modified(SystemTime::now() - 2 * STALE).expect("set");
+        assert_eq!(by(false), TrainedBy::Nobody, "not heard of for too long");
+        assert!(by(true).is_somebody(), "but for the lock");
+        fs::write(directory.path().join(FILE), "{\"host\":").expect("written");
+        assert_eq!(by(false), TrainedBy::Nobody, "nonsense");
+    }
+}
