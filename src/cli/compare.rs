@@ -2,6 +2,7 @@
 //! on it, or this process trains it and prints a line an epoch.
 
 use super::data::ProgressLine;
+use super::headless;
 use super::{CompareArgs, Outcome, complain, failed, program, say, usage, watch};
 use crate::compare::{self, CompareError, Comparison, Race, Said, Stopper};
 use crate::config;
@@ -9,7 +10,7 @@ use crate::host::{self, StartError, StartUp};
 use crate::model::device::DeviceName;
 use crate::model::threads_for;
 use crate::protocol::Event;
-use crate::run::RunDirectory;
+use crate::run::{RunDirectory, TrainedBy};
 use crate::tui::{self, Left, Setup};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -87,7 +88,6 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     let pieces = comparison.design().pieces().len();
     let at_once = if workers.len() > 1 { format!("{} at once", workers.len()) } else { "one after another".to_owned() };
     complain_to_json(args.json, &format!("{id}: {pieces} runs, {at_once}"));
-    directory.write("pid", &std::process::id().to_string()).map_err(failed)?;
     let stopper = Stopper::default();
     let signalled = host::mind_signals(|words| complain(words));
     let signalled = signalled.map_err(|e| failed(format!("signals cannot be handled: {e}")))?;
@@ -137,8 +137,19 @@ fn complain_to_json(json: bool, text: &str) {
 fn tell(said: Said, json: bool, shown: &mut ProgressLine) {
     let (piece, record) = match said {
         Said::StartUp(word) => return watch::report(shown, word),
+        Said::Note(piece, text) => {
+            shown.end();
+            return complain(format!("{piece}: {text}"));
+        }
         Said::Record(piece, record) => (piece, record),
     };
+    if is_trouble(&record.event) {
+        shown.end();
+        if let (false, Some(text)) = (json, headless::line_of(&record)) {
+            return complain(format!("{piece}: {}", text.trim_start()));
+        }
+        return say(serde_json::json!({ "seed": piece.seed, "arm": piece.arm, "record": record }));
+    }
     let Event::EpochEnd(e) = &record.event else { return };
     shown.end();
     if json {
@@ -156,6 +167,11 @@ fn tell(said: Said, json: bool, shown: &mut ProgressLine) {
     ));
 }
 
+/// Whether somebody should know of it at once: a run that waits for its disk, say, and its going on.
+fn is_trouble(event: &Event) -> bool {
+    matches!(event, Event::Warning { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::Failed { .. })
+}
+
 /// The process that started this one to train a comparison: it waits until the first run trains.
 struct Parent {
     listens: bool,
@@ -165,7 +181,7 @@ impl Parent {
     fn hear(&mut self, said: &Said) {
         match said {
             Said::StartUp(word) => self.say(word),
-            Said::Record(..) => {}
+            Said::Record(..) | Said::Note(..) => {}
         }
     }
 
@@ -228,7 +244,7 @@ pub(super) fn watch(directory: &RunDirectory, setup: &Setup) -> Outcome {
             say(format!("{}\nkept in {}; as a page: {p} report {id}", race.outcome().text(), directory.path().display()));
             Outcome::Done
         }
-        Ok(_) if directory.is_locked() => {
+        Ok(_) if directory.trained_by().is_somebody() => {
             say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop"));
             Outcome::Done
         }
@@ -239,16 +255,25 @@ pub(super) fn watch(directory: &RunDirectory, setup: &Setup) -> Outcome {
     }
 }
 
-/// Has the process that trains a comparison end in order.
+/// Has the process that trains a comparison end in order: a comparison has no socket, so a signal asks,
+/// of that very process.
 pub(super) fn stop(directory: &RunDirectory) -> Outcome {
-    let pid = std::fs::read_to_string(directory.file("pid")).ok().and_then(|text| text.trim().parse().ok());
-    let pid = pid.filter(|_| directory.is_locked()).and_then(rustix::process::Pid::from_raw);
-    let Some(pid) = pid else { return failed(format!("{} is not being trained", directory.id())) };
-    match rustix::process::kill_process(pid, rustix::process::Signal::TERM) {
+    let id = directory.id();
+    let asked = match directory.trained_by() {
+        TrainedBy::Nobody => return failed(format!("{id} is not being trained")),
+        TrainedBy::Here(trainer) => trainer.terminate(),
+        by => {
+            return failed(format!(
+                "{id} is being trained by {by}, which cannot be asked from here\n  There, `{} send {id} stop` ends it.",
+                program()
+            ));
+        }
+    };
+    match asked {
         Ok(()) => {
-            say(format!("{} stops after the step in progress; go on: {} compare --resume {0}", directory.id(), program()));
+            say(format!("{id} stops after the step in progress; go on: {} compare --resume {id}", program()));
             Outcome::Done
         }
-        Err(e) => failed(e),
+        Err(e) => failed(format!("{id}: {e}")),
     }
 }

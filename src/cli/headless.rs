@@ -135,7 +135,7 @@ impl Lines {
 }
 
 /// What a person wants to read of a record; `None` for the rest.
-fn line_of(record: &Record) -> Option<String> {
+pub(super) fn line_of(record: &Record) -> Option<String> {
     let text = match &record.event {
         Event::RunStarted { run, data, model, device, config, .. } => {
             let (e, n) = (config.importance.pretrain_epochs, config.train.epochs);

@@ -3,19 +3,24 @@
 
 use super::arms::BASELINE;
 use super::outcome::{ArmOutcome, Outcome, SeedOutcome, Tested};
-use crate::config::RunConfig;
-use crate::dashboard::{Dashboard, RunState};
+use crate::config::{self, RunConfig};
+use crate::dashboard::Dashboard;
 use crate::protocol::Event;
 use crate::run::{self, RunDirectory};
+use crate::train::Checkpoint;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::io;
 
 /// Name of the part that all arms of a seed share.
-pub const PRETRAIN: &str = "pretrain";
+pub const PRETRAIN: &str = crate::config::SHARED;
 /// File that makes a directory a comparison.
 pub(super) const FILE: &str = "comparison.json";
 /// File with what was found, once everything is trained.
 pub const OUTCOME: &str = "outcome.json";
+
+/// More seeds than anybody trains.
+const MOST_SEEDS: usize = 10_000;
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,7 +61,43 @@ impl Design {
     /// # Errors
     /// When it is none, or its file is damaged.
     pub fn of(directory: &RunDirectory) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&std::fs::read(directory.file(FILE))?)?)
+        let design: Self = serde_json::from_slice(&std::fs::read(directory.file(FILE))?)?;
+        match design.objection() {
+            None => Ok(design),
+            Some(why) => Err(io::Error::new(io::ErrorKind::InvalidData, why)),
+        }
+    }
+
+    /// Why nothing can be compared so, or `None`; of one that is made and of one that is read.
+    pub fn objection(&self) -> Option<String> {
+        let (e, n) = (self.config.importance.pretrain_epochs, self.config.train.epochs);
+        if e == 0 || e >= n {
+            return Some(format!(
+                "importance.pretrain_epochs = {e} leaves nothing to compare\n  Arms are forked at E: it must lie in 1..N."
+            ));
+        }
+        if self.arms.first().is_none_or(|(name, _)| name != BASELINE) {
+            return Some(format!("the first arm must be {BASELINE}"));
+        }
+        if self.seeds.is_empty() || self.seeds.len() > MOST_SEEDS {
+            return Some(format!("{} seeds, not 1 to {MOST_SEEDS}", self.seeds.len()));
+        }
+        let mut seeds = HashSet::new();
+        if let Some(twice) = self.seeds.iter().find(|seed| !seeds.insert(**seed)) {
+            return Some(format!("seed {twice} is there twice"));
+        }
+        let mut names = HashSet::new();
+        self.arms.iter().find_map(|(name, config)| {
+            let (fork, end) = (config.importance.pretrain_epochs, config.train.epochs);
+            match config::arm_name_objection(name) {
+                Some(help) => Some(format!("an arm cannot be called \"{name}\"\n  {help}")),
+                None if !names.insert(name) => Some(format!("arm {name} is there twice")),
+                None if (fork, end) != (e, n) => {
+                    Some(format!("arm {name} has E = {fork} of N = {end}, the comparison {e} of {n}"))
+                }
+                None => None,
+            }
+        })
     }
 
     /// All runs, in the order in which one worker would train them.
@@ -72,11 +113,26 @@ impl Design {
             let reached = directory.checkpoints().newest_state().map(|s| s.completed);
             return reached == Some(self.config.importance.pretrain_epochs);
         }
-        let mut dashboard = Dashboard::default();
-        run::read_without_steps(&directory.file("journal.jsonl")).is_ok_and(|records| {
-            records.into_iter().for_each(|record| dashboard.fold(record));
-            dashboard.state == RunState::Finished { stopped: false }
-        })
+        directory.ending().is_ok_and(|ending| ending.is_finished())
+    }
+
+    /// Whether the arms of a seed can be forked where its pretraining in `directory` ended: the
+    /// checkpoint at E is read as a whole.
+    ///
+    /// # Errors
+    /// When it cannot be read, or another version wrote it.
+    pub(super) fn can_fork(&self, directory: &RunDirectory) -> io::Result<bool> {
+        Ok(self.fork_point(directory)?.is_some())
+    }
+
+    /// The checkpoint at the end of epoch E, if it is whole.
+    ///
+    /// # Errors
+    /// As [`can_fork`](Self::can_fork).
+    pub(super) fn fork_point(&self, directory: &RunDirectory) -> io::Result<Option<Checkpoint>> {
+        let newest = directory.checkpoints().newest()?.checkpoint.map(|(checkpoint, _)| checkpoint);
+        let e = self.config.importance.pretrain_epochs;
+        Ok(newest.filter(|c| c.state.completed == e && c.state.epoch.is_none()))
     }
 
     /// What the finished arms reached, by the journals of their runs.

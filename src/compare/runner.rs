@@ -10,12 +10,17 @@ use crate::importance::Sampler;
 use crate::model::device::DeviceName;
 use crate::protocol::{Cause, Event, Record};
 use crate::run::{RunDirectory, RunError, RunLock};
+use crate::train::Checkpoint;
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a process of an earlier try may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A comparison on the disk, held by this process.
 #[derive(Debug)]
@@ -42,9 +47,9 @@ pub enum CompareError {
         /// Why.
         reason: String,
     },
-    /// There is nothing to fork at.
-    #[error("importance.pretrain_epochs = {0} leaves nothing to compare\n  Arms are forked at E: it must lie in 1..N.")]
-    NoFork(usize),
+    /// Nothing can be compared so.
+    #[error("{0}")]
+    Impossible(String),
     /// The disk says no.
     #[error("{path}: {source}")]
     Io {
@@ -62,6 +67,8 @@ pub enum Said {
     StartUp(StartUp),
     /// Something happened in a run.
     Record(Piece, Box<Record>),
+    /// What was found of a run before it began or went on.
+    Note(Piece, String),
 }
 
 /// Stops a comparison, from any thread.
@@ -149,20 +156,20 @@ impl Comparison {
     /// # Errors
     /// [`CompareError`].
     pub fn create(runs: &Path, name: &str, config: RunConfig, arms: &[Arm], seeds: u64) -> Result<Self, CompareError> {
-        let (e, n) = (config.importance.pretrain_epochs, config.train.epochs);
-        if e == 0 || e >= n {
-            return Err(CompareError::NoFork(e));
-        }
         let arms = arms.iter().map(|arm| Ok((arm.name.clone(), arm.config(&config)?)));
         let arms = arms.collect::<Result<_, ArmError>>()?;
         let design = Design { seeds: (config.seed..config.seed.saturating_add(seeds)).collect(), config, arms };
+        if let Some(why) = design.objection() {
+            return Err(CompareError::Impossible(why));
+        }
         let directory = RunDirectory::create(runs, name)?;
         let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
         let locked = directory.lock().and_then(|lock| directory.write(FILE, &text).map(|()| lock));
-        let lock = locked.inspect_err(|_| {
+        let mut lock = locked.inspect_err(|_| {
             let _ = std::fs::remove_file(directory.file(FILE));
             directory.discard();
         })?;
+        lock.name_this_process();
         Ok(Self { directory, design, _lock: lock })
     }
 
@@ -171,7 +178,8 @@ impl Comparison {
     /// # Errors
     /// [`CompareError`].
     pub fn open(directory: RunDirectory) -> Result<Self, CompareError> {
-        let lock = directory.lock()?;
+        let mut lock = directory.lock()?;
+        lock.name_this_process();
         let design = Design::of(&directory).map_err(at(&directory, FILE))?;
         Ok(Self { directory, design, _lock: lock })
     }
@@ -186,7 +194,7 @@ impl Comparison {
         }
         seeds.iter().for_each(|seed| drop(std::fs::remove_dir(seed)));
         if !self.design.pieces().iter().any(|piece| piece.directory(&self.directory).path().exists()) {
-            [FILE, "pid", "compare.log"].iter().for_each(|name| drop(std::fs::remove_file(self.directory.file(name))));
+            [FILE, "compare.log"].iter().for_each(|name| drop(std::fs::remove_file(self.directory.file(name))));
             self.directory.discard();
         }
         !self.directory.path().exists()
@@ -218,10 +226,8 @@ impl Comparison {
         for piece in self.design.pieces() {
             // A process of an earlier try may still be writing its last checkpoint.
             let directory = piece.directory(&self.directory);
-            if directory.file("run.lock").exists() {
-                directory.wait_for_lock()?;
-            }
-            if !self.design.is_done(&piece, &self.directory) {
+            directory.wait_until_free(PATIENCE)?;
+            if !self.is_trained(&piece)? {
                 todo.push(piece);
             } else if piece.arm == PRETRAIN {
                 pretrained.insert(piece.seed);
@@ -266,7 +272,12 @@ impl Comparison {
     ) -> Result<(), CompareError> {
         let directory = piece.directory(&self.directory);
         let pretrains = piece.arm == PRETRAIN;
-        let resume = if pretrains { self.prepare_pretraining(piece, &directory)? } else { self.prepare_arm(piece, &directory)? };
+        let note = |text: String| drop(tell.send(Said::Note(piece.clone(), text)));
+        let resume = if pretrains {
+            self.prepare_pretraining(piece, &directory, &note)?
+        } else {
+            self.prepare_arm(piece, &directory, &note)?
+        };
         let until = pretrains.then_some(self.design.config.importance.pretrain_epochs);
         let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason };
         let broken = |e: StartError| failed(e.to_string());
@@ -292,20 +303,41 @@ impl Comparison {
         }
         stopper.stop_one(piece);
         let code = host.end().map_err(broken)?;
-        if stopper.is_asked() || self.design.is_done(piece, &self.directory) {
+        if stopper.is_asked() || self.is_trained(piece)? {
             return Ok(());
         }
         Err(failed(reason.unwrap_or_else(|| format!("it ended with exit code {code} before its end"))))
     }
 
-    /// Makes the directory of a seed's pretraining what a host begins with; whether it goes on from a checkpoint.
-    fn prepare_pretraining(&self, piece: &Piece, directory: &RunDirectory) -> Result<bool, CompareError> {
-        if directory.checkpoints().newest_state().is_some() {
-            return Ok(true);
+    /// Whether a piece is trained as far as it is to be; of a pretraining, whether its checkpoint at
+    /// E is whole, since all arms go on from that.
+    fn is_trained(&self, piece: &Piece) -> Result<bool, CompareError> {
+        let directory = piece.directory(&self.directory);
+        if piece.arm == PRETRAIN {
+            return self.design.can_fork(&directory).map_err(at(&directory, "checkpoints"));
         }
-        // Killed before its first checkpoint: from the beginning.
-        if directory.path().exists() {
-            std::fs::remove_dir_all(directory.path()).map_err(at(directory, ""))?;
+        Ok(self.design.is_done(piece, &self.directory))
+    }
+
+    /// Makes the directory of a seed's pretraining what a host begins with; whether it goes on from
+    /// what is there. What cannot be gone on from is set aside.
+    fn prepare_pretraining(&self, piece: &Piece, directory: &RunDirectory, note: &dyn Fn(String)) -> Result<bool, CompareError> {
+        let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
+        let e = self.design.config.importance.pretrain_epochs;
+        match &found.checkpoint {
+            Some((checkpoint, _)) if checkpoint.state.completed < e => {
+                found.damaged.iter().for_each(|damage| note(format!("trained again from before it: {damage}")));
+                return Ok(true);
+            }
+            // Its config was kept with E; a later epoch is none that arms share.
+            Some(_) => set_aside(directory, "it does not end at E", note)?,
+            None if !found.damaged.is_empty() => set_aside(directory, &found.damaged.join("; "), note)?,
+            None if directory.checkpoints().directory().exists() => {
+                set_aside(directory, "it has no whole checkpoint", note)?;
+            }
+            // Killed before its first checkpoint: begins anew in its place.
+            None if directory.file("journal.jsonl").exists() => return Ok(true),
+            None => {}
         }
         std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
         let mut config = RunConfig { seed: piece.seed, ..self.design.config.clone() };
@@ -315,16 +347,51 @@ impl Comparison {
         Ok(false)
     }
 
-    /// Forks an arm that is not there yet.
-    fn prepare_arm(&self, piece: &Piece, directory: &RunDirectory) -> Result<bool, CompareError> {
-        if !directory.path().exists() {
-            let from = Piece { seed: piece.seed, arm: PRETRAIN.into() }.directory(&self.directory);
-            let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm).map(|(_, config)| config.clone());
-            let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config.unwrap_or_default() };
-            fork(&from, directory, config)?;
+    /// Forks an arm that is not there yet, or has nothing to go on from.
+    fn prepare_arm(&self, piece: &Piece, directory: &RunDirectory, note: &dyn Fn(String)) -> Result<bool, CompareError> {
+        if directory.path().exists() {
+            let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
+            if found.checkpoint.is_some() {
+                return Ok(true);
+            }
+            let mut why = found.damaged.join("; ");
+            if why.is_empty() {
+                why = "it has no checkpoint".into();
+            }
+            set_aside(directory, &why, note)?;
         }
+        let from = Piece { seed: piece.seed, arm: PRETRAIN.into() }.directory(&self.directory);
+        let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm).map(|(_, config)| config.clone());
+        let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config.unwrap_or_default() };
+        let checkpoint = self.design.fork_point(&from).map_err(at(&from, "checkpoints"))?;
+        let Some(checkpoint) = checkpoint else {
+            let reason = "the pretraining has no whole checkpoint at E: compare --resume makes one".into();
+            return Err(CompareError::Failed { piece: piece.clone(), reason });
+        };
+        fork(checkpoint, &from, directory, config)?;
         Ok(true)
     }
+}
+
+/// Gives a run's directory another name: nothing is removed that may be of use, or somebody else's.
+fn set_aside(directory: &RunDirectory, why: &str, note: &dyn Fn(String)) -> Result<(), CompareError> {
+    let mut number = 1;
+    let aside = loop {
+        let aside = with_suffix(directory.path(), &format!(".aside-{number}"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    std::fs::rename(directory.path(), &aside).map_err(at(directory, ""))?;
+    note(format!("begun once more, and what was there is kept in {}: {why}", aside.display()));
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -335,18 +402,14 @@ fn at<'a>(directory: &'a RunDirectory, file: &'a str) -> impl FnOnce(io::Error) 
     move |source| CompareError::Io { path: directory.file(file).display().to_string(), source }
 }
 
-/// Makes `to` a run that goes on from where `from` stopped, with another config. It has its name only when it is whole.
-fn fork(from: &RunDirectory, to: &RunDirectory, config: RunConfig) -> Result<(), CompareError> {
-    let found = from.checkpoints().newest().map_err(at(from, "checkpoints"))?;
-    let Some((mut checkpoint, _)) = found.checkpoint else {
-        let source = io::Error::new(io::ErrorKind::NotFound, "no whole checkpoint to fork from");
-        return Err(at(from, "checkpoints")(source));
-    };
+/// Makes `to` a run that goes on from the `checkpoint` of `from`, with another config. It has its
+/// name only when it is whole.
+fn fork(mut checkpoint: Checkpoint, from: &RunDirectory, to: &RunDirectory, config: RunConfig) -> Result<(), CompareError> {
     if config.importance.sampler != Sampler::Uniform {
         checkpoint.state.preferred = config.importance.sampler;
     }
     checkpoint.state.config = config;
-    let half = RunDirectory::open(&to.path().with_extension("half"));
+    let half = RunDirectory::open(&with_suffix(to.path(), ".half"));
     let make = || -> io::Result<()> {
         if half.path().exists() {
             std::fs::remove_dir_all(half.path())?;
