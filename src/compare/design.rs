@@ -11,6 +11,7 @@ use crate::train::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::io;
+use toml::Value;
 
 /// Name of the part that all arms of a seed share.
 pub const PRETRAIN: &str = crate::config::SHARED;
@@ -86,18 +87,28 @@ impl Design {
         if let Some(twice) = self.seeds.iter().find(|seed| !seeds.insert(**seed)) {
             return Some(format!("seed {twice} is there twice"));
         }
+        if let Some(beyond) = self.seeds.iter().find(|seed| i64::try_from(**seed).is_err()) {
+            return Some(format!("seed {beyond} is beyond {}, the last one", i64::MAX));
+        }
         let mut names = HashSet::new();
-        self.arms.iter().find_map(|(name, config)| {
-            let (fork, end) = (config.importance.pretrain_epochs, config.train.epochs);
-            match config::arm_name_objection(name) {
-                Some(help) => Some(format!("an arm cannot be called \"{name}\"\n  {help}")),
-                None if !names.insert(name) => Some(format!("arm {name} is there twice")),
-                None if (fork, end) != (e, n) => {
-                    Some(format!("arm {name} has E = {fork} of N = {end}, the comparison {e} of {n}"))
-                }
-                None => None,
+        self.arms.iter().find_map(|(name, config)| match config::arm_name_objection(name) {
+            Some(help) => Some(format!("an arm cannot be called \"{name}\"\n  {help}")),
+            None if !names.insert(name) => Some(format!("arm {name} is there twice")),
+            None => {
+                let key = self.differs_from(config)?;
+                Some(format!("arm {name} has another {key} than the comparison"))
             }
         })
+    }
+
+    /// A key of those that all arms share whose value is another one in the config of an arm.
+    fn differs_from(&self, arm: &RunConfig) -> Option<&'static str> {
+        let (Ok(ours), Ok(theirs)) = (Value::try_from(&self.config), Value::try_from(arm)) else {
+            return Some("config");
+        };
+        let at = |values: &Value, path: &str| path.split('.').try_fold(values, |v, part| v.get(part)).cloned();
+        let shared = config::KEYS.iter().filter(|key| key.path != "fork" && !config::is_for_arms(key));
+        shared.map(|key| key.path).find(|path| at(&ours, path) != at(&theirs, path))
     }
 
     /// All runs, in the order in which one worker would train them.

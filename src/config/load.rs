@@ -234,6 +234,12 @@ pub fn arm_name_objection(name: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether arms may differ in this: they share everything up to E, and the budget.
+pub fn is_for_arms(key: &Key) -> bool {
+    let shared = ["importance.pretrain_epochs", "train.epochs", "train.lr"].contains(&key.path);
+    !shared && key.live != Live::No
+}
+
 /// Whether an arm may change this: the arms of a comparison share everything up to E, and the budget.
 fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> {
     let problem = |what: String, help: &str| Err(Problem { origin: origin.clone(), what, help: help.into() });
@@ -244,8 +250,7 @@ fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> 
         return problem(format!("an arm cannot be called \"{name}\""), help);
     }
     check(key, value, origin)?;
-    let shared = ["importance.pretrain_epochs", "train.epochs", "train.lr"].contains(&key);
-    if shared || keys::find(key).is_none_or(|k| k.live == Live::No) {
+    if !keys::find(key).is_some_and(is_for_arms) {
         return problem(
             format!("arm {name} cannot change {key}"),
             "Arms share everything up to E, and the budget; what a live run can change after E may differ.",

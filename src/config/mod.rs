@@ -9,8 +9,8 @@ mod syntax;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
 pub use load::{
-    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo, from_str, from_value, load,
-    parse_set, text, value_text,
+    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo, from_str, from_value, is_for_arms,
+    load, parse_set, text, value_text,
 };
 pub use paths::absolute;
 
