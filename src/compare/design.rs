@@ -132,18 +132,23 @@ impl Design {
     ///
     /// # Errors
     /// When it cannot be read, or another version wrote it.
-    pub(super) fn can_fork(&self, directory: &RunDirectory) -> io::Result<bool> {
-        Ok(self.fork_point(directory)?.is_some())
+    pub(super) fn can_fork(&self, seed: u64, directory: &RunDirectory) -> io::Result<bool> {
+        Ok(self.fork_point(seed, directory)?.is_some())
     }
 
-    /// The checkpoint at the end of epoch E, if it is whole.
+    /// The checkpoint at the end of epoch E, if it is whole and has its journal, which arms go on
+    /// with, too.
     ///
     /// # Errors
     /// As [`can_fork`](Self::can_fork).
-    pub(super) fn fork_point(&self, directory: &RunDirectory) -> io::Result<Option<Checkpoint>> {
-        let newest = directory.checkpoints().newest()?.checkpoint.map(|(checkpoint, _)| checkpoint);
+    pub(super) fn fork_point(&self, seed: u64, directory: &RunDirectory) -> io::Result<Option<Checkpoint>> {
+        let newest = directory.checkpoints().newest()?.checkpoint;
         let e = self.config.importance.pretrain_epochs;
-        Ok(newest.filter(|c| c.state.completed == e && c.state.epoch.is_none()))
+        let fits = |c: &Checkpoint| {
+            let at_e = c.state.completed == e && c.state.epoch.is_none();
+            at_e && c.state.config.seed == seed && has_journal(directory)
+        };
+        Ok(newest.map(|(checkpoint, _)| checkpoint).filter(fits))
     }
 
     /// What the finished arms reached, by the journals of their runs.
@@ -164,6 +169,11 @@ impl Design {
         }
         Ok(Outcome { name: comparison.id(), config: self.config.clone(), baseline: BASELINE.into(), arms })
     }
+}
+
+/// Whether a run has told anything.
+pub(super) fn has_journal(directory: &RunDirectory) -> bool {
+    std::fs::metadata(directory.file("journal.jsonl")).is_ok_and(|m| m.is_file() && m.len() > 0)
 }
 
 /// Whether `directory` holds a comparison.

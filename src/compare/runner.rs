@@ -2,14 +2,14 @@
 //! not trained again.
 
 use super::arms::{Arm, ArmError};
-use super::design::{Design, FILE, OUTCOME, PRETRAIN, Piece};
+use super::design::{Design, FILE, OUTCOME, PRETRAIN, Piece, has_journal};
 use super::outcome::Outcome;
 use crate::config::RunConfig;
 use crate::host::{StartError, StartUp, TiedHost, TiedSays};
 use crate::importance::Sampler;
 use crate::model::device::DeviceName;
 use crate::protocol::{Cause, Event, Record};
-use crate::run::{RunDirectory, RunError, RunLock};
+use crate::run::{self, RunDirectory, RunError, RunLock};
 use crate::train::Checkpoint;
 use std::collections::HashSet;
 use std::io;
@@ -314,7 +314,7 @@ impl Comparison {
     fn is_trained(&self, piece: &Piece) -> Result<bool, CompareError> {
         let directory = piece.directory(&self.directory);
         if piece.arm == PRETRAIN {
-            return self.design.can_fork(&directory).map_err(at(&directory, "checkpoints"));
+            return self.design.can_fork(piece.seed, &directory).map_err(at(&directory, "checkpoints"));
         }
         Ok(self.design.is_done(piece, &self.directory))
     }
@@ -325,18 +325,26 @@ impl Comparison {
         let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
         let e = self.design.config.importance.pretrain_epochs;
         match &found.checkpoint {
+            Some(_) if !has_journal(directory) => set_aside(directory, "its journal is gone", note)?,
+            Some((checkpoint, _)) if checkpoint.state.config.seed != piece.seed => {
+                set_aside(directory, "it has another seed", note)?;
+            }
             Some((checkpoint, _)) if checkpoint.state.completed < e => {
-                found.damaged.iter().for_each(|damage| note(format!("trained again from before it: {damage}")));
+                for damage in &found.damaged {
+                    note(format!("trained again from before it: {damage}"));
+                }
                 return Ok(true);
             }
             // Its config was kept with E; a later epoch is none that arms share.
             Some(_) => set_aside(directory, "it does not end at E", note)?,
-            None if !found.damaged.is_empty() => set_aside(directory, &found.damaged.join("; "), note)?,
-            None if directory.checkpoints().directory().exists() => {
+            None if !found.damaged.is_empty() => {
+                set_aside(directory, &found.damaged.join("; "), note)?;
+            }
+            None if directory.checkpoints().directory().exists() || had_a_checkpoint(directory) => {
                 set_aside(directory, "it has no whole checkpoint", note)?;
             }
             // Killed before its first checkpoint: begins anew in its place.
-            None if directory.file("journal.jsonl").exists() => return Ok(true),
+            None if has_journal(directory) => return Ok(true),
             None => {}
         }
         std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
@@ -349,21 +357,21 @@ impl Comparison {
 
     /// Forks an arm that is not there yet, or has nothing to go on from.
     fn prepare_arm(&self, piece: &Piece, directory: &RunDirectory, note: &dyn Fn(String)) -> Result<bool, CompareError> {
+        let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm);
+        let config = config.map(|(_, config)| config.clone()).unwrap_or_default();
+        let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config };
         if directory.path().exists() {
             let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
-            if found.checkpoint.is_some() {
-                return Ok(true);
-            }
-            let mut why = found.damaged.join("; ");
-            if why.is_empty() {
-                why = "it has no checkpoint".into();
-            }
+            let why = match &found.checkpoint {
+                Some((checkpoint, _)) => self.is_no_arm(checkpoint, &config, directory),
+                None if found.damaged.is_empty() => Some("it has no checkpoint".to_owned()),
+                None => Some(found.damaged.join("; ")),
+            };
+            let Some(why) = why else { return Ok(true) };
             set_aside(directory, &why, note)?;
         }
         let from = Piece { seed: piece.seed, arm: PRETRAIN.into() }.directory(&self.directory);
-        let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm).map(|(_, config)| config.clone());
-        let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config.unwrap_or_default() };
-        let checkpoint = self.design.fork_point(&from).map_err(at(&from, "checkpoints"))?;
+        let checkpoint = self.design.fork_point(piece.seed, &from).map_err(at(&from, "checkpoints"))?;
         let Some(checkpoint) = checkpoint else {
             let reason = "the pretraining has no whole checkpoint at E: compare --resume makes one".into();
             return Err(CompareError::Failed { piece: piece.clone(), reason });
@@ -371,21 +379,47 @@ impl Comparison {
         fork(checkpoint, &from, directory, config)?;
         Ok(true)
     }
+
+    /// Why the run in `directory`, whose newest checkpoint is given, is not the arm with this
+    /// config, or `None`.
+    fn is_no_arm(&self, checkpoint: &Checkpoint, config: &RunConfig, directory: &RunDirectory) -> Option<String> {
+        let (state, e) = (&checkpoint.state, self.design.config.importance.pretrain_epochs);
+        let reached = state.completed;
+        if (state.config.seed, state.config.fork) != (config.seed, config.fork) {
+            return Some("it is another run".into());
+        }
+        if reached < e {
+            return Some(format!("it was forked at epoch {reached}, before E = {e}"));
+        }
+        (!has_journal(directory)).then(|| "its journal is gone".into())
+    }
 }
 
 /// Gives a run's directory another name: nothing is removed that may be of use, or somebody else's.
 fn set_aside(directory: &RunDirectory, why: &str, note: &dyn Fn(String)) -> Result<(), CompareError> {
+    let aside = give_another_name(directory).map_err(at(directory, ""))?;
+    note(format!("begun once more, and what was there is kept in {}: {why}", aside.display()));
+    Ok(())
+}
+
+fn give_another_name(directory: &RunDirectory) -> io::Result<PathBuf> {
     let mut number = 1;
     let aside = loop {
         let aside = with_suffix(directory.path(), &format!(".aside-{number}"));
-        if !aside.exists() {
+        // A link that leads nowhere is there, too.
+        if aside.symlink_metadata().is_err() {
             break aside;
         }
         number += 1;
     };
-    std::fs::rename(directory.path(), &aside).map_err(at(directory, ""))?;
-    note(format!("begun once more, and what was there is kept in {}: {why}", aside.display()));
-    Ok(())
+    std::fs::rename(directory.path(), &aside)?;
+    Ok(aside)
+}
+
+/// Whether the journal of the run ever told of a checkpoint.
+fn had_a_checkpoint(directory: &RunDirectory) -> bool {
+    let records = run::read_without_steps(&directory.file("journal.jsonl")).unwrap_or_default();
+    records.iter().any(|record| matches!(record.event, Event::Checkpoint { .. }))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -411,15 +445,45 @@ fn fork(mut checkpoint: Checkpoint, from: &RunDirectory, to: &RunDirectory, conf
     checkpoint.state.config = config;
     let half = RunDirectory::open(&with_suffix(to.path(), ".half"));
     let make = || -> io::Result<()> {
-        if half.path().exists() {
-            std::fs::remove_dir_all(half.path())?;
-        }
+        clear(&half)?;
         std::fs::create_dir_all(half.path())?;
         std::fs::copy(from.file("journal.jsonl"), half.file("journal.jsonl"))?;
         let text = toml::to_string(&checkpoint.state.config).map_err(io::Error::other)?;
         std::fs::write(half.file("config.toml"), text)?;
         half.checkpoints().write(&checkpoint)?;
+        // What all figures of the arm rest on is looked at as it is on the disk.
+        let written = half.checkpoints().newest()?;
+        let reached = written.checkpoint.map(|(c, _)| c.state.completed);
+        if !written.damaged.is_empty() || reached != Some(checkpoint.state.completed) {
+            return Err(io::Error::other("what was written cannot be read back"));
+        }
         std::fs::rename(half.path(), to.path())
     };
-    make().map_err(at(to, ""))
+    make().map_err(|e| {
+        let _ = clear(&half); // gives back its space; the first error counts
+        at(to, "")(e)
+    })
+}
+
+/// Takes away the half of a fork that was broken off: what a fork consists of, and nothing else. If
+/// something is left, it gets another name.
+fn clear(half: &RunDirectory) -> io::Result<()> {
+    if half.path().symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let checkpoints = half.checkpoints();
+    let inside = std::fs::read_dir(checkpoints.directory()).into_iter().flatten();
+    for path in inside.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("epoch-")) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    for file in ["journal.jsonl", "config.toml"] {
+        let _ = std::fs::remove_file(half.file(file));
+    }
+    let _ = std::fs::remove_dir(checkpoints.directory());
+    match std::fs::remove_dir(half.path()) {
+        Ok(()) => Ok(()),
+        Err(_) => give_another_name(half).map(drop),
+    }
 }
