@@ -1,12 +1,13 @@
 //! What a report is about, read from journals.
 
 use super::ReportError;
-use crate::compare::Outcome;
+use crate::compare::{Design, Outcome};
 use crate::config::RunConfig;
 use crate::dashboard::Dashboard;
 use crate::protocol::{DataSummary, EpochSummary, Event, WeightsSummary};
 use crate::run::{self, RunDirectory};
 use crate::train::SampleSheet;
+use std::collections::HashSet;
 
 /// Everything in a report.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +141,29 @@ fn comparison(directory: &RunDirectory) -> Result<Option<Outcome>, ReportError> 
         }
         _ => ReportError::Io { path: path.clone(), source: e },
     })?;
-    serde_json::from_slice(&text).map(Some).map_err(|e| ReportError::Io { path, source: e.into() })
+    let unreadable = |source| ReportError::Io { path: path.clone(), source };
+    let outcome: Outcome = serde_json::from_slice(&text).map_err(|e| unreadable(e.into()))?;
+    let file = directory.file("comparison.json");
+    let design = Design::of(directory).map_err(|source| ReportError::Io { path: file, source })?;
+    match stranger(&outcome, &design) {
+        None => Ok(Some(outcome)),
+        Some(why) => Err(unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, why))),
+    }
+}
+
+/// What an outcome tells of that was not compared: its runs may be anywhere, or nowhere.
+fn stranger(outcome: &Outcome, design: &Design) -> Option<String> {
+    let mut told = HashSet::new();
+    outcome.arms.iter().find_map(|arm| {
+        if !design.arms.iter().any(|(name, _)| *name == arm.arm) {
+            return Some(format!("no arm of the comparison is called {:?}", arm.arm));
+        }
+        arm.seeds.iter().map(|s| s.seed).find_map(|seed| {
+            let is_known = design.seeds.contains(&seed);
+            (!is_known || !told.insert((&arm.arm, seed)))
+                .then(|| format!("{} with seed {seed} is no run of it, or there twice", arm.arm))
+        })
+    })
 }
 
 /// A journal, folded.
