@@ -11,7 +11,8 @@ use super::super::widgets::{ClassBars, Curve, CurveChart, CurveKind};
 use super::overview::classes_legend;
 use super::{help, keys_line, panel, title};
 use crate::compare::{Race, Speedup, speedup};
-use crate::protocol::EpochSummary;
+use crate::dashboard::RunState;
+use crate::protocol::{Cause, EpochSummary};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -102,7 +103,12 @@ fn under_way(app: &RaceApp, width: u16) -> Line<'static> {
         return Line::from(look.span(format!(" {words} {}", app.race.name()), Role::Dim));
     }
     let one = |(seed, arm, d): &(u64, &str, &crate::dashboard::Dashboard)| {
-        let left = d.seconds_left().map_or_else(String::new, |s| format!(", {} left", clock(s)));
+        // Nothing else on the screen tells why nothing moves.
+        let left = match d.state {
+            RunState::Paused(Cause::Disk) => ", waits for its disk".to_owned(),
+            RunState::Paused(_) => ", paused".to_owned(),
+            _ => d.seconds_left().map_or_else(String::new, |s| format!(", {} left", clock(s))),
+        };
         format!("seed {seed} {arm}: epoch {}/{}{left}", d.epoch, d.config.train.epochs)
     };
     let words: Vec<String> = app.race.under_way().iter().map(one).collect();
