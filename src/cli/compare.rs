@@ -181,7 +181,8 @@ impl Parent {
     fn hear(&mut self, said: &Said) {
         match said {
             Said::StartUp(word) => self.say(word),
-            Said::Record(..) | Said::Note(..) => {}
+            Said::Note(piece, text) => self.say(&StartUp::Note(format!("{piece}: {text}"))),
+            Said::Record(..) => {}
         }
     }
 
