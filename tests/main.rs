@@ -19,6 +19,7 @@ mod faulty;
 mod fetch;
 mod field;
 mod film;
+mod harmed_comparisons;
 mod hostile_text;
 mod hosts;
 mod method;
