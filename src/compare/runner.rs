@@ -9,7 +9,7 @@ use crate::host::{StartError, StartUp, TiedHost, TiedSays};
 use crate::importance::Sampler;
 use crate::model::device::DeviceName;
 use crate::protocol::{Cause, Event, Record};
-use crate::run::{self, RunDirectory, RunError, RunLock};
+use crate::run::{self, RunDirectory, RunError, RunLock, with_suffix};
 use crate::train::Checkpoint;
 use std::collections::HashSet;
 use std::io;
@@ -420,12 +420,6 @@ fn give_another_name(directory: &RunDirectory) -> io::Result<PathBuf> {
 fn had_a_checkpoint(directory: &RunDirectory) -> bool {
     let records = run::read_without_steps(&directory.file("journal.jsonl")).unwrap_or_default();
     records.iter().any(|record| matches!(record.event, Event::Checkpoint { .. }))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
