@@ -12,8 +12,8 @@ use tui_input::{Input, InputRequest};
 
 /// Lines of the command line that are kept.
 const HISTORY: usize = 500;
-/// Characters that a line may have after something was pasted into it.
-const PASTED: usize = 1000;
+/// Characters that a line may have: what is pasted by mistake can be a book, and may come as single keys.
+const LONGEST: usize = 1000;
 
 /// What lies over the panels.
 #[derive(Clone, Debug, Default)]
@@ -61,10 +61,20 @@ pub struct Asking {
     pub input: Input,
     /// What was wrong with it when it was entered.
     pub objection: Option<String>,
+    /// Whether more was typed or pasted than a line has room for: it is not carried out unseen.
+    cut: bool,
     /// How far back in the history.
     back: usize,
     /// What was typed before somebody went back.
     typed: String,
+}
+
+impl Asking {
+    fn is_cut(&mut self) {
+        self.cut = true;
+        self.objection =
+            Some(format!("a line has room for {LONGEST} characters: the rest is left out (enter takes what is there)"));
+    }
 }
 
 /// The settings being looked at.
@@ -173,11 +183,17 @@ impl App {
             self.dashboard.say(Tone::Note, words.into());
             return Effect::None;
         };
-        // A line has one line, and what is pasted by mistake can be a book.
-        let room = PASTED.saturating_sub(line.value().chars().count());
+        // A line has one line, and no more than it has room for.
         let spaced = text.trim().chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-        for c in spaced.filter(|c| !c.is_control()).take(room) {
+        let mut pasted = spaced.filter(|c| !c.is_control());
+        for c in pasted.by_ref().take(room(line)) {
             line.handle(InputRequest::InsertChar(c));
+        }
+        let is_cut = pasted.next().is_some();
+        if let Overlay::Command(asking) = &mut self.overlay
+            && is_cut
+        {
+            asking.is_cut();
         }
         if let Overlay::Filter(input) = &self.overlay {
             self.filter = input.value().to_owned();
@@ -192,7 +208,7 @@ impl App {
                 return self.send(command);
             }
         } else {
-            prompt.input.handle_event(event);
+            edit(&mut prompt.input, key, event);
         }
         self.overlay = Overlay::Prompt(prompt);
         Effect::None
@@ -205,6 +221,10 @@ impl App {
 
     fn type_command(&mut self, mut asking: Asking, key: &KeyEvent, event: &TermEvent) -> Effect {
         match key.code {
+            KeyCode::Enter if asking.cut => {
+                asking.is_cut();
+                asking.cut = false; // whoever enters it again has seen it
+            }
             KeyCode::Enter => {
                 let text = asking.input.value().trim().to_owned();
                 match command::parse(&text, &self.dashboard.config) {
@@ -234,13 +254,11 @@ impl App {
                 asking.back = (asking.back as i64 + by).clamp(0, self.history.len() as i64) as usize;
                 let line = self.history.len().checked_sub(asking.back).and_then(|at| self.history.get(at));
                 asking.input = line.unwrap_or(&asking.typed).clone().into();
-                asking.objection = None;
+                (asking.objection, asking.cut) = (None, false);
             }
             KeyCode::Backspace if asking.input.value().is_empty() => return Effect::None,
-            _ => {
-                asking.input.handle_event(event);
-                asking.objection = None;
-            }
+            _ if edit(&mut asking.input, key, event) => (asking.objection, asking.cut) = (None, false),
+            _ => asking.is_cut(),
         }
         self.overlay = Overlay::Command(asking);
         Effect::None
@@ -248,7 +266,7 @@ impl App {
 
     fn type_filter(&mut self, mut input: Input, key: &KeyEvent, event: &TermEvent) -> Effect {
         if key.code != KeyCode::Enter {
-            input.handle_event(event);
+            edit(&mut input, key, event);
             self.filter = input.value().to_owned();
             (self.gallery.selected, self.gallery.class) = (0, None);
             self.overlay = Overlay::Filter(input);
@@ -268,7 +286,7 @@ impl App {
                         return self.send(command);
                     }
                 }
-                _ => drop(input.handle_event(event)),
+                _ => drop(edit(input, key, event)),
             }
         } else if let Some(by) = lines_of(key) {
             list.selected = (list.selected as i64 + by).clamp(0, KEYS.len() as i64 - 1) as usize;
@@ -299,6 +317,21 @@ impl App {
             }
         }
     }
+}
+
+/// Room in a line, in characters.
+fn room(line: &Input) -> usize {
+    LONGEST.saturating_sub(line.value().chars().count())
+}
+
+/// Takes a key into a line; false when it is one more character than the line has room for.
+fn edit(line: &mut Input, key: &KeyEvent, event: &TermEvent) -> bool {
+    let types = matches!(key.code, KeyCode::Char(_)) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    if types && room(line) == 0 {
+        return false;
+    }
+    line.handle_event(event);
+    true
 }
 
 /// Lines by which a key scrolls a list.

@@ -111,6 +111,37 @@ fn a_process_that_is_gone_is_told_and_the_run_can_be_resumed() {
 }
 
 #[test]
+fn a_book_that_comes_as_keys_is_cut_and_a_cut_command_is_not_carried_out_unseen() {
+    let mut app = app();
+    let book = "x".repeat(100_000);
+    for open in [":", "/", "n"] {
+        typed(&mut app, open);
+        typed(&mut app, &book);
+        let length = match &app.overlay {
+            Overlay::Command(asking) => asking.input.value().len(),
+            Overlay::Filter(input) => input.value().len(),
+            Overlay::Prompt(prompt) => prompt.input.value().len(),
+            other => panic!("{open}: {other:?}"),
+        };
+        assert_eq!(length, 1000, "{open}");
+        press(&mut app, KeyCode::Esc);
+    }
+    for pasted in [false, true] {
+        typed(&mut app, ":");
+        if pasted {
+            app.handle(&TermEvent::Paste(format!("note {book}")));
+        } else {
+            typed(&mut app, &format!("note {book}"));
+        }
+        assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
+        let Overlay::Command(asking) = &app.overlay else { panic!("{:?}", app.overlay) };
+        assert!(asking.objection.as_ref().is_some_and(|o| o.contains("1000 characters")), "{asking:?}");
+        let text = "x".repeat(1000 - "note ".len());
+        assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(Command::Note { text }));
+    }
+}
+
+#[test]
 fn a_snapshot_replaces_what_was_known() {
     let mut app = app();
     let fresh = Dashboard { run: "demo-009".into(), ..Dashboard::default() };
