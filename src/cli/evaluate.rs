@@ -21,15 +21,18 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     let device = args.compute.device(None)?;
     use_threads(args.compute.threads());
     let file = Path::new(&args.what);
+    let mut warnings = Vec::new();
     let (state, from, config_file) = if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         let state = from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)
     } else {
         let directory = RunDirectory::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
-        let (state, path) = directory.model().map_err(failed)?;
-        (state, path, Some(directory.file("config.toml")))
+        let model = directory.model().map_err(failed)?;
+        warnings = model.warnings();
+        (model.state, model.file, Some(directory.file("config.toml")))
     };
+    tell(&warnings);
     let config = config_of(args, config_file)?;
     let mut line = super::data::ProgressLine::default();
     let dataset = data::load(&config.data, config.seed, &mut |p| line.show(&p));
@@ -61,6 +64,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         say(json!({
             "model": from.display().to_string(), "samples": dataset.test.len(), "accuracy": c.accuracy(), "loss": evaluated.loss,
             "mean": mean, "std": std, "classes": names, "recall": c.recall(), "precision": c.precision(), "confusion": c,
+            "warnings": warnings,
         }));
     } else {
         table(&evaluated, &dataset.classes, &from);
@@ -106,16 +110,20 @@ pub(super) fn export(args: &ExportArgs) -> Outcome {
         Ok(directory) => directory,
         Err(e) => return usage(e),
     };
-    let written = directory.model().and_then(|(state, from)| {
-        let bytes = to_safetensors(&state).map_err(|e| e.to_string())?;
-        std::fs::write(&args.to, bytes).map_err(|e| format!("{}: {e}", args.to.display()))?;
-        Ok(from)
-    });
-    match written {
-        Ok(from) => {
-            say(format!("{} (from {}), PyTorch's names and layouts", args.to.display(), from.display()));
+    let model = match directory.model() {
+        Ok(model) => model,
+        Err(e) => return failed(e),
+    };
+    tell(&model.warnings());
+    match to_safetensors(&model.state).and_then(|bytes| std::fs::write(&args.to, bytes)) {
+        Ok(()) => {
+            say(format!("{} (from {}), PyTorch's names and layouts", args.to.display(), model.file.display()));
             Outcome::Done
         }
-        Err(e) => failed(e),
+        Err(e) => failed(format!("{}: {e}", args.to.display())),
     }
+}
+
+fn tell(warnings: &[String]) {
+    warnings.iter().for_each(|warning| super::complain(format!("warning: {warning}")));
 }

@@ -123,7 +123,7 @@ impl Checkpoints {
     pub fn newest(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for manifest in self.manifests()? {
-            match load(&manifest) {
+            match read_checkpoint(&manifest) {
                 Ok(checkpoint) => {
                     found.checkpoint = Some((checkpoint, manifest.with_extension("safetensors")));
                     return Ok(found);
@@ -138,17 +138,9 @@ impl Checkpoints {
         Ok(found)
     }
 
-    /// JSON files, the newest first: names sort by epoch and step.
+    /// JSON files, the newest first.
     fn manifests(&self) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(e),
-        };
-        let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-        files.retain(|f| f.extension().is_some_and(|e| e == "json"));
-        files.sort_by(|a, b| b.cmp(a));
-        Ok(files)
+        manifests(&self.directory)
     }
 
     /// Keeps the newest two and the one at the end of the best epoch. What cannot be read or removed is left.
@@ -168,6 +160,30 @@ impl Checkpoints {
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// JSON files in `directory`, the newest first: names sort by epoch and step.
+fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "json"));
+    files.sort_by(|a, b| b.cmp(a));
+    Ok(files)
+}
+
+/// Completed epochs and step of the foremost whole checkpoint in `directory`, and its arrays' file.
+pub(super) fn foremost(directory: &Path) -> io::Result<Option<((usize, usize), PathBuf)>> {
+    let place = |state: &SessionState| (state.completed, state.epoch.map_or(0, |e| e.step));
+    let whole = manifests(directory)?.into_iter().find_map(|m| {
+        let at = place(&read_state(&m).ok()?.0);
+        let arrays = m.with_extension("safetensors");
+        arrays.exists().then_some((at, arrays))
+    });
+    Ok(whole)
 }
 
 fn serialize(arrays: &[Array]) -> io::Result<Vec<u8>> {
@@ -200,6 +216,15 @@ fn foreign(version: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
+/// Of a checkpoint whose checksums are right, but which no run can have written, or none of this version.
+fn unusable(version: &str, why: &str) -> io::Error {
+    if version != env!("CARGO_PKG_VERSION") {
+        return foreign(version, why);
+    }
+    let what = format!("no run can be in this state: {why}\n  Move the file away to go on from the one before it.");
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
 /// Whether a file is not what was written: it is missing, cut or changed, or its place on the disk cannot be read. Not so
 /// whatever else keeps it from being read now.
 fn is_damage(e: &io::Error) -> bool {
@@ -227,20 +252,21 @@ fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
     if sha256(m.state.get().as_bytes()) != m.state_sha256 {
         return Err(damaged("its state does not have its checksum"));
     }
-    let state = serde_json::from_str(m.state.get()).map_err(|e| match m.version.as_str() {
-        env!("CARGO_PKG_VERSION") => damaged(&e.to_string()),
-        other => foreign(other, &e.to_string()),
-    })?;
-    Ok((state, m.arrays_sha256))
+    let state: SessionState = serde_json::from_str(m.state.get()).map_err(|e| unusable(&m.version, &e.to_string()))?;
+    match state.objection() {
+        None => Ok((state, m.arrays_sha256)),
+        Some(why) => Err(unusable(&m.version, &why)),
+    }
 }
 
-fn load(manifest: &Path) -> io::Result<Checkpoint> {
+/// The checkpoint whose JSON file this is.
+pub(super) fn read_checkpoint(manifest: &Path) -> io::Result<Checkpoint> {
     let (state, wanted) = read_state(manifest)?;
     let bytes = fs::read(manifest.with_extension("safetensors"))?;
     if sha256(&bytes) != wanted {
         return Err(damaged("its arrays do not have their checksum"));
     }
-    let tensors = SafeTensors::deserialize(&bytes).map_err(io::Error::other)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&format!("its arrays: {e}")))?;
     let mut arrays = Vec::new();
     for (name, view) in tensors.tensors() {
         let values = match view.dtype() {

@@ -6,7 +6,6 @@ use super::lock::LOCK;
 use super::trainer::{self, TrainedBy};
 use crate::advice;
 use crate::config::RunConfig;
-use crate::model::{NamedTensor, from_safetensors};
 use crate::printable::printable;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -197,25 +196,6 @@ impl RunDirectory {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The newest model that it has: that of its end, else that of its newest whole checkpoint; and where that stands.
-    ///
-    /// # Errors
-    /// What is wrong, for people.
-    pub fn model(&self) -> Result<(Vec<NamedTensor>, PathBuf), String> {
-        let file = self.file("model.safetensors");
-        let newest = self.checkpoints().newest().map_err(|e| e.to_string())?;
-        // A run that was continued has a model of its first end, and checkpoints that are newer.
-        let end = fs::metadata(&file).and_then(|m| m.modified()).ok();
-        let kept = newest.checkpoint.as_ref().and_then(|(_, f)| fs::metadata(f).and_then(|m| m.modified()).ok());
-        match newest.checkpoint {
-            Some((checkpoint, path)) if end < kept => Ok((checkpoint.model(), path)),
-            _ => match fs::read(&file) {
-                Ok(bytes) => Ok((from_safetensors(&bytes).map_err(|e| format!("{}: {e}", file.display()))?, file)),
-                Err(e) => Err(format!("{} has no model yet ({}: {e})", self.id(), file.display())),
-            },
-        }
     }
 
     /// The socket over which the process that trains it is reached.

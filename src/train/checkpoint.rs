@@ -8,6 +8,7 @@ use crate::importance::{METRICS, Observation, Sampler};
 use crate::model::{Misfits, NamedTensor};
 use crate::protocol::Phase;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// A session as values.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,33 +117,37 @@ const MOST_SAMPLES: u64 = 1 << 53;
 const LONGEST: f64 = 1e10;
 
 impl SessionState {
-    /// What cannot be in a run of `n` training samples, or `None`: checksums only tell that nothing
-    /// was changed since.
-    pub(super) fn objection(&self, n: usize) -> Option<String> {
-        let (c, of) = (self.completed, self.config.train.epochs);
-        let steps = self.config.train.steps_per_epoch(n);
-        let at_most = |what: &str, value: usize, most: usize| (value > most).then(|| format!("{what} = {value}, at most {most}"));
+    /// What cannot be in any run, or `None`: checksums only tell that nothing was changed since.
+    /// The config was checked when it was read.
+    pub fn objection(&self) -> Option<String> {
+        let (done, of) = (self.completed, self.config.train.epochs);
+        let at_most = |what: &str, value: u64, most: u64| (value > most).then(|| format!("{what} = {value}, at most {most}"));
         let share = |what: &str, value: f64| (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"));
-        let epoch = self.epoch.and_then(|e| {
-            let fits = e.steps == steps && e.step <= steps;
-            (!fits).then(|| format!("step {} of {} where an epoch has {steps}", e.step, e.steps))
-        });
-        at_most("completed epochs", c, of)
-            .or_else(|| at_most("best_epoch", self.best_epoch, c))
-            .or_else(|| at_most("weighed_at", self.weighed_at, c))
-            .or_else(|| at_most("recorded_epochs", self.recorded_epochs, c + 1))
-            .or_else(|| at_most("unseen", self.unseen.unwrap_or(0), n))
+        let is_long = !(0.0..LONGEST).contains(&self.seconds);
+        at_most("completed epochs", done as u64, of as u64)
+            .or_else(|| at_most("best_epoch", self.best_epoch as u64, done as u64))
+            .or_else(|| at_most("weighed_at", self.weighed_at as u64, done as u64))
+            .or_else(|| at_most("recorded_epochs", self.recorded_epochs as u64, done as u64 + 1))
             .or_else(|| share("best_accuracy", self.best_accuracy))
             .or_else(|| share("last_accuracy", self.last_accuracy))
+            .or_else(|| at_most("samples_drawn", self.samples_drawn, MOST_SAMPLES))
+            .or_else(|| is_long.then(|| format!("seconds = {}", self.seconds)))
             .or_else(|| {
-                let drawn = self.samples_drawn;
-                (drawn > MOST_SAMPLES).then(|| format!("samples_drawn = {drawn}"))
+                let begun = self.epoch?;
+                (done == of)
+                    .then(|| format!("an epoch begun after epoch {of} of {of}"))
+                    .or_else(|| at_most("step of an epoch", begun.step as u64, begun.steps as u64))
             })
-            .or_else(|| {
-                let seconds = self.seconds;
-                (!(0.0..LONGEST).contains(&seconds)).then(|| format!("seconds = {seconds}"))
-            })
-            .or(epoch)
+    }
+
+    /// What cannot be in a run of `n` training samples, beyond that.
+    pub(super) fn objection_with(&self, n: usize) -> Option<String> {
+        let steps = self.config.train.steps_per_epoch(n);
+        if let Some(unseen) = self.unseen.filter(|unseen| *unseen > n) {
+            return Some(format!("unseen = {unseen} of {n} training images"));
+        }
+        let begun = self.epoch.filter(|e| e.steps != steps)?;
+        Some(format!("an epoch of {} steps, where one has {steps}", begun.steps))
     }
 }
 
@@ -195,6 +200,13 @@ impl Checkpoint {
             _ => None,
         };
         self.arrays.iter().filter_map(tensor).collect()
+    }
+
+    /// Names and shapes of all f32 arrays whose name begins with `prefix`, without it.
+    pub(super) fn shapes(&self, prefix: &str) -> HashMap<&str, &[usize]> {
+        let is_f32 = |a: &&Array| matches!(a.values, Values::F32(_));
+        let arrays = self.arrays.iter().filter(is_f32);
+        arrays.filter_map(|a| Some((a.name.strip_prefix(prefix)?, a.shape.as_slice()))).collect()
     }
 
     fn find(&self, name: &str) -> Option<&Values> {

@@ -109,11 +109,13 @@ impl Session {
             return Err(RestoreError::Data("the training labels differ".into()));
         }
         let (n, device) = (self.train.len(), self.device.clone());
-        if let Some(why) = s.objection(n) {
+        if let Some(why) = s.objection().or_else(|| s.objection_with(n)) {
             return Err(RestoreError::State(why));
         }
+        self.check_values(checkpoint)?;
         let model =
             self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Model)?;
+        check_shapes(checkpoint, self.held_back.is_some() && s.best_epoch > 0)?;
         let recorder = Recorder::from_parts(
             self.classes,
             checkpoint.counts("recorder.count", n)?,
@@ -168,6 +170,24 @@ impl Session {
         Ok(())
     }
 
+    /// Whether what is in the arrays is possible for this session's data.
+    fn check_values(&self, checkpoint: &Checkpoint) -> Result<(), RestoreError> {
+        let (s, n, classes) = (&checkpoint.state, self.train.len(), self.classes);
+        if s.unseen.is_some() {
+            let is_share = |p: &f32| p.is_nan() || (0.0..=1.0).contains(p);
+            all("importance.p", checkpoint.f32s("importance.p", n)?, is_share)?;
+        }
+        let predicted = checkpoint.u32s("ledger.predicted", n)?;
+        all("ledger.predicted", predicted, |class| (*class as usize) < classes)?;
+        let Some(epoch) = s.epoch else { return Ok(()) };
+        let name = "epoch.observations";
+        let rows = checkpoint.f32s(name, seen(checkpoint, epoch, n) * Observation::WIDTH)?;
+        // No number where the model's output was none.
+        let is_class = |class: f32| class.is_nan() || (0.0..classes as f32).contains(&class);
+        let (rows, _) = rows.as_chunks();
+        all(name, rows, |row| is_class(Observation::from_row(row).other))
+    }
+
     /// Says where a run goes on that has been trained before: what came later counts no more.
     pub fn tell_where_it_goes_on(&mut self) {
         let (step, steps) = match &self.stage {
@@ -184,8 +204,7 @@ fn epoch_of(checkpoint: &Checkpoint, e: EpochState, n: usize, device: &Device) -
     let lacks = |name: &str| RestoreError::Array(name.to_owned());
     let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n).ok_or_else(|| lacks("epoch.draws"))?;
     let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec()).ok_or_else(|| lacks("epoch.q"))?;
-    let seen = if e.step == e.steps { n } else { (e.step * checkpoint.state.config.train.batch_size).min(n) };
-    let flat = checkpoint.f32s("epoch.observations", seen * Observation::WIDTH)?;
+    let flat = checkpoint.f32s("epoch.observations", seen(checkpoint, e, n) * Observation::WIDTH)?;
     Ok(Box::new(Epoch {
         phase: e.phase,
         plan: Arc::new(plan),
@@ -197,6 +216,33 @@ fn epoch_of(checkpoint: &Checkpoint, e: EpochState, n: usize, device: &Device) -
         began: Instant::now(),
         waited: 0.0,
     }))
+}
+
+/// Draws of the epoch in progress that were trained on.
+fn seen(checkpoint: &Checkpoint, e: EpochState, n: usize) -> usize {
+    let batch_size = checkpoint.state.config.train.batch_size;
+    if e.step == e.steps { n } else { e.step.saturating_mul(batch_size).min(n) }
+}
+
+/// Whether all values of an array are possible.
+fn all<T>(name: &str, values: &[T], is_possible: impl Fn(&T) -> bool) -> Result<(), RestoreError> {
+    let fits = values.iter().all(is_possible);
+    if fits { Ok(()) } else { Err(RestoreError::Array(name.to_owned())) }
+}
+
+/// Whether the optimizer's velocities, and the best model where there is one, have the shapes of
+/// the model, which fits.
+fn check_shapes(checkpoint: &Checkpoint, has_best: bool) -> Result<(), RestoreError> {
+    let shapes = |prefix| checkpoint.shapes(prefix);
+    let (model, velocity, best) = (shapes("model."), shapes("velocity."), shapes("best."));
+    let differs = |(name, shape): &(&&str, &&[usize])| model.get(**name).is_some_and(|m| m != *shape);
+    if let Some((name, _)) = velocity.iter().find(differs) {
+        return Err(RestoreError::Array(format!("velocity.{name}")));
+    }
+    match model.iter().find(|(name, shape)| has_best && best.get(*name) != Some(shape)) {
+        Some((name, _)) => Err(RestoreError::Array(format!("best.{name}"))),
+        None => Ok(()),
+    }
 }
 
 fn rows(flat: &[f32]) -> Vec<[f32; METRICS.len()]> {

@@ -1,0 +1,177 @@
+//! Which model is a run's: what its journal says was kept last, checked against its checksum. Never another one without a word,
+//! and nothing by the times of files, which a copy changes.
+
+use super::checkpoints::{foremost, read_checkpoint, sha256};
+use super::{RunDirectory, read_without_steps};
+use crate::advice::about;
+use crate::model::{NamedTensor, from_safetensors};
+use crate::protocol::{Event, Record};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const MODEL: &str = "model.safetensors";
+
+/// The newest model of a run.
+#[derive(Debug)]
+pub struct RunModel {
+    /// Parameters and running statistics.
+    pub state: Vec<NamedTensor>,
+    /// Where it stands.
+    pub file: PathBuf,
+    /// Completed epochs, and steps of the next one.
+    pub at: (usize, usize),
+    /// What is newer by the journal, but not there any more, a line each.
+    pub missing: Vec<String>,
+}
+
+/// Why a run gives no model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The journal, or the directory, cannot be read.
+    #[error("{}", about(file.display(), source))]
+    Unreadable {
+        /// What cannot be read.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nothing was kept yet.
+    #[error("{run} has no model yet: the first one comes with the end of an epoch{}", gone(missing))]
+    None {
+        /// The run.
+        run: String,
+        /// What its journal names, and is not there.
+        missing: Vec<String>,
+    },
+    /// The newest is not what was written.
+    #[error("{run}: its newest model is {} ({}), which {what}\n  {help}", file.display(), place(*at))]
+    Damaged {
+        /// The run.
+        run: String,
+        /// The damaged file.
+        file: PathBuf,
+        /// Completed epochs, and steps of the next one.
+        at: (usize, usize),
+        /// What is wrong with it.
+        what: String,
+        /// What to do.
+        help: String,
+    },
+}
+
+/// Something that a run kept.
+#[derive(Clone, Debug)]
+struct Kept {
+    file: PathBuf,
+    at: (usize, usize),
+    /// SHA-256 of the file, where the journal tells it; checkpoints have their own.
+    sha256: Option<String>,
+}
+
+impl RunDirectory {
+    /// The newest model that the run has.
+    ///
+    /// # Errors
+    /// [`ModelError`]: also when the newest is damaged, since the one before it is another model.
+    pub fn model(&self) -> Result<RunModel, ModelError> {
+        let unreadable = |file: PathBuf| move |source| ModelError::Unreadable { file, source };
+        let journal = self.file("journal.jsonl");
+        let records = read_without_steps(&journal).map_err(unreadable(journal.clone()))?;
+        let kept = self.kept(&records).map_err(unreadable(self.file("checkpoints")))?;
+        let mut missing = Vec::new();
+        for (place_in_order, newest) in kept.iter().enumerate() {
+            match newest.read() {
+                Ok(state) => {
+                    return Ok(RunModel { state, file: newest.file.clone(), at: newest.at, missing });
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    missing.push(format!("{} ({}) is not there", newest.file.display(), place(newest.at)));
+                }
+                Err(e) if e.kind() == io::ErrorKind::InvalidData || e.kind() == io::ErrorKind::Unsupported => {
+                    let help = help(&kept[place_in_order + 1..]);
+                    let (file, at, what) = (newest.file.clone(), newest.at, e.to_string());
+                    return Err(ModelError::Damaged { run: self.id(), file, at, what, help });
+                }
+                Err(source) => return Err(ModelError::Unreadable { file: newest.file.clone(), source }),
+            }
+        }
+        Err(ModelError::None { run: self.id(), missing })
+    }
+
+    /// What the run kept, the newest first: as the journal has it, and before that a checkpoint of later than all it tells of,
+    /// which a run writes just before it tells of it.
+    fn kept(&self, records: &[Record]) -> io::Result<Vec<Kept>> {
+        let mut kept: Vec<Kept> = records.iter().filter_map(|r| self.told(&r.event)).collect();
+        let latest = kept.iter().map(|k| k.at).max();
+        let foremost = foremost(self.checkpoints().directory())?;
+        kept.extend(foremost.filter(|(at, _)| latest.is_none_or(|latest| *at > latest)).map(|(at, file)| Kept {
+            file,
+            at,
+            sha256: None,
+        }));
+        kept.reverse();
+        let mut seen = std::collections::HashSet::new();
+        kept.retain(|k| seen.insert(k.file.clone())); // its last word on a file counts
+        Ok(kept)
+    }
+
+    /// What an event says was kept. The file is looked for in this directory, which may be a copy of the one that it names.
+    fn told(&self, event: &Event) -> Option<Kept> {
+        let Event::Checkpoint { epoch, step, file, kind, sha256 } = event else { return None };
+        let file = match kind.as_str() {
+            "final" => self.file(MODEL),
+            _ => self.checkpoints().directory().join(Path::new(file).file_name()?),
+        };
+        Some(Kept { file, at: (*epoch, *step), sha256: sha256.clone() })
+    }
+}
+
+impl Kept {
+    fn read(&self) -> io::Result<Vec<NamedTensor>> {
+        let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        if self.file.file_name().is_some_and(|name| name == MODEL) {
+            let bytes = fs::read(&self.file)?;
+            if self.sha256.as_ref().is_some_and(|wanted| sha256(&bytes) != *wanted) {
+                return Err(damaged("is damaged: it does not have the checksum that the journal tells".into()));
+            }
+            return from_safetensors(&bytes).map_err(|e| damaged(format!("is damaged: {e}")));
+        }
+        let checkpoint = read_checkpoint(&self.file.with_extension("json"));
+        checkpoint.map(|checkpoint| checkpoint.model()).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidData => damaged(format!("is damaged: {e}")),
+            io::ErrorKind::Unsupported => io::Error::new(e.kind(), format!("cannot be used: {e}")),
+            _ => e,
+        })
+    }
+}
+
+/// What to do about a damaged one, when these are older.
+fn help(older: &[Kept]) -> String {
+    match older.iter().find(|k| k.read().is_ok()) {
+        Some(whole) => {
+            format!("{} ({}) is whole: move the damaged file away to use that one.", whole.file.display(), place(whole.at))
+        }
+        None => "Nothing older is whole. `earlybird resume` says what is left of the run.".into(),
+    }
+}
+
+/// `after epoch 3` or `in epoch 4, after step 7`.
+fn place((epoch, step): (usize, usize)) -> String {
+    match step {
+        0 => format!("after epoch {epoch}"),
+        _ => format!("in epoch {}, after step {step}", epoch.saturating_add(1)),
+    }
+}
+
+fn gone(missing: &[String]) -> String {
+    missing.iter().map(|line| format!("\n  {line}")).collect()
+}
+
+impl RunModel {
+    /// In words for people: where it is of, and what is newer.
+    pub fn warnings(&self) -> Vec<String> {
+        let used = format!("{} ({}) is used instead", self.file.display(), place(self.at));
+        self.missing.iter().map(|line| format!("{line}: {used}")).collect()
+    }
+}
