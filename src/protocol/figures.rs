@@ -28,6 +28,7 @@ impl Phase {
 
 /// The data of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DataSummary {
     /// Name of the data set.
     pub name: String,
@@ -60,6 +61,7 @@ pub struct ModelSummary {
 
 /// The weights as they were computed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct WeightsSummary {
     /// Epoch after which they were computed.
     pub epoch: usize,
@@ -201,6 +203,7 @@ impl StepTimes {
 
 /// The figures of a finished epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct EpochSummary {
     /// Epoch, from 1.
     pub epoch: usize,

@@ -2,6 +2,7 @@
 //! Channels, sockets, journals and replays carry these same types. Knows nothing of how either is carried out.
 
 mod figures;
+mod possible;
 mod threads;
 
 pub use figures::{DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary, Phase, StepTimes, WeightsSummary};
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 
 /// An [`Event`] with its place in the run. One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Record {
     /// Sequence number, from 1.
     pub seq: u64,
