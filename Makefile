@@ -10,7 +10,7 @@ CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 # What `make run` passes on, e.g. ARGS="train configs/long-tail.toml --seed 7"
 ARGS ?=
 
-.PHONY: run build test test-peers check doc libtorch help clean
+.PHONY: run build test test-peers fuzz check doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -25,7 +25,7 @@ build: libtorch ## provide LibTorch and build target/debug/earlybird (optimised)
 
 # Tests run side by side, each with LibTorch's threads: spinning ones would take the processors from each other (measured
 # on two cores: 140 s spinning, 65 s not).
-test check: export OMP_WAIT_POLICY = passive
+test check fuzz: export OMP_WAIT_POLICY = passive
 
 test: libtorch ## run every test
 	$(CARGO) test --locked
@@ -34,6 +34,13 @@ check: libtorch ## formatting, lints, every test: what CI runs
 	cargo fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
+
+# How many changed files each reader is given, and the first seed: make fuzz FUZZ=1000000 SEED=7
+FUZZ ?= 300000
+SEED ?= 1
+
+fuzz: libtorch ## every reader of files on many more changed ones (FUZZ=300000 SEED=1): a failure names its seed and its file
+	EARLYBIRD_FUZZ=$(FUZZ) EARLYBIRD_FUZZ_SEED=$(SEED) $(CARGO) test --locked --test promises fuzz::
 
 test-peers: build ## PyTorch and TensorBoard read what earlybird writes (fetches both from the Python registry)
 	@python=$$(./scripts/peers.sh) && cd tests/peers && $$python -m unittest -v

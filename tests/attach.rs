@@ -146,6 +146,8 @@ fn scripts_steer_a_run_and_are_answered() {
         (&["bias", "off"], 0, "importance.sampler"),
         (&["bias", "off"], 1, "uniform already"),
         (&["rewind", "--lr-factor", "0"], 1, "must be a number above 0"),
+        (&["rewind", "--lr-factor", "1e308"], 1, "train.lr_scale"),
+        (&["rewind", "--lr-factor", "1e-300"], 1, "train.lr_scale"),
         (&["note", "looks good"], 0, "looks good"),
         (&["checkpoint"], 0, "checkpoints/epoch-"),
         (&["rewind"], 0, "goes on"),

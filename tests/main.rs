@@ -19,6 +19,8 @@ mod faulty;
 mod fetch;
 mod field;
 mod film;
+mod forged;
+mod fuzz;
 mod harmed_comparisons;
 mod hostile_text;
 mod hosts;

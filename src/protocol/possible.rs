@@ -76,11 +76,11 @@ impl Figures for Record {
         };
         first_wrong([
             (self.seq <= COUNT, "a record's number is too large"),
-            ((0.0..=CENTURY).contains(&self.t), "a record's time cannot be"),
+            ((0.0..=CENTURY).contains(&self.t), "a record's time is out of range"),
             (epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (steps.into_iter().all(is_few), "more steps than an epoch can have"),
             (steps[0] <= steps[1], "a step after the last one"),
-            (shares, "a share is none"),
+            (shares, "a share that is not in 0..=1"),
         ])
     }
 }
@@ -90,9 +90,9 @@ impl Figures for DataSummary {
         let bytes = self.shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
         first_wrong([
             ([self.train, self.test, self.validation].into_iter().all(is_few), "more samples than can be numbered"),
-            (self.classes.len() == self.counts.len(), "as many counts as classes were expected"),
+            (self.classes.len() == self.counts.len(), "counts of another number of classes"),
             (self.counts.iter().all(|c| *c <= SAMPLES), "more samples of a class than can be numbered"),
-            (bytes.is_some_and(|b| (1..=BYTES).contains(&b)), "images of a size that none have"),
+            (bytes.is_some_and(|b| (1..=BYTES).contains(&b)), "images of an impossible size"),
         ])
     }
 }
@@ -109,9 +109,9 @@ impl Figures for WeightsSummary {
         first_wrong([
             (self.epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (is_few(self.n) && self.unseen <= self.n, "more samples than there can be"),
-            (spread.iter().all(|v| v.is_finite()), "weights that are no numbers"),
-            (is_histogram(&self.edges, &self.counts), "the histogram of weights is none"),
-            (is_histogram(&self.draw_edges, &self.draw_counts), "the histogram of draws is none"),
+            (spread.iter().all(|v| v.is_finite()), "weights that are not finite"),
+            (is_histogram(&self.edges, &self.counts), "a histogram of weights whose edges and counts do not fit"),
+            (is_histogram(&self.draw_edges, &self.draw_counts), "a histogram of draws whose edges and counts do not fit"),
         ])
     }
 }
@@ -124,12 +124,12 @@ impl Figures for EpochSummary {
         first_wrong([
             (self.epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (self.drawn.len() == classes && self.expected.len() == classes, "figures of another number of classes"),
-            (are_shares(&self.recall) && are_shares(&[self.measured.accuracy]), "a share is none"),
-            (near_share(self.coverage) && near_share(self.expected_coverage), "a share is none"),
+            (are_shares(&self.recall) && are_shares(&[self.measured.accuracy]), "a share that is not in 0..=1"),
+            (near_share(self.coverage) && near_share(self.expected_coverage), "a share that is not in 0..=1"),
             (self.drawn.iter().all(|d| *d <= SAMPLES), "more draws than an epoch can have"),
             (self.expected.iter().all(|d| (0.0..=SAMPLES as f64).contains(d)), "more draws than an epoch can have"),
             (is_few(self.never_drawn) && self.samples <= COUNT, "more samples than there can be"),
-            (seconds(self.seconds) && seconds(self.eval_seconds), "an epoch cannot take so long"),
+            (seconds(self.seconds) && seconds(self.eval_seconds), "an epoch of an impossible length"),
         ])
     }
 }

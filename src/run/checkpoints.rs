@@ -225,6 +225,12 @@ fn unusable(version: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
+/// What is wrong, without where in a line of JSON that nobody reads.
+fn without_place(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
+}
+
 /// Whether a file is not what was written: it is missing, cut or changed, or its place on the disk cannot be read. Not so
 /// whatever else keeps it from being read now.
 fn is_damage(e: &io::Error) -> bool {
@@ -252,7 +258,7 @@ fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
     if sha256(m.state.get().as_bytes()) != m.state_sha256 {
         return Err(damaged("its state does not have its checksum"));
     }
-    let state: SessionState = serde_json::from_str(m.state.get()).map_err(|e| unusable(&m.version, &e.to_string()))?;
+    let state: SessionState = serde_json::from_str(m.state.get()).map_err(|e| unusable(&m.version, &without_place(&e)))?;
     match state.objection() {
         None => Ok((state, m.arrays_sha256)),
         Some(why) => Err(unusable(&m.version, &why)),

@@ -138,10 +138,14 @@ impl Kept {
             return from_safetensors(&bytes).map_err(|e| damaged(format!("is damaged: {e}")));
         }
         let checkpoint = read_checkpoint(&self.file.with_extension("json"));
-        checkpoint.map(|checkpoint| checkpoint.model()).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidData => damaged(format!("is damaged: {e}")),
-            io::ErrorKind::Unsupported => io::Error::new(e.kind(), format!("cannot be used: {e}")),
-            _ => e,
+        checkpoint.map(|checkpoint| checkpoint.model()).map_err(|e| {
+            let why = e.to_string();
+            let why = why.lines().next().unwrap_or_default(); // what to do is said below
+            match e.kind() {
+                io::ErrorKind::InvalidData => damaged(format!("is damaged: {why}")),
+                io::ErrorKind::Unsupported => io::Error::new(e.kind(), format!("cannot be used: {why}")),
+                _ => e,
+            }
         })
     }
 }

@@ -124,7 +124,7 @@ impl SessionState {
         let at_most = |what: &str, value: u64, most: u64| (value > most).then(|| format!("{what} = {value}, at most {most}"));
         let share = |what: &str, value: f64| (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"));
         let is_long = !(0.0..LONGEST).contains(&self.seconds);
-        at_most("completed epochs", done as u64, of as u64)
+        at_most("completed", done as u64, of as u64)
             .or_else(|| at_most("best_epoch", self.best_epoch as u64, done as u64))
             .or_else(|| at_most("weighed_at", self.weighed_at as u64, done as u64))
             .or_else(|| at_most("recorded_epochs", self.recorded_epochs as u64, done as u64 + 1))
@@ -134,9 +134,8 @@ impl SessionState {
             .or_else(|| is_long.then(|| format!("seconds = {}", self.seconds)))
             .or_else(|| {
                 let begun = self.epoch?;
-                (done == of)
-                    .then(|| format!("an epoch begun after epoch {of} of {of}"))
-                    .or_else(|| at_most("step of an epoch", begun.step as u64, begun.steps as u64))
+                let has_begun = at_most("epoch.step", begun.step as u64, begun.steps as u64);
+                has_begun.or_else(|| at_most("completed, in an epoch,", done as u64 + 1, of as u64))
             })
     }
 
@@ -147,7 +146,7 @@ impl SessionState {
             return Some(format!("unseen = {unseen} of {n} training images"));
         }
         let begun = self.epoch.filter(|e| e.steps != steps)?;
-        Some(format!("an epoch of {} steps, where one has {steps}", begun.steps))
+        Some(format!("epoch.steps = {}, where an epoch has {steps}", begun.steps))
     }
 }
 
