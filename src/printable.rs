@@ -31,6 +31,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
+/// Longest name that is shown.
+const SHOWN: usize = 100;
+
+/// A name as one short line: what is white in it is a space, what is long is cut.
+pub fn in_one_line(name: &str) -> String {
+    let spaced = name.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    let text: String = spaced.take(SHOWN).collect();
+    let cut = if name.chars().nth(SHOWN).is_some() { "..." } else { "" };
+    format!("{}{cut}", printable(&text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

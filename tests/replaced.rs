@@ -135,7 +135,7 @@ fn a_host_of_another_version_is_told_by_name_and_not_tried_again_for_ever() {
     let mut end = connect(&socket).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let first = runtime.block_on(end.next());
-    let Some(Delivery::Closed(why)) = first else { panic!("{first:?}") };
+    let Some(Delivery::Parted(why)) = first else { panic!("{first:?}") };
     assert!(why.contains("not understood") && why.contains("9.8.7"), "{why}");
     drop(end);
     host.join().unwrap();

@@ -12,7 +12,7 @@ use earlybird::run::RunDirectory;
 use earlybird::train::{Progress, Session};
 use rustix::process::{Pid, Signal, kill_process};
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command as ProcessCommand, Stdio};
 
@@ -169,8 +169,10 @@ impl Runs {
     /// The process that trains `run`.
     pub fn host(&self, run: &str) -> Option<Pid> {
         let stream = std::os::unix::net::UnixStream::connect(self.directory(run).socket()).ok()?;
+        // Some tests listen there themselves, and say all sorts of things.
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).ok()?;
         let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).ok()?;
+        BufReader::new(stream.take(1 << 16)).read_line(&mut line).ok()?;
         let welcome: serde_json::Value = serde_json::from_str(&line).ok()?;
         Pid::from_raw(welcome["welcome"]["pid"].as_i64()? as i32)
     }

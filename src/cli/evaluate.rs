@@ -1,10 +1,9 @@
 //! `earlybird evaluate` and `earlybird export`: a trained model on a test set, and as a file for others.
 
-use super::{EvaluateArgs, ExportArgs, Outcome, failed, say, usage};
+use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
 use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
-use crate::run::RunDirectory;
 use crate::train::{Evaluated, evaluate};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         let state = from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)
     } else {
-        let directory = RunDirectory::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
+        let directory = reach::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
         let model = directory.model().map_err(failed)?;
         warnings = model.warnings();
         (model.state, model.file, Some(directory.file("config.toml")))
@@ -106,7 +105,7 @@ fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
 
 /// `earlybird export`
 pub(super) fn export(args: &ExportArgs) -> Outcome {
-    let directory = match RunDirectory::find(&args.place.runs_dir, Some(&args.run)) {
+    let directory = match reach::find(&args.place.runs_dir, Some(&args.run)) {
         Ok(directory) => directory,
         Err(e) => return usage(e),
     };

@@ -1,7 +1,7 @@
 //! A run without a cockpit: one readable line per epoch and per event of note, or every event as JSON.
 
 use super::output::{say, try_to_say};
-use super::{Outcome, complain, failed, program};
+use super::{Outcome, complain, failed, program, reach};
 use crate::host::{Host, Signalled};
 use crate::link::{self, CockpitEnd, Delivery};
 use crate::protocol::{Cause, Command, Event, Phase, Record, Stop};
@@ -54,12 +54,13 @@ pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json:
 pub(super) fn follow(directory: &RunDirectory) -> Outcome {
     let mut link = match link::connect(&directory.socket()) {
         Ok(link) => link,
-        Err(e) => return failed(e),
+        Err(e) => return failed(reach::why(directory, &e)),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {
         Ok(runtime) => runtime,
         Err(e) => return failed(format!("cannot start: {e}")),
     };
+    let (p, id) = (program(), directory.id());
     let mut out = Lines { json: false, open: true };
     let mut end = Outcome::Done;
     let lost = runtime.block_on(async {
@@ -81,8 +82,9 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
                     }
                 }
                 Delivery::Notice(text) => out.line(&text),
-                Delivery::Closed(why) if !is_over => return Some(why),
-                Delivery::Closed(_) => {}
+                Delivery::Closed(why) if !is_over => return Some(format!("{why}\n  Go on: {p} resume {id}")),
+                Delivery::Parted(why) if !is_over => return Some(format!("{why}\n  The run goes on: {p} attach {id}")),
+                Delivery::Closed(_) | Delivery::Parted(_) => {}
             }
             if !out.open {
                 break;
@@ -90,7 +92,7 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
         }
         None
     });
-    lost.map_or(end, |why| failed(format!("{why}\n  Go on: {} resume {}", program(), directory.id())))
+    lost.map_or(end, failed)
 }
 
 /// Prints the story of a journal.

@@ -1,9 +1,30 @@
-//! What to say of a run that cannot be reached: a process may train it all the same, where there can
+//! Which run is meant, and what to say of one that cannot be reached: a process may train it all the same, where there can
 //! be no sockets, or on another machine.
 
-use super::program;
+use super::{complain, program};
 use crate::link::ConnectError;
-use crate::run::{RunDirectory, TrainedBy};
+use crate::printable::in_one_line;
+use crate::run::{RunDirectory, RunError, TrainedBy};
+use std::path::Path;
+
+/// The run that `name` names, this user's newest one if none does; says which newer ones were not
+/// taken.
+pub(super) fn find(runs: &Path, name: Option<&str>) -> Result<RunDirectory, RunError> {
+    let found = RunDirectory::find(runs, name);
+    if name.is_none_or(|name| name == "latest") {
+        tell_left_out(&RunDirectory::all(runs), found.as_ref().ok());
+    }
+    found
+}
+
+/// Tells of the runs after `chosen` that belong to somebody else: nobody is led to them unasked.
+pub(super) fn tell_left_out(all: &[RunDirectory], chosen: Option<&RunDirectory>) {
+    let newer = all.iter().rev().take_while(|d| Some(*d) != chosen);
+    let names: Vec<String> = newer.filter(|d| !d.is_ours()).map(|d| in_one_line(&d.id())).collect();
+    if !names.is_empty() {
+        complain(format!("left out, since another user owns it: {} (its name, given, takes it all the same)", names.join(", ")));
+    }
+}
 
 /// Why the run cannot be reached, and what can be done.
 pub(super) fn why(directory: &RunDirectory, e: &ConnectError) -> String {

@@ -1,6 +1,6 @@
 //! `earlybird report`: a page about runs or a comparison.
 
-use super::{Outcome, failed, say, usage};
+use super::{Outcome, failed, reach, say, usage};
 use crate::report;
 use crate::run::RunDirectory;
 use std::path::{Path, PathBuf};
@@ -28,5 +28,5 @@ pub(super) fn run(what: &[String], out: Option<PathBuf>, runs: &Path) -> Outcome
 /// A run, or a comparison.
 fn find(runs: &Path, name: &str) -> Result<RunDirectory, crate::run::RunError> {
     let comparison = [PathBuf::from(name), runs.join(name)].into_iter().find(|p| p.join("comparison.json").is_file());
-    comparison.map_or_else(|| RunDirectory::find(runs, Some(name)), |path| Ok(RunDirectory::open(&path)))
+    comparison.map_or_else(|| reach::find(runs, Some(name)), |path| Ok(RunDirectory::open(&path)))
 }

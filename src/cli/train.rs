@@ -1,7 +1,7 @@
 //! `earlybird train` and `earlybird resume`: the config is settled on the plain terminal; then a process of its own trains and
 //! the cockpit opens on it, or this process does both.
 
-use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, say, usage, watch};
+use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, reach, say, usage, watch};
 use crate::config::{self, RunConfig};
 use crate::host::{self, Beginning, Changes, Plan, StartError};
 use crate::link::Backlog;
@@ -74,7 +74,7 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
 }
 
 fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {
-    let directory = RunDirectory::find(&args.how.place.runs_dir, args.run.as_deref()).map_err(usage)?;
+    let directory = reach::find(&args.how.place.runs_dir, args.run.as_deref()).map_err(usage)?;
     let changes = Changes::of(&args.set).map_err(usage)?;
     if is_over(&directory, &args.set)? {
         return Ok(Outcome::Done);

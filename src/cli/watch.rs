@@ -70,10 +70,14 @@ pub(super) fn device_of(directory: &RunDirectory) -> Option<DeviceName> {
 fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
     let runs = &args.place.runs_dir;
     if args.run.is_some() {
-        return RunDirectory::find(runs, args.run.as_deref()).map_err(usage);
+        return reach::find(runs, args.run.as_deref()).map_err(usage);
     }
     let is_live = |d: &RunDirectory| d.is_ours() && (link::probe(&d.socket()).is_some() || d.trained_by().is_somebody());
-    let newest = RunDirectory::all(runs).into_iter().rev().find(is_live);
+    let all = RunDirectory::all(runs);
+    let newest = all.iter().rev().find(|d| is_live(d)).cloned();
+    if newest.is_some() {
+        reach::tell_left_out(&all, newest.as_ref());
+    }
     newest.ok_or_else(|| {
         failed(format!(
             "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on with the newest, `{p} train` begins one.",
@@ -108,6 +112,7 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
                     return outcome;
                 }
             }
+            Ok(Ended::Reattach) => {}
             Ok(Ended::Left) => {
                 say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop", p = program()));
                 return Outcome::Done;
@@ -215,13 +220,14 @@ fn after(ended: Ended, directory: &RunDirectory) -> Outcome {
             Outcome::Failed
         }
         Ended::Lost(why) => failed(format!("{why}\n  Go on from the last checkpoint: {p} resume {id}")),
-        Ended::Left | Ended::Again => Outcome::Done,
+        Ended::Parted(why) => failed(format!("{why}\n  The run goes on: {p} attach {id}")),
+        Ended::Left | Ended::Again | Ended::Reattach => Outcome::Done,
     }
 }
 
 /// `earlybird replay`
 pub(super) fn replay(args: &ReplayArgs) -> Outcome {
-    let directory = match RunDirectory::find(&args.place.runs_dir, args.run.as_deref()) {
+    let directory = match reach::find(&args.place.runs_dir, args.run.as_deref()) {
         Ok(directory) => directory,
         Err(e) => return usage(e),
     };

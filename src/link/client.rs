@@ -3,7 +3,8 @@
 
 use super::Delivery;
 use super::server::short_path;
-use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, client_codec, line, parse, too_long, whole};
+use super::wire::{FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse, too_long, whole};
+use crate::printable::{in_one_line, printable};
 use crate::protocol::{Command, Record};
 use futures_util::StreamExt;
 use std::io;
@@ -87,7 +88,7 @@ struct Line {
 }
 
 fn name_of(path: &Path) -> String {
-    path.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    path.parent().and_then(Path::file_name).map(|n| in_one_line(&n.to_string_lossy())).unwrap_or_default()
 }
 
 impl Line {
@@ -102,7 +103,7 @@ impl Line {
             io::ErrorKind::WouldBlock => ConnectError::Strange { run: run.clone(), why: SILENT.into() },
             _ => ConnectError::Strange { run: run.clone(), why: e.to_string() },
         })?;
-        let strange = |why: String| ConnectError::Strange { run: run.clone(), why };
+        let strange = |why: String| ConnectError::Strange { run: run.clone(), why: printable(&why).into_owned() };
         // Whoever may write into the directory could have put a socket there.
         if stream.peer_cred().map(|c| c.uid()).ok() != Some(rustix::process::geteuid().as_raw()) {
             return Err(ConnectError::Denied(run));
@@ -123,7 +124,7 @@ impl Line {
             None => return Err(strange("it hung up".into())),
         };
         if let Ok(FromHost::Bye(why)) = parse(Ok(text.clone())) {
-            return Err(ConnectError::Refused { run, why });
+            return Err(ConnectError::Refused { run, why: printable(&why).into_owned() });
         }
         // A newer host's greeting is understood before the rest of its frame.
         #[derive(serde::Deserialize)]
@@ -133,12 +134,12 @@ impl Line {
         let theirs = serde_json::from_str::<Anyone>(&text).map_err(|e| strange(e.to_string()))?.welcome;
         let (ours, they) = (Greeting::ours(), format!("the process that trains {run}"));
         if let Some(why) = ours.mismatch(&theirs, &they, "this program") {
-            return Err(ConnectError::Version(why));
+            return Err(ConnectError::Version(printable(&why).into_owned()));
         }
         line.version = theirs.version;
         match parse::<FromHost>(Ok(text)).map_err(|why| strange(line.not_understood(&why)))? {
             FromHost::Welcome { client, paused, pid, .. } => (line.client, line.paused, line.pid) = (client, paused, pid),
-            other => return Err(ConnectError::Strange { run, why: format!("not a greeting: {other:?}") }),
+            other => return Err(strange(format!("not a greeting: {other:?}"))),
         }
         line.send(&ToHost::Hello(Hello { greeting: ours, purpose, was }))
             .await
@@ -222,13 +223,19 @@ async fn keep_up(mut line: Line, path: PathBuf, mut asked: mpsc::UnboundedReceiv
     loop {
         match converse(&mut line, &mut asked, &delivered).await {
             End::Left => return,
-            End::Bye(why) => return drop(delivered.send(Delivery::Closed(why)).await),
+            End::Bye(why) if why == OVER => return drop(delivered.send(Delivery::Closed(why)).await),
+            End::Bye(why) => return drop(delivered.send(Delivery::Parted(why)).await),
             End::Broken => {}
         }
-        match mend(&path, line.client, &delivered).await {
-            Ok(mended) => line = mended,
-            Err(e) => return drop(delivered.send(Delivery::Closed(e.to_string())).await),
-        }
+        let last = match mend(&path, line.client, &delivered).await {
+            Ok(mended) => {
+                line = mended;
+                continue;
+            }
+            Err(e @ ConnectError::NotLive(_)) => Delivery::Closed(e.to_string()),
+            Err(e) => Delivery::Parted(e.to_string()),
+        };
+        return drop(delivered.send(last).await);
     }
 }
 
@@ -268,8 +275,8 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
                     Err(why) => return End::Bye(format!("a message from the process that trains it is {}", line.not_understood(&why))),
                     Ok(FromHost::Snapshot(dashboard)) => Delivery::Snapshot(dashboard),
                     Ok(FromHost::Record(record)) => Delivery::Record(record),
-                    Ok(FromHost::Notice(text)) => Delivery::Notice(text),
-                    Ok(FromHost::Bye(why)) => return End::Bye(why),
+                    Ok(FromHost::Notice(text)) => Delivery::Notice(printable(&text).into_owned()),
+                    Ok(FromHost::Bye(why)) => return End::Bye(printable(&why).into_owned()),
                     Ok(FromHost::Answer { .. } | FromHost::Welcome { .. }) => continue,
                 };
                 if delivered.send(delivery).await.is_err() && asked.is_closed() {
@@ -317,9 +324,9 @@ async fn answer(line: &mut Line) -> Result<Answered, String> {
         match parse::<FromHost>(frame)? {
             FromHost::Answer { record: Some(record), .. } => return Ok(Answered::Record(Box::new(record))),
             FromHost::Answer { record: None, .. } => break,
-            FromHost::Notice(text) => said = Some(text),
+            FromHost::Notice(text) => said = Some(printable(&text).into_owned()),
             FromHost::Bye(why) => {
-                said = Some(why);
+                said = Some(printable(&why).into_owned());
                 break;
             }
             _ => {}
@@ -347,6 +354,15 @@ async fn connected(path: &Path, patience: Duration) -> io::Result<UnixStream> {
 /// paused (false as well when it does not say).
 pub fn probe(path: &Path) -> Option<bool> {
     probe_all(&[path.to_owned()]).pop().flatten()
+}
+
+/// Whether a process listens at the socket `path`, greeting or not.
+pub fn is_served(path: &Path) -> bool {
+    let connect = || {
+        let (short, _directory) = short_path(path)?;
+        std::os::unix::net::UnixStream::connect(short)
+    };
+    connect().is_ok()
 }
 
 /// The same of many sockets, all asked at once.

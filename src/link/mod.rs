@@ -6,10 +6,10 @@ mod feed;
 mod server;
 mod wire;
 
-pub use client::{Answered, ConnectError, ask, connect, probe, probe_all};
+pub use client::{Answered, ConnectError, ask, connect, is_served, probe, probe_all};
 pub use feed::{Backlog, Feed, Subscription};
 pub use server::{Server, ServerError, serve};
-pub use wire::{FromHost, Greeting, Hello, PROTOCOL, Purpose, ToHost};
+pub use wire::{FromHost, Greeting, Hello, PROTOCOL, Purpose, ToHost, refusal};
 
 use crate::dashboard::Dashboard;
 use crate::protocol::{Command, Record, Request};
@@ -28,8 +28,10 @@ pub enum Delivery {
     Record(Record),
     /// The link itself has something to say.
     Notice(String),
-    /// Nothing more will come, and why.
+    /// Nothing more will come: the run is over, or its process is gone. Why.
     Closed(String),
+    /// Nothing more will come over this line, though the run goes on. Why.
+    Parted(String),
 }
 
 /// Both ends of the channel for what is asked of a trainer.

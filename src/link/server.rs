@@ -1,7 +1,7 @@
 //! A run's socket, served on a thread of its own: each client is greeted, shown the run, and heard. A client that is slow gets
 //! snapshots (see `feed`), one that reads nothing is dropped, one that sends garbage is hung up on; no other notices.
 
-use super::wire::{FromHost, Greeting, Hello, Purpose, ToHost, host_codec, line, parse, whole};
+use super::wire::{FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole};
 use super::{Backlog, Delivery, Feed, Subscription};
 use crate::advice::uninterrupted;
 use crate::protocol::{Record, Request};
@@ -29,6 +29,8 @@ const GREETING: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(60);
 /// A client that has read nothing for so long is dropped.
 const STUCK: Duration = Duration::from_secs(30);
+/// How long a client that is hung up on may take to hear why.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What clients have to take the last frames when the run is over.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// Dropped clients that are remembered.
@@ -56,11 +58,20 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
+/// How long clients are waited for.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// That read nothing.
+    stuck: Duration,
+    /// That are there to ask, and ask nothing.
+    idle: Duration,
+}
+
 struct Shared {
     run: String,
     feed: Feed,
     requests: mpsc::WeakSender<Request>,
-    stuck: Duration,
+    patience: Patience,
     clients: AtomicU64,
     /// Numbers of clients that were dropped, and why.
     dropped: Mutex<VecDeque<(u64, String)>>,
@@ -72,16 +83,16 @@ struct Shared {
 /// # Errors
 /// [`ServerError`] when there can be no socket.
 pub fn serve(path: &Path, run: String, feed: Feed, requests: &mpsc::Sender<Request>) -> Result<Server, ServerError> {
-    serve_with(path, run, feed, requests, STUCK)
+    serve_with(path, run, feed, requests, Patience { stuck: STUCK, idle: IDLE })
 }
 
-/// The same; a client that has read nothing for `stuck` is dropped.
+/// The same, with another patience.
 fn serve_with(
     path: &Path,
     run: String,
     feed: Feed,
     requests: &mpsc::Sender<Request>,
-    stuck: Duration,
+    patience: Patience,
 ) -> Result<Server, ServerError> {
     let failed = |source| ServerError { path: path.to_owned(), source };
     match std::fs::remove_file(path) {
@@ -103,7 +114,7 @@ fn serve_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gone)?;
     let requests = requests.downgrade();
     let clients = AtomicU64::new(0);
-    let shared = Arc::new(Shared { run, feed, requests, stuck, clients, dropped: Mutex::default() });
+    let shared = Arc::new(Shared { run, feed, requests, patience, clients, dropped: Mutex::default() });
     let (stop, stopped) = watch::channel(false);
     let serve = move || runtime.block_on(accept(listener, shared, stopped));
     let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(gone)?;
@@ -193,9 +204,12 @@ async fn attend(stream: UnixStream, shared: Arc<Shared>) {
     let client = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
     let (read, half) = stream.into_split();
     if let Err(End::Stuck) =
-        converse(FramedRead::new(read, host_codec()), Out { half, stuck: shared.stuck }, client, &shared).await
+        converse(FramedRead::new(read, host_codec()), Out { half, stuck: shared.patience.stuck }, client, &shared).await
     {
-        let why = format!("this cockpit read nothing for {} s and was dropped; here is everything again", shared.stuck.as_secs());
+        let why = format!(
+            "this cockpit read nothing for {} s and was dropped; here is everything again",
+            shared.patience.stuck.as_secs()
+        );
         let mut dropped = shared.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         dropped.push_back((client, why));
         if dropped.len() > REMEMBERED {
@@ -205,6 +219,17 @@ async fn attend(stream: UnixStream, shared: Arc<Shared>) {
 }
 
 type Frames = FramedRead<tokio::net::unix::OwnedReadHalf, tokio_util::codec::LinesCodec>;
+
+/// Says why, and lets the client hear it: what it still sends would otherwise cut the line before
+/// that.
+async fn hang_up(mut frames: Frames, mut out: Out, why: String) -> Result<(), End> {
+    out.send(&FromHost::Bye(why)).await?;
+    let _ = out.half.shutdown().await;
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(frames.get_mut(), &mut nowhere);
+    let _ = tokio::time::timeout(FAREWELL, rest).await;
+    Ok(())
+}
 
 async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared) -> Result<(), End> {
     let (greeting, paused) = (Greeting::ours(), shared.feed.look(crate::dashboard::Dashboard::is_paused));
@@ -217,7 +242,7 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
     };
     let hello = match hello {
         Ok(hello) => hello,
-        Err(why) => return out.send(&FromHost::Bye(why)).await,
+        Err(why) => return hang_up(frames, out, why).await,
     };
     let mut subscription = (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
     if let Some(why) = hello.was.and_then(|was| shared.why_dropped(was)) {
@@ -227,9 +252,9 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
     let asks = hello.purpose == Purpose::Ask;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(IDLE), if asks && answers.is_empty() => {
-                let why = format!("nothing was asked for {} s", IDLE.as_secs());
-                return out.send(&FromHost::Bye(why)).await;
+            () = tokio::time::sleep(shared.patience.idle), if asks && answers.is_empty() => {
+                let why = format!("nothing was asked for {} s", shared.patience.idle.as_secs());
+                return hang_up(frames, out, why).await;
             }
             frame = frames.next() => {
                 let Some(frame) = frame else { return Ok(()) };
@@ -248,8 +273,8 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
                             _ => out.send(&FromHost::Answer { id, record: None }).await?,
                         }
                     }
-                    Ok(ToHost::Hello(_)) => return out.send(&FromHost::Bye("greeted twice".into())).await,
-                    Err(why) => return out.send(&FromHost::Bye(why)).await,
+                    Ok(ToHost::Hello(_)) => return hang_up(frames, out, "greeted twice".into()).await,
+                    Err(why) => return hang_up(frames, out, why).await,
                 }
             }
             Some(answer) = answers.join_next(), if !answers.is_empty() => {
@@ -261,8 +286,8 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
                 Some(Delivery::Snapshot(dashboard)) => out.send(&FromHost::Snapshot(dashboard)).await?,
                 Some(Delivery::Record(record)) => out.send(&FromHost::Record(record)).await?,
                 Some(Delivery::Notice(text)) => out.send(&FromHost::Notice(text)).await?,
-                Some(Delivery::Closed(why)) => return out.send(&FromHost::Bye(why)).await,
-                None => return out.send(&FromHost::Bye("the run is over".into())).await,
+                Some(Delivery::Closed(why) | Delivery::Parted(why)) => return out.send(&FromHost::Bye(why)).await,
+                None => return out.send(&FromHost::Bye(OVER.into())).await,
             },
         }
     }
@@ -317,7 +342,8 @@ mod tests {
         let path = dir.path().join("control.sock");
         let feed = Feed::default();
         let (requests, received) = crate::link::requests();
-        let server = serve_with(&path, "demo-001".into(), feed.clone(), &requests, stuck).expect("served");
+        let server =
+            serve_with(&path, "demo-001".into(), feed.clone(), &requests, Patience { stuck, idle: IDLE }).expect("served");
         (dir, path, feed, received, requests, server)
     }
 
@@ -346,6 +372,52 @@ mod tests {
         let told = BufReader::new(back).lines().map(|l| l.expect("line")).find(|l| l.starts_with("{\"notice\""));
         assert!(told.expect("a notice").contains("was dropped"));
         drop(server);
+    }
+
+    #[test]
+    fn who_asks_nothing_gives_its_place_up_and_a_cockpit_keeps_its_own() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("control.sock");
+        let (requests, mut received) = crate::link::requests();
+        let patience = Patience { stuck: STUCK, idle: Duration::from_millis(50) };
+        let feed = Feed::default();
+        let _server = serve_with(&path, "demo-001".into(), feed, &requests, patience).expect("served");
+        let connected = || std::os::unix::net::UnixStream::connect(&path).expect("connected");
+        let mut cockpit = connected();
+        cockpit.write_all(hello(None).as_bytes()).expect("greeted");
+        let mut asker = connected();
+        let (greeting, purpose) = (Greeting::ours(), Purpose::Ask);
+        let asks = ToHost::Hello(Hello { greeting, purpose, was: None });
+        asker.write_all((line(&asks) + "\n").as_bytes()).expect("greeted");
+        let told = BufReader::new(asker).lines().map_while(Result::ok).last();
+        assert!(told.as_ref().is_some_and(|t| t.contains("nothing was asked for")), "{told:?}");
+        // The cockpit was there before, and still is heard.
+        let request = ToHost::Request { id: 0, command: Command::Pause };
+        cockpit.write_all((line(&request) + "\n").as_bytes()).expect("still there");
+        assert_eq!(received.blocking_recv().map(|r| r.command), Some(Command::Pause));
+    }
+
+    #[test]
+    fn a_cockpit_whose_host_hangs_up_is_told_that_the_run_goes_on() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("control.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        let host = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let (greeting, run) = (Greeting::ours(), "demo-001".to_owned());
+            let welcome = FromHost::Welcome { greeting, run, pid: 1, client: 1, paused: false };
+            let bye = FromHost::Bye("a frame is longer than \u{1b}[2J".into());
+            let said = format!("{}\n{}\n", line(&welcome), line(&bye));
+            stream.write_all(said.as_bytes()).expect("said");
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        });
+        let mut end = connect(&path).expect("connected");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let next = runtime.expect("runtime").block_on(end.next());
+        assert_eq!(next, Some(Delivery::Parted("a frame is longer than \\u001b[2J".into())));
+        drop(end);
+        host.join().expect("no panic");
     }
 
     #[test]

@@ -16,6 +16,9 @@ const TO_COCKPIT: usize = 512 << 20;
 /// Longest frame that somebody takes who only asks: a record, a few arrays of 1,000 classes.
 const TO_ASKER: usize = 16 << 20;
 
+/// What a host says last when nothing more is to come. Whatever else it says last is about the line.
+pub(super) const OVER: &str = "the run is over";
+
 /// How both sides greet, whatever their version: these members never change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Greeting {
@@ -138,6 +141,11 @@ pub(super) fn too_long(frame: &ToHost) -> Option<String> {
         let most = TO_HOST >> 10;
         format!("too long, so it was not sent: {bytes} bytes, and a command has at most {most} KiB")
     })
+}
+
+/// Why no host would take this, or `None`.
+pub fn refusal(command: &Command) -> Option<String> {
+    too_long(&ToHost::Request { id: 0, command: command.clone() })
 }
 
 /// A frame as a line. The types hold nothing that JSON cannot.

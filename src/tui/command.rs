@@ -3,6 +3,7 @@
 use super::tabs::Tab;
 use super::text::did_you_mean;
 use crate::config::{self, KEYS, Key, Live, Rule, RunConfig};
+use crate::link;
 use crate::protocol::{Bias, Command, Stop};
 
 /// What a line asks for.
@@ -81,7 +82,13 @@ pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
         "resume" => Line::Ask(Command::Resume),
         "checkpoint" => Line::Ask(Command::Checkpoint),
         "rescore" => Line::Ask(Command::Rescore),
-        "note" => Line::Ask(Command::Note { text: rest.to_owned() }),
+        "note" => {
+            let note = Command::Note { text: rest.to_owned() };
+            if let Some(why) = link::refusal(&note) {
+                return Err(why);
+            }
+            Line::Ask(note)
+        }
         "stop" => Line::Ask(Command::Stop {
             stop: match (rest, rest.parse()) {
                 ("now", _) => Stop::Now,
@@ -263,6 +270,8 @@ mod tests {
         assert!(wrong("chekpoint").contains("did you mean checkpoint?"));
         assert!(wrong("").contains("tab completes"));
         assert!(wrong("note").contains("TEXT"));
+        let long = wrong(&format!("note {}", "x".repeat(66_000)));
+        assert!(long.contains("not sent") && long.contains("at most 64 KiB"), "{long}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod views;
 mod watchdog;
 mod widgets;
 
-pub use app::{App, Costs, Effect, Watching};
+pub use app::{App, Costs, Effect, Lost, Watching};
 pub use appearance::{Appearance, Terminal, can_draw};
 pub use glyphs::{ASCII, Braille, Glyphs, UNICODE};
 pub use input::Answer;
@@ -85,10 +85,14 @@ pub enum Ended {
     Failed(String),
     /// Its process is gone. Why.
     Lost(String),
+    /// Its process is there, but does not talk to this cockpit any more. Why.
+    Parted(String),
     /// It goes on (or it was a replay).
     Left,
     /// It broke off, and should be resumed.
     Again,
+    /// It goes on, and should be attached to anew.
+    Reattach,
 }
 
 /// How a cockpit is set up: what a person wants, and the look that follows on this terminal.
@@ -158,12 +162,17 @@ pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -
     let d = &app.dashboard;
     let summary = views::summary_text(&app).unwrap_or_else(|| format!("Run {} was left before its end", d.run));
     Ok(match d.state {
+        _ if app.again && app.is_parted() => Ended::Reattach,
         _ if app.again => Ended::Again,
         _ if app.is_replay() => Ended::Left,
         RunState::Finished { stopped: false } => Ended::Finished(summary),
         RunState::Finished { stopped: true } => Ended::Stopped(summary),
         RunState::Failed => Ended::Failed(summary),
-        _ => app.lost.take().map_or(Ended::Left, Ended::Lost),
+        _ => match app.lost.take() {
+            None => Ended::Left,
+            Some(Lost::Gone(why)) => Ended::Lost(why),
+            Some(Lost::Parted(why)) => Ended::Parted(why),
+        },
     })
 }
 

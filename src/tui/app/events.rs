@@ -1,6 +1,6 @@
 //! What the cockpit hears: from the trainer, from the mouse, and of the terminal.
 
-use super::{App, Effect, Hit, Overlay, Watching};
+use super::{App, Effect, Hit, Lost, Overlay, Watching};
 use crate::config;
 use crate::dashboard::{Dashboard, Tone};
 use crate::link::Delivery;
@@ -26,15 +26,24 @@ impl App {
             }
             Delivery::Snapshot(dashboard) => self.begin_with(*dashboard),
             Delivery::Notice(text) => self.dashboard.say(Tone::Warning, text),
-            Delivery::Closed(why) => {
-                if !self.dashboard.is_over() {
-                    self.notice = Some(format!("{}: {why}", self.dashboard.run));
-                    self.dashboard.say(Tone::Bad, format!("{why}: r resumes from the last checkpoint, q leaves"));
-                    self.lost = Some(why);
-                }
-            }
+            Delivery::Closed(why) => self.lose(Lost::Gone(why)),
+            Delivery::Parted(why) => self.lose(Lost::Parted(why)),
         }
         self.leaving && self.is_over()
+    }
+
+    /// Nothing more will come. After the end of a run that is as it should be.
+    fn lose(&mut self, lost: Lost) {
+        if self.dashboard.is_over() {
+            return;
+        }
+        let (why, words) = match &lost {
+            Lost::Gone(why) => (why, format!("{why}: r resumes from the last checkpoint, q leaves")),
+            Lost::Parted(why) => (why, format!("{why} (the run goes on): r attaches again, q leaves")),
+        };
+        self.notice = Some(format!("{}: {why}", self.dashboard.run));
+        self.dashboard.say(Tone::Bad, words);
+        self.lost = Some(lost);
     }
 
     /// Shows what was wrong before there was a screen.

@@ -80,6 +80,15 @@ pub enum Hit {
     Sample(usize),
 }
 
+/// Why a cockpit hears nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// The run's process is gone.
+    Gone(String),
+    /// The process is there; it or this program ended the conversation.
+    Parted(String),
+}
+
 /// What the cockpit itself costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Costs {
@@ -139,8 +148,8 @@ pub struct App {
     pub machine: Option<MachineFigures>,
     /// What the cockpit itself costs.
     pub costs: Costs,
-    /// Whether the run's process is there; why not, if not.
-    pub lost: Option<String>,
+    /// Why nothing more will come, if so.
+    pub lost: Option<Lost>,
     /// What was asked and has not been answered yet, in words.
     pub asked: Vec<String>,
     /// Whether somebody wants the run resumed from its last checkpoint.
@@ -208,6 +217,18 @@ impl App {
     /// Whether nothing more will happen.
     pub fn is_over(&self) -> bool {
         self.dashboard.is_over() || self.lost.is_some()
+    }
+
+    /// Whether the run's process is there, and does not talk to this cockpit any more.
+    pub fn is_parted(&self) -> bool {
+        matches!(self.lost, Some(Lost::Parted(_))) && !self.dashboard.is_over()
+    }
+
+    /// What to say to somebody who asks for something of which nothing can come any more.
+    fn why_not(&self) -> String {
+        let words =
+            if self.is_parted() { "this cockpit is cut off: r attaches again, q leaves" } else { "the run is over: q leaves" };
+        words.into()
     }
 
     /// Whether a journal is played.
@@ -286,7 +307,7 @@ impl App {
     /// Carries an action out.
     pub(super) fn act(&mut self, action: Action) -> Effect {
         if action.asks_the_trainer() && self.is_over() {
-            self.dashboard.say(Tone::Warning, "the run is over: q leaves".into());
+            self.dashboard.say(Tone::Warning, self.why_not());
             return Effect::None;
         }
         let tab = self.tab as usize;
@@ -408,8 +429,8 @@ impl App {
     fn carry_out(&mut self, line: Line) -> Effect {
         match line {
             Line::Ask(_) if self.is_over() || self.is_replay() => {
-                let why = if self.is_replay() { "this is a replay: it takes no commands" } else { "the run is over: q leaves" };
-                self.dashboard.say(Tone::Warning, why.into());
+                let why = if self.is_replay() { "this is a replay: it takes no commands".into() } else { self.why_not() };
+                self.dashboard.say(Tone::Warning, why);
             }
             // It cannot be taken back.
             Line::Ask(command @ Command::Stop { .. }) => self.overlay = Overlay::Confirm(command),

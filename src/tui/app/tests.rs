@@ -111,6 +111,19 @@ fn a_process_that_is_gone_is_told_and_the_run_can_be_resumed() {
 }
 
 #[test]
+fn a_host_that_hangs_up_is_not_taken_for_gone_and_can_be_attached_to_again() {
+    let mut app = app();
+    app.hear(Delivery::Parted("a frame is longer than 65536 bytes".into()));
+    assert!(app.is_parted() && app.is_over());
+    let said = |app: &App| app.dashboard.messages.last().map(|m| m.text.clone()).unwrap_or_default();
+    assert!(said(&app).contains("longer than 65536 bytes") && said(&app).contains("r attaches again"), "{}", said(&app));
+    press(&mut app, KeyCode::Char(' '));
+    assert!(said(&app).contains("cut off"), "{}", said(&app));
+    assert_eq!(typed(&mut app, "r"), Effect::Leave);
+    assert!(app.again && app.is_parted());
+}
+
+#[test]
 fn a_book_that_comes_as_keys_is_cut_and_a_cut_command_is_not_carried_out_unseen() {
     let mut app = app();
     let book = "x".repeat(100_000);

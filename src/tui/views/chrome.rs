@@ -55,6 +55,7 @@ pub(super) fn state_word(app: &App) -> (String, Role) {
         };
     }
     let (word, role) = match app.dashboard.state {
+        _ if app.is_parted() => ("CUT OFF", Role::Warning),
         _ if app.lost.is_some() => ("GONE", Role::Bad),
         RunState::Starting => ("STARTING", Role::Dim),
         RunState::Training => ("TRAINING", Role::Good),
@@ -215,6 +216,7 @@ pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
     let offer = match d.state {
         RunState::Paused(Cause::NotFinite) => Some("back to the checkpoint, half the rate"),
         RunState::Failed => Some("resume"),
+        _ if app.is_parted() => Some("attach"),
         _ if app.lost.is_some() => Some("resume"),
         _ => None,
     };
