@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Comparison {
     directory: RunDirectory,
     design: Design,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 /// Why a comparison does not go on.
@@ -165,12 +165,11 @@ impl Comparison {
         let directory = RunDirectory::create(runs, name)?;
         let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
         let locked = directory.lock().and_then(|lock| directory.write(FILE, &text).map(|()| lock));
-        let mut lock = locked.inspect_err(|_| {
+        let lock = locked.inspect_err(|_| {
             let _ = std::fs::remove_file(directory.file(FILE));
             directory.discard();
         })?;
-        lock.name_this_process();
-        Ok(Self { directory, design, _lock: lock })
+        Ok(Self { directory, design, lock })
     }
 
     /// One that was begun.
@@ -178,10 +177,9 @@ impl Comparison {
     /// # Errors
     /// [`CompareError`].
     pub fn open(directory: RunDirectory) -> Result<Self, CompareError> {
-        let mut lock = directory.lock()?;
-        lock.name_this_process();
+        let lock = directory.lock()?;
         let design = Design::of(&directory).map_err(at(&directory, FILE))?;
-        Ok(Self { directory, design, _lock: lock })
+        Ok(Self { directory, design, lock })
     }
 
     /// Removes a comparison of which nothing was trained; any other is left. Whether it is gone.
@@ -222,6 +220,10 @@ impl Comparison {
         stopper: &Stopper,
         hear: &mut dyn FnMut(Said),
     ) -> Result<Option<Outcome>, CompareError> {
+        self.lock.when_lost({
+            let stopper = stopper.clone();
+            move || stopper.stop()
+        });
         let (mut todo, mut pretrained) = (Vec::new(), HashSet::new());
         for piece in self.design.pieces() {
             // A process of an earlier try may still be writing its last checkpoint.
@@ -250,6 +252,10 @@ impl Comparison {
         });
         if let Some(error) = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner).error {
             return Err(error);
+        }
+        if self.lock.is_lost() {
+            let by = self.directory.trained_by();
+            return Err(self.directory.busy(by).into());
         }
         if stopper.is_asked() {
             return Ok(None);

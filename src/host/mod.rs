@@ -27,11 +27,14 @@ use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
 use crate::model::device::DeviceName;
 use crate::model::{NamedTensor, from_safetensors, use_threads};
 use crate::protocol::{Command, Event, Record, Request, Stop};
-use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard};
+use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard, TrainedBy};
 use crate::train::{Checkpoint, Outlet, Session, Trainer, TrainerReport};
 use burn::tensor::Device;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
+
+/// Why a run ends that another process trains all the same.
+const TAKEN: &str = "stopped: another process has taken the run's lock, and trains it";
 
 /// What is trained, and how it begins.
 #[derive(Debug)]
@@ -140,7 +143,11 @@ impl Materials {
 /// Whatever keeps it from beginning, for people.
 pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) -> Result<(Host, Option<CockpitEnd>), HostError> {
     let directory = plan.directory;
-    let mut lock = directory.lock().map_err(HostError::from)?;
+    let lock = directory.lock().map_err(HostError::from)?;
+    if link::is_served(&directory.socket()) {
+        // Somebody removed both files that name it.
+        return Err(HostError::from(directory.busy(TrainedBy::Somebody)));
+    }
     let (config, mut past) = match plan.beginning {
         Beginning::New(config) => (*config, Past::default()),
         Beginning::Resume { data } => {
@@ -151,6 +158,10 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     let mut warnings = past.damaged();
     let feed = Feed::new(past.dashboard());
     let (requests, received) = link::requests();
+    lock.when_lost({
+        let requests = requests.downgrade();
+        move || stop_with_note(&requests, TAKEN.into())
+    });
     let own = own.map(|backlog| CockpitEnd::here(requests.clone(), feed.subscribe(backlog)));
     let server = match link::serve(&directory.socket(), directory.id(), feed.clone(), &requests) {
         Ok(server) => Some(server),
@@ -172,7 +183,6 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     // From here on the run is another one than before.
     let journal = directory.file("journal.jsonl");
     let journal = Journal::open(&journal).map_err(|e| HostError::from(about(journal.display(), &e)))?;
-    lock.name_this_process();
     directory.checkpoints().tidy(&past.found);
     past.note(&directory, &data_path);
     warnings.extend(undurable(&directory));

@@ -1,13 +1,15 @@
 //! Which process trains a run: it says so in the run's directory, for whoever looks from wherever.
-//! Knows nothing of locks.
+//! Knows nothing of how it is locked.
 
-use crate::printable::printable;
+use super::durable::with_suffix;
+use super::lock::LOCK;
+use crate::printable::in_one_line;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -25,14 +27,20 @@ const JOBS: [&str; 5] = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "FL
 pub struct Trainer {
     /// Name of its machine.
     pub host: String,
-    /// Number that the machine gave itself when it started, so that one of the same name is known.
+    /// Number that the machine gave itself when it started; empty where it has none.
     boot: String,
+    /// Number of the container: processes are numbered anew in each one.
+    #[serde(default)]
+    container: String,
     /// Its process.
     pub pid: u32,
     /// When the process began, in ticks since the machine did: numbers of processes are used again.
     began: u64,
     /// Inode of the run's directory: a copy of it is not trained.
     inode: u64,
+    /// Device and inode of the file that it has locked.
+    #[serde(default)]
+    lock: (u64, u64),
     /// Job of the batch system, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -61,21 +69,81 @@ impl Trainer {
         let pid = std::process::id();
         let inode = fs::metadata(directory)?.ino();
         let began = began(pid).map_or(0, |(began, _)| began);
-        Ok(Self { host: host(), boot: boot(), pid, began, inode, job })
+        let (host, boot, container, lock) = (host(), boot(), container(), (0, 0));
+        Ok(Self { host, boot, container, pid, began, inode, lock, job })
+    }
+
+    /// Notes which file the process has locked.
+    pub(super) fn has_locked(&mut self, file: &File) {
+        self.lock = file.metadata().map_or((0, 0), |m| (m.dev(), m.ino()));
     }
 
     /// What stands in the directory of a run; `None`: nothing, or of another directory.
     pub(super) fn read(directory: &Path) -> Option<Self> {
-        let file = fs::File::open(directory.join(FILE)).ok()?;
+        // A pipe of that name would be waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(directory.join(FILE));
+        let file = opened.ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
         let said: Self = serde_json::from_slice(&bytes).ok()?;
         (said.inode == fs::metadata(directory).ok()?.ino()).then_some(said)
     }
 
-    /// Whether it is a process of this machine, since that was started last.
+    /// Says in `directory` that it trains that run, in a file that is whole or not there.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub(super) fn begin(&self, directory: &Path) -> io::Result<()> {
+        let file = directory.join(FILE);
+        let half = with_suffix(&file, &format!(".{}.tmp", self.pid));
+        let written = fs::write(&half, self.text()?).and_then(|()| fs::rename(&half, &file));
+        written.inspect_err(|_| drop(fs::remove_file(&half)))
+    }
+
+    /// Gives a sign of life. The same is written in its place, which a full disk takes, so that the
+    /// file's time is by the clock of its file system.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub(super) fn beat(&self, directory: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(directory.join(FILE))?;
+        let text = self.text()?;
+        let written = file.write_all(&text).and_then(|()| file.set_len(text.len() as u64));
+        written.or_else(|_| file.set_modified(SystemTime::now()))
+    }
+
+    /// Says nothing more, if what is said there is of this process.
+    pub(super) fn end(&self, directory: &Path) {
+        if Self::read(directory).is_some_and(|named| named.is_same(self)) {
+            let _ = fs::remove_file(directory.join(FILE));
+        }
+    }
+
+    fn text(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Whether both name the same process.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let id = |t: &Self| (t.host.clone(), t.boot.clone(), t.container.clone(), t.pid, t.began);
+        id(self) == id(other)
+    }
+
+    /// Whether one kernel has its locks and ours.
+    fn is_of_this_kernel(&self) -> bool {
+        if self.boot.is_empty() { self.host == host() } else { self.boot == boot() }
+    }
+
+    /// Whether it is a process of this machine (and container), since that was started last.
     pub(super) fn is_of_this_machine(&self) -> bool {
-        self.host == host() && self.boot == boot()
+        self.is_of_this_kernel() && self.container == container()
+    }
+
+    /// Whether it would have the lock in `directory`, had it not ended: the kernel says who has it.
+    fn had_the_lock(&self, directory: &Path) -> bool {
+        let there = fs::metadata(directory.join(LOCK)).map(|m| (m.dev(), m.ino())).ok();
+        self.is_of_this_kernel() && there == Some(self.lock)
     }
 
     /// Whether the process lives, if it is one of this machine.
@@ -109,9 +177,9 @@ impl Trainer {
 
 impl fmt::Display for Trainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}", self.pid, printable(&self.host))?;
+        write!(f, "process {} on {}", self.pid, in_one_line(&self.host))?;
         match &self.job {
-            Some(job) => write!(f, " (job {})", printable(job)),
+            Some(job) => write!(f, " (job {})", in_one_line(job)),
             None => Ok(()),
         }
     }
@@ -122,7 +190,7 @@ impl TrainedBy {
     pub(super) fn of(directory: &Path, locked: bool) -> Self {
         match Trainer::read(directory) {
             Some(t) if t.is_of_this_machine() && t.is_alive() => Self::Here(t),
-            Some(t) if !t.is_of_this_machine() => {
+            Some(t) if !t.is_of_this_machine() && (locked || !t.had_the_lock(directory)) => {
                 let seen = seen(directory);
                 let fresh = locked || seen.is_some_and(|seen| seen < STALE);
                 if fresh { Self::Elsewhere(t, seen.unwrap_or_default()) } else { Self::Nobody }
@@ -198,6 +266,11 @@ fn boot() -> String {
     id.trim().to_owned()
 }
 
+fn container() -> String {
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    namespace.to_string_lossy().into_owned()
+}
+
 /// When a process began (field 22 of its `stat`), and its state; `None` where it is gone, or
 /// nothing tells.
 fn began(pid: u32) -> Option<(u64, char)> {
@@ -230,13 +303,34 @@ mod tests {
         let another = Trainer { began: ours.began + 1, ..ours.clone() };
         assert!(!another.is_alive() && another.terminate().is_err());
         for pid in [0, 1, u32::MAX, (-1_i32) as u32, ours.pid] {
-            let elsewhere = Trainer { pid, host: "another".into(), ..ours.clone() };
+            let elsewhere = Trainer { pid, boot: "another".into(), ..ours.clone() };
             let why = elsewhere.terminate().expect_err("refused").to_string();
             assert!(why.contains("another machine"), "{why}");
             if pid != ours.pid {
                 assert!(Trainer { pid, ..ours.clone() }.terminate().is_err(), "{pid}");
             }
         }
+    }
+
+    #[test]
+    fn a_forged_name_of_a_machine_is_one_short_line() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let ours = Trainer::this_process(directory.path()).expect("a trainer");
+        let host = format!("node7\n\u{1b}[2JAll is well.{}", "x".repeat(5_000));
+        let said = Trainer { host: host.clone(), job: Some(host), ..ours }.to_string();
+        assert!(said.chars().count() < 300 && !said.contains(['\n', '\u{1b}']), "{said}");
+    }
+
+    #[test]
+    fn who_ends_takes_no_other_ones_name_away() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let ours = Trainer::this_process(directory.path()).expect("a trainer");
+        let another = Trainer { began: 1, ..ours.clone() };
+        another.begin(directory.path()).expect("written");
+        ours.end(directory.path());
+        assert_eq!(Trainer::read(directory.path()), Some(another.clone()));
+        another.end(directory.path());
+        assert_eq!(Trainer::read(directory.path()), None);
     }
 
     #[test]
@@ -255,7 +349,8 @@ mod tests {
         assert_eq!((by(false), by(true)), (TrainedBy::Nobody, TrainedBy::Somebody));
         write(&Trainer { inode: 1, ..ours.clone() });
         assert_eq!(by(false), TrainedBy::Nobody, "that of the directory it was copied from");
-        let elsewhere = Trainer { host: "node7".into(), job: Some("42".into()), ..ours };
+        let (boot, job) = ("another".to_owned(), Some("42".to_owned()));
+        let elsewhere = Trainer { host: "node7".into(), boot, job, ..ours.clone() };
         write(&elsewhere);
         assert!(matches!(by(false), TrainedBy::Elsewhere(..)));
         assert!(by(false).to_string().contains("on node7 (job 42), seen 0 s ago"), "{}", by(false));
@@ -265,5 +360,17 @@ mod tests {
         assert!(by(true).is_somebody(), "but for the lock");
         fs::write(directory.path().join(FILE), "{\"host\":").expect("written");
         assert_eq!(by(false), TrainedBy::Nobody, "nonsense");
+        let lock = fs::File::create(directory.path().join(LOCK)).expect("a file");
+        let mut contained = Trainer { container: "another".into(), ..ours };
+        write(&contained);
+        assert!(matches!(by(false), TrainedBy::Elsewhere(..)), "it locked another file");
+        contained.has_locked(&lock);
+        write(&contained);
+        assert_eq!(by(false), TrainedBy::Nobody, "its lock is gone, and so is it");
+        assert!(by(true).is_somebody());
+        fs::remove_file(directory.path().join(FILE)).expect("removed");
+        let made = std::process::Command::new("mkfifo").arg(directory.path().join(FILE)).status();
+        assert!(made.is_ok_and(|s| s.success()));
+        assert_eq!(by(false), TrainedBy::Nobody, "a pipe is not waited for");
     }
 }
