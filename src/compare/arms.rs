@@ -43,6 +43,11 @@ pub enum ArmError {
         /// What there is.
         known: String,
     },
+    /// A config defines an arm that every comparison knows.
+    #[error(
+        "[arms.{0}]: every comparison has an arm {0}, with a meaning of its own\n  Choose another name for yours."
+    )]
+    Taken(String),
     /// Its values contradict the config's.
     #[error("arm {name}: {what}")]
     Contradiction {
@@ -59,8 +64,11 @@ pub enum ArmError {
 /// The arms called `names`, each once, the baseline and the null arm first whether named or not. `own` are the config's.
 ///
 /// # Errors
-/// [`ArmError::Unknown`].
+/// [`ArmError::Unknown`], and [`ArmError::Taken`] where the config gives an arm a known name.
 pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError> {
+    if let Some((name, _)) = own.iter().find(|(own, _)| KNOWN.iter().any(|(known, _)| known == own)) {
+        return Err(ArmError::Taken(name.clone()));
+    }
     let mut arms: Vec<Arm> = Vec::new();
     for name in [BASELINE, NULL].into_iter().chain(names.iter().map(String::as_str)) {
         if arms.iter().any(|a| a.name == name) {
@@ -142,6 +150,12 @@ mod tests {
         assert_eq!(arms[3].config(&base).expect("fits").importance.uniform_mix, 0.5);
         let error = choose(&["best".into()], &own).expect_err("unknown").to_string();
         assert!(error.contains("class-balanced, uniform-replacement, half, mixed"), "{error}");
+        for known in ["uniform", "biased"] {
+            let text = format!("[arms.{known}]\nimportance.exponent = 0.5\n");
+            let own = config::arms(&text, "mine.toml").expect("arms");
+            let error = choose(&[], &own).expect_err("taken").to_string();
+            assert!(error.contains(&format!("[arms.{known}]")), "{error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is compared, as it stands in a comparison's directory, and what of it is there already. Read-only: whoever looks needs
 //! no lock.
 
-use super::arms::BASELINE;
+use super::arms::{BASELINE, NULL};
 use super::outcome::{ArmOutcome, Outcome, SeedOutcome, Tested};
 use crate::config::{self, RunConfig};
 use crate::dashboard::Dashboard;
+use crate::importance::Sampler;
 use crate::protocol::Event;
 use crate::run::{self, RunDirectory};
 use crate::train::Checkpoint;
@@ -95,6 +96,9 @@ impl Design {
             Some(help) => Some(format!("an arm cannot be called \"{name}\"\n  {help}")),
             None if !names.insert(name) => Some(format!("arm {name} is there twice")),
             None => {
+                if [BASELINE, NULL].contains(&name.as_str()) && config.importance.sampler != Sampler::Uniform {
+                    return Some(format!("arm {name} does not draw uniformly"));
+                }
                 let key = self.differs_from(config)?;
                 Some(format!("arm {name} has another {key} than the comparison"))
             }

@@ -6,7 +6,7 @@ use super::lock::LOCK;
 use super::trainer::{self, TrainedBy};
 use crate::advice;
 use crate::config::RunConfig;
-use crate::printable::printable;
+use crate::printable::in_one_line;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -226,13 +226,14 @@ impl RunDirectory {
         File::options().write(true).open(&file)?.set_modified(began)
     }
 
-    /// Writes a text file into it.
+    /// Writes a text file into it, which is whole or not there.
     ///
     /// # Errors
     /// [`RunError::Unwritable`].
     pub fn write(&self, name: &str, text: &str) -> Result<(), RunError> {
         let path = self.file(name);
-        fs::write(&path, text).map_err(|source| RunError::Unwritable { path, source })
+        let written = durable::write(&path, text.as_bytes());
+        written.map_err(|source| RunError::Unwritable { path, source })
     }
 }
 
@@ -240,7 +241,7 @@ impl RunDirectory {
 fn remedy(run: &str, by: &TrainedBy) -> String {
     match by {
         TrainedBy::Elsewhere(trainer, _) => {
-            let host = printable(&trainer.host);
+            let host = in_one_line(&trainer.host);
             format!(
                 "There, on {host}, `earlybird attach {run}` shows it, `earlybird send {run} stop` \
                  ends it. If {host} is down, wait a minute."

@@ -120,10 +120,18 @@ impl Outlet for HubOutlet {
 
     fn newest(&mut self) -> Result<Checkpoint, String> {
         let found = self.keeper.checkpoints().newest().map_err(|e| format!("the checkpoints cannot be read: {e}"))?;
-        found
-            .checkpoint
-            .map(|(c, _)| c)
-            .ok_or_else(|| "there is no checkpoint yet: the first one comes with the end of an epoch".into())
+        let damaged = found.damaged;
+        let Some((checkpoint, _)) = found.checkpoint else {
+            return Err(match damaged.is_empty() {
+                true => "there is no checkpoint yet: the first one comes with the end of an epoch".into(),
+                false => format!("no checkpoint is whole: {}", damaged.join("; ")),
+            });
+        };
+        for what in damaged {
+            let text = format!("damaged, so the checkpoint before it is used: {what}");
+            self.emit(Event::Warning { code: "damaged".into(), text }, None);
+        }
+        Ok(checkpoint)
     }
 }
 
