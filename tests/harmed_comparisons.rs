@@ -383,7 +383,7 @@ fn a_comparison_that_waits_for_its_disk_says_so_in_lines_and_as_json() {
         return;
     }
     let expected = figures(finished().path());
-    let fault = Fault::always("write", Errno::NOSPC, ".tmp$");
+    let fault = Fault::always("write", Errno::NOSPC, "tensors.tmp$");
     for json in [false, true] {
         let runs = Runs::new();
         let mut command = compare(runs.path(), if json { &["--json"] } else { &[] });

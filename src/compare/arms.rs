@@ -44,9 +44,7 @@ pub enum ArmError {
         known: String,
     },
     /// A config defines an arm that every comparison knows.
-    #[error(
-        "[arms.{0}]: every comparison has an arm {0}, with a meaning of its own\n  Choose another name for yours."
-    )]
+    #[error("[arms.{0}]: every comparison has an arm {0}, with a meaning of its own\n  Choose another name for yours.")]
     Taken(String),
     /// Its values contradict the config's.
     #[error("arm {name}: {what}")]
