@@ -462,15 +462,23 @@ fn stop_signals_no_process_that_a_file_names() {
     let stat = of(&format!("/proc/{pid}/stat"));
     let began = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)?.parse::<u64>().ok());
     let inode = fs::metadata(directory.path()).unwrap().ino();
+    let container = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     // Somebody has the lock, as while it is trained.
     let _lock = directory.lock().unwrap();
-    for pid in [json!(pid), json!(-i64::from(pid))] {
+    for pid in [json!(pid), json!(-i64::from(pid)), json!(0), json!(-1), json!(1)] {
         for began in [began.unwrap_or(0), 0] {
-            let said = json!({"host": host, "boot": boot, "pid": pid, "began": began, "inode": inode});
+            let said = json!({
+                "host": host, "boot": boot, "container": container, "pid": pid, "began": began,
+                "inode": inode,
+            });
             fs::write(directory.file("pid"), pid.to_string()).unwrap();
             fs::write(directory.file("trainer.json"), said.to_string()).unwrap();
             let output = ask(runs.path(), &["send", NAME, "stop"]);
-            assert_ne!(output.status.code(), Some(0), "{said}: {}", words(&output));
+            let told = words(&output);
+            assert_ne!(output.status.code(), Some(0), "{said}: {told}");
+            if said["began"] != 0 && said["pid"] == bystander.0.id() {
+                assert!(told.contains("has ended"), "its program was looked at: {told}");
+            }
             assert!(bystander.0.try_wait().unwrap().is_none(), "{said}: somebody else was ended");
         }
     }

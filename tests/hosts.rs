@@ -7,11 +7,13 @@ use earlybird::printable::is_unprintable;
 use earlybird::protocol::Event;
 use earlybird::run::{RunDirectory, TrainedBy, read_journal};
 use rustix::process::{Signal, kill_process};
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -73,19 +75,75 @@ fn a_run_whose_lock_was_removed_has_one_trainer_who_locks_it_anew() {
 }
 
 #[test]
-fn a_run_whose_lock_another_process_has_taken_ends_with_a_checkpoint() {
+fn a_run_that_another_process_has_taken_ends_and_leaves_it_alone() {
     let runs = Runs::new();
-    let child = training(&runs);
+    let first = training(&runs);
     let directory = runs.directory("demo-001");
-    let other = File::create(directory.file("other.lock")).unwrap();
-    other.lock().unwrap();
-    fs::rename(directory.file("other.lock"), directory.file("run.lock")).unwrap();
-    child.until(|e| matches!(e, Event::Note { text } if text.contains("another process")));
-    let (code, events) = child.end();
-    assert_eq!(code, 130);
-    let is_stop = |e: &Event| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped");
-    assert!(events.iter().any(is_stop), "{:?}", events.last());
-    assert_eq!(directory.trained_by(), TrainedBy::Somebody);
+    first.kill(Signal::STOP);
+    for name in ["run.lock", "trainer.json", "control.sock"] {
+        fs::remove_file(directory.file(name)).unwrap();
+    }
+    let second = runs.headless("resume", &["demo-001"]);
+    second.until(|e| matches!(e, Event::EpochEnd(_)));
+    let checkpoints = || -> BTreeSet<PathBuf> {
+        let entries = fs::read_dir(directory.checkpoints().directory()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    assert_eq!(ask(&runs, &["send", "demo-001", "pause"]).0.status.code(), Some(0));
+    let kept = checkpoints();
+    first.kill(Signal::CONT);
+    let (code, events) = first.end();
+    let is_told = |e: &Event| matches!(e, Event::Failed { reason } if reason.contains("another process"));
+    assert!(code == 1 && events.iter().any(is_told), "{code}: {:?}", events.last());
+    assert_eq!(checkpoints(), kept, "what the second one keeps");
+    assert_eq!(trainer_of(&directory), Some(second.pid().as_raw_nonzero().get()));
+    assert_eq!(ask(&runs, &["send", "demo-001", "resume"]).0.status.code(), Some(0), "its socket");
+    second.until(|e| matches!(e, Event::EpochEnd(_)));
+    second.kill(Signal::TERM);
+    assert_eq!(second.end().0, 143);
+    let records = read_journal(&directory.file("journal.jsonl")).unwrap().records;
+    assert!(records.windows(2).all(|w| w[0].seq < w[1].seq), "one after the other");
+}
+
+#[test]
+fn a_table_of_runs_writes_nothing_into_what_is_not_this_users() {
+    let runs = Runs::new();
+    let (directory, victim) = (runs.directory("demo-001"), runs.path().join("thesis"));
+    fs::create_dir(directory.path()).unwrap();
+    fs::write(directory.file("journal.jsonl"), "").unwrap();
+    fs::write(&victim, "all of it").unwrap();
+    let inode = fs::metadata(directory.path()).unwrap().ino();
+    let said = serde_json::json!({
+        "host": "node7", "boot": "another", "pid": 4711, "began": 1, "inode": inode,
+    });
+    fs::write(directory.file("trainer.json"), said.to_string()).unwrap();
+    // The program's number will be one of the next.
+    let next = std::process::id();
+    for pid in next..next + 2_000 {
+        let clock = directory.file(&format!(".clock-{pid}"));
+        std::os::unix::fs::symlink(&victim, clock).unwrap();
+    }
+    let (_, said) = ask(&runs, &["runs"]);
+    assert!(said.contains("node7"), "{said}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "all of it");
+}
+
+#[test]
+fn a_sign_of_life_from_the_future_is_none() {
+    let runs = Runs::new();
+    let directory = runs.directory("demo-001");
+    fs::create_dir(directory.path()).unwrap();
+    let inode = fs::metadata(directory.path()).unwrap().ino();
+    let said = serde_json::json!({
+        "host": "node7", "boot": "another", "pid": 4711, "began": 1, "inode": inode,
+    });
+    fs::write(directory.file("trainer.json"), said.to_string()).unwrap();
+    let is_elsewhere = || matches!(directory.trained_by(), TrainedBy::Elsewhere(..));
+    for (ahead, lives) in [(0, true), (30, true), (30 * 86_400, false)] {
+        let file = File::options().write(true).open(directory.file("trainer.json")).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(ahead)).unwrap();
+        assert_eq!(is_elsewhere(), lives, "{ahead} s ahead");
+    }
 }
 
 #[test]
@@ -264,7 +322,7 @@ fn another_users_host_is_not_trusted_and_another_users_run_not_chosen() {
     for command in [&["resume", "--headless"][..], &["replay"], &["evaluate", "latest"]] {
         let (output, said) = as_another(&runs, command);
         assert_eq!(output.status.code(), Some(2), "{command:?}: {said}");
-        assert!(said.contains("another user owns it: demo-001"), "{command:?}: {said}");
+        assert!(said.contains("demo-001: owned by another user"), "{command:?}: {said}");
     }
 }
 

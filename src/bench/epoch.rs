@@ -146,7 +146,9 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
     let (requests, received) = crate::link::requests();
     let (heard, hear) = channel();
     let journal = Journal::open(&directory.file("journal.jsonl")).map_err(|e| e.to_string())?;
+    let lock = directory.lock().map_err(|e| e.to_string())?;
     let hub = Hub {
+        ownership: lock.ownership(),
         journal,
         keeper: Keeper::new(directory.clone()),
         tensorboard: None,

@@ -263,6 +263,12 @@ pub(super) fn stop(directory: &RunDirectory) -> Outcome {
     let asked = match directory.trained_by() {
         TrainedBy::Nobody => return failed(format!("{id} is not being trained")),
         TrainedBy::Here(trainer) => trainer.terminate(),
+        TrainedBy::Somebody => {
+            return failed(format!(
+                "{id} is being trained by a process that does not say which one it is: \
+                 nothing is signalled\n  `ps` and `squeue` may show it."
+            ));
+        }
         by => {
             return failed(format!(
                 "{id} is being trained by {by}, which cannot be asked from here\n  There, `{} send {id} stop` ends it.",

@@ -4,6 +4,7 @@ use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
 use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
+use crate::run::RunDirectory;
 use crate::train::{Evaluated, evaluate};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,23 @@ pub(super) fn run(args: &EvaluateArgs) -> Outcome {
     try_run(args).unwrap_or_else(|outcome| outcome)
 }
 
+/// The run whose newest model the file is: what its journal says of it is checked then.
+fn run_of_model(file: &Path) -> Option<RunDirectory> {
+    let directory = RunDirectory::open(file.parent()?);
+    let is_of_run = directory.file("journal.jsonl").is_file() && file.is_file();
+    (is_of_run && directory.names_as_newest(file)).then_some(directory)
+}
+
 fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     let device = args.compute.device(None)?;
     use_threads(args.compute.threads());
     let file = Path::new(&args.what);
     let mut warnings = Vec::new();
-    let (state, from, config_file) = if file.is_file() {
+    let (state, from, config_file) = if let Some(directory) = run_of_model(file) {
+        let model = directory.model().map_err(failed)?;
+        warnings = model.warnings();
+        (model.state, model.file, Some(directory.file("config.toml")))
+    } else if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         let state = from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)

@@ -44,7 +44,7 @@ pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json:
         out.line(&if path.exists() {
             format!("kept in {}{again}", path.display())
         } else {
-            format!("nothing is kept: {} is gone", path.display())
+            format!("{} is not there any more{again}", path.display())
         });
     }
     outcome

@@ -22,7 +22,8 @@ pub(super) fn tell_left_out(all: &[RunDirectory], chosen: Option<&RunDirectory>)
     let newer = all.iter().rev().take_while(|d| Some(*d) != chosen);
     let names: Vec<String> = newer.filter(|d| !d.is_ours()).map(|d| in_one_line(&d.id())).collect();
     if !names.is_empty() {
-        complain(format!("left out, since another user owns it: {} (its name, given, takes it all the same)", names.join(", ")));
+        let names = names.join(", ");
+        complain(format!("{names}: owned by another user, so not chosen; name it to use it"));
     }
 }
 

@@ -69,7 +69,9 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
         say(format!("{:<width$}  {:<11}  {:>9}  arms", "comparison", "state", "runs"));
         for row in &comparisons {
             let runs = format!("{}/{}", row.done, row.of);
-            say(format!("{:<width$}  {:<11}  {runs:>9}  {}", row.comparison, word(row.state), row.arms.join(", ")));
+            let by = row.trained_by.as_ref().map_or_else(String::new, |by| format!("  by {by}"));
+            let arms = row.arms.join(", ");
+            say(format!("{:<width$}  {:<11}  {runs:>9}  {arms}{by}", row.comparison, word(row.state)));
         }
     }
     if rows.is_empty() {
@@ -99,6 +101,9 @@ struct ComparisonRow {
     of: usize,
     arms: Vec<String>,
     path: String,
+    /// Who trains it, where that is another machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trained_by: Option<String>,
 }
 
 /// The row of a comparison; `None` for anything else.
@@ -114,7 +119,8 @@ fn comparison(directory: &RunDirectory) -> Option<ComparisonRow> {
     };
     let pieces = design.pieces();
     let done = pieces.iter().filter(|p| design.is_done(p, directory)).count();
-    let state = match (directory.trained_by().is_somebody(), done == pieces.len()) {
+    let by = directory.trained_by();
+    let state = match (by.is_somebody(), done == pieces.len()) {
         (true, _) => State::Live,
         (false, true) => State::Finished,
         (false, false) => State::Interrupted,
@@ -126,6 +132,7 @@ fn comparison(directory: &RunDirectory) -> Option<ComparisonRow> {
         of: pieces.len(),
         arms: design.arms.into_iter().map(|(name, _)| name).collect(),
         path: directory.path().display().to_string(),
+        trained_by: elsewhere(&by),
     })
 }
 
@@ -152,10 +159,11 @@ fn row(directory: &RunDirectory, paused: Option<bool>) -> Row {
         (Some(true), _) => State::Paused,
         (Some(false), _) => State::Live,
         (None, Ending::Finished { .. }) => State::Finished,
-        (None, Ending::Failed) => State::Failed,
-        // Where there is no socket, or on another machine.
+        // Where there is no socket, or on another machine. One that is resumed says so in its
+        // journal once its data is loaded.
         (None, Ending::Open) if by.is_somebody() && is_paused => State::Paused,
-        (None, Ending::Open) if by.is_somebody() => State::Live,
+        (None, _) if by.is_somebody() => State::Live,
+        (None, Ending::Failed) => State::Failed,
         (None, _) => State::Interrupted,
     };
     Row {
@@ -167,6 +175,11 @@ fn row(directory: &RunDirectory, paused: Option<bool>) -> Row {
         best_epoch: dashboard.best.map(|(_, epoch)| epoch),
         bytes: directory.bytes(),
         path: directory.path().display().to_string(),
-        trained_by: matches!(by, TrainedBy::Elsewhere(..)).then(|| by.to_string()),
+        trained_by: elsewhere(&by),
     }
+}
+
+/// Who trains it, where that is another machine.
+fn elsewhere(by: &TrainedBy) -> Option<String> {
+    matches!(by, TrainedBy::Elsewhere(..)).then(|| by.to_string())
 }

@@ -5,7 +5,6 @@ use super::{BiasWord, Outcome, SendArgs, SendWhat, failed, headless, program, re
 use crate::config;
 use crate::link::{self, Answered};
 use crate::protocol::{Bias, Command, Stop};
-use crate::run::RunDirectory;
 
 /// Sends it, and prints the answer.
 pub(super) fn run(args: SendArgs) -> Outcome {
@@ -20,7 +19,7 @@ pub(super) fn run(args: SendArgs) -> Outcome {
             )),
         };
     }
-    let directory = match RunDirectory::find(&args.place.runs_dir, Some(&args.run)) {
+    let directory = match reach::find(&args.place.runs_dir, Some(&args.run)) {
         Ok(directory) => directory,
         Err(e) => return usage(e),
     };

@@ -97,7 +97,7 @@ fn is_over(directory: &RunDirectory, set: &[String]) -> Result<bool, Outcome> {
     let ending = directory.ending().unwrap_or_default();
     let Ending::Finished { epochs: n, .. } = ending else {
         if state.zip(wanted).is_some_and(|(s, w)| s.completed >= w.train.epochs) {
-            complain(format!("all epochs of {id} are trained; its end is made up for"));
+            complain(format!("all epochs of {id} are trained; finishing what is missing"));
         }
         return Ok(false);
     };
@@ -105,7 +105,7 @@ fn is_over(directory: &RunDirectory, set: &[String]) -> Result<bool, Outcome> {
         return Ok(false);
     }
     if !directory.has_its_model(&ending) {
-        complain(format!("{id} is finished, but model.safetensors is not what it was: written anew"));
+        complain(format!("{id} is finished, but model.safetensors is missing or damaged; writing it again"));
         return Ok(false);
     }
     say(format!("{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}", n + 10));

@@ -3,7 +3,7 @@
 
 use super::arms::{BASELINE, NULL};
 use super::outcome::{ArmOutcome, Outcome, SeedOutcome, Tested};
-use crate::config::{self, RunConfig};
+use crate::config::{self, Key, Live, RunConfig};
 use crate::dashboard::Dashboard;
 use crate::importance::Sampler;
 use crate::protocol::Event;
@@ -105,14 +105,33 @@ impl Design {
         })
     }
 
+    /// Why a checkpoint is not one of the run `piece`, as far as seed and what arms share tell, or
+    /// `None`.
+    pub(super) fn is_another(&self, checkpoint: &Checkpoint, piece: &Piece) -> Option<String> {
+        let config = &checkpoint.state.config;
+        if config.seed != piece.seed {
+            return Some(format!("its seed is {}", config.seed));
+        }
+        // What can be changed while a run trains may have been; data moves.
+        let moves = ["name", "seed", "fork", "data.path"];
+        let is_fixed = |key: &Key| key.live == Live::No && !moves.contains(&key.path);
+        let key = self.differs_in(config, is_fixed)?;
+        Some(format!("its {key} is not that of the comparison"))
+    }
+
     /// A key of those that all arms share whose value is another one in the config of an arm.
     fn differs_from(&self, arm: &RunConfig) -> Option<&'static str> {
-        let (Ok(ours), Ok(theirs)) = (Value::try_from(&self.config), Value::try_from(arm)) else {
+        self.differs_in(arm, |key| key.path != "fork" && !config::is_for_arms(key))
+    }
+
+    /// The first of these keys whose value is another one in `theirs`.
+    fn differs_in(&self, theirs: &RunConfig, of_these: impl Fn(&Key) -> bool) -> Option<&'static str> {
+        let (Ok(ours), Ok(theirs)) = (Value::try_from(&self.config), Value::try_from(theirs)) else {
             return Some("config");
         };
-        let at = |values: &Value, path: &str| path.split('.').try_fold(values, |v, part| v.get(part)).cloned();
-        let shared = config::KEYS.iter().filter(|key| key.path != "fork" && !config::is_for_arms(key));
-        shared.map(|key| key.path).find(|path| at(&ours, path) != at(&theirs, path))
+        let at = |values: &Value, path: &str| path.split('.').try_fold(values, |value, part| value.get(part)).cloned();
+        let mut keys = config::KEYS.iter().filter(|key| of_these(key)).map(|key| key.path);
+        keys.find(|path| at(&ours, path) != at(&theirs, path))
     }
 
     /// All runs, in the order in which one worker would train them.
@@ -150,7 +169,8 @@ impl Design {
         let e = self.config.importance.pretrain_epochs;
         let fits = |c: &Checkpoint| {
             let at_e = c.state.completed == e && c.state.epoch.is_none();
-            at_e && c.state.config.seed == seed && has_journal(directory)
+            let piece = Piece { seed, arm: PRETRAIN.to_owned() };
+            at_e && self.is_another(c, &piece).is_none() && has_journal(directory)
         };
         Ok(newest.map(|(checkpoint, _)| checkpoint).filter(fits))
     }

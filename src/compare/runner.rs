@@ -9,7 +9,7 @@ use crate::host::{StartError, StartUp, TiedHost, TiedSays};
 use crate::importance::Sampler;
 use crate::model::device::DeviceName;
 use crate::protocol::{Cause, Event, Record};
-use crate::run::{self, RunDirectory, RunError, RunLock, with_suffix};
+use crate::run::{self, RunDirectory, RunError, RunLock, TrainedBy, with_suffix};
 use crate::train::Checkpoint;
 use std::collections::HashSet;
 use std::io;
@@ -17,10 +17,13 @@ use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a process of an earlier try may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take before that is told, and the time between two looks.
+const A_MOMENT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A comparison on the disk, held by this process.
 #[derive(Debug)]
@@ -227,8 +230,10 @@ impl Comparison {
         let (mut todo, mut pretrained) = (Vec::new(), HashSet::new());
         for piece in self.design.pieces() {
             // A process of an earlier try may still be writing its last checkpoint.
-            let directory = piece.directory(&self.directory);
-            directory.wait_until_free(PATIENCE)?;
+            self.wait_until_free(&piece, stopper, hear)?;
+            if stopper.is_asked() {
+                return Ok(None);
+            }
             if !self.is_trained(&piece)? {
                 todo.push(piece);
             } else if piece.arm == PRETRAIN {
@@ -267,6 +272,26 @@ impl Comparison {
         Ok(Some(outcome))
     }
 
+    /// Waits until no process trains a piece, says so, and gives up when it is stopped.
+    fn wait_until_free(&self, piece: &Piece, stopper: &Stopper, hear: &mut dyn FnMut(Said)) -> Result<(), CompareError> {
+        let directory = piece.directory(&self.directory);
+        let began = Instant::now();
+        let mut is_told = false;
+        while !stopper.is_asked() {
+            let by = match directory.trained_by() {
+                TrainedBy::Nobody => return Ok(()),
+                by if began.elapsed() >= PATIENCE => return Err(directory.busy(by).into()),
+                by => by,
+            };
+            if !is_told && began.elapsed() >= A_MOMENT {
+                hear(Said::Note(piece.clone(), format!("waits until {by} ends")));
+                is_told = true;
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
     /// Trains one run as far as it is to be.
     fn train_piece(
         &self,
@@ -277,6 +302,11 @@ impl Comparison {
         tell: &Sender<Said>,
     ) -> Result<(), CompareError> {
         let directory = piece.directory(&self.directory);
+        if let Some(link) = directory.path().ancestors().take(2).find(|path| is_link(path)) {
+            let reason =
+                format!("{} is a link, and a comparison trains inside its own directory only: move it away", link.display());
+            return Err(CompareError::Failed { piece: piece.clone(), reason });
+        }
         let pretrains = piece.arm == PRETRAIN;
         let note = |text: String| drop(tell.send(Said::Note(piece.clone(), text)));
         let resume = if pretrains {
@@ -332,8 +362,8 @@ impl Comparison {
         let e = self.design.config.importance.pretrain_epochs;
         match &found.checkpoint {
             Some(_) if !has_journal(directory) => set_aside(directory, "its journal is gone", note)?,
-            Some((checkpoint, _)) if checkpoint.state.config.seed != piece.seed => {
-                set_aside(directory, "it has another seed", note)?;
+            Some((checkpoint, _)) if let Some(why) = self.design.is_another(checkpoint, piece) => {
+                set_aside(directory, &why, note)?;
             }
             Some((checkpoint, _)) if checkpoint.state.completed < e => {
                 for damage in &found.damaged {
@@ -349,16 +379,16 @@ impl Comparison {
             None if directory.checkpoints().directory().exists() || had_a_checkpoint(directory) => {
                 set_aside(directory, "it has no whole checkpoint", note)?;
             }
-            // Killed before its first checkpoint: begins anew in its place.
-            None if has_journal(directory) => return Ok(true),
             None => {}
         }
+        // One that was killed before its first checkpoint begins anew in its place.
+        let begins_anew = has_journal(directory);
         std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
         let mut config = RunConfig { seed: piece.seed, ..self.design.config.clone() };
         config.importance.sampler = Sampler::Uniform;
         let text = toml::to_string(&config).map_err(|e| at(directory, "config.toml")(io::Error::other(e)))?;
         directory.write("config.toml", &text)?;
-        Ok(false)
+        Ok(begins_anew)
     }
 
     /// Forks an arm that is not there yet, or has nothing to go on from.
@@ -391,8 +421,12 @@ impl Comparison {
     fn is_no_arm(&self, checkpoint: &Checkpoint, config: &RunConfig, directory: &RunDirectory) -> Option<String> {
         let (state, e) = (&checkpoint.state, self.design.config.importance.pretrain_epochs);
         let reached = state.completed;
-        if (state.config.seed, state.config.fork) != (config.seed, config.fork) {
-            return Some("it is another run".into());
+        if state.config.fork != config.fork {
+            return Some("it is another arm".into());
+        }
+        let piece = Piece { seed: config.seed, arm: config.name.clone() };
+        if let Some(why) = self.design.is_another(checkpoint, &piece) {
+            return Some(why);
         }
         if reached < e {
             return Some(format!("it was forked at epoch {reached}, before E = {e}"));
@@ -404,7 +438,7 @@ impl Comparison {
 /// Gives a run's directory another name: nothing is removed that may be of use, or somebody else's.
 fn set_aside(directory: &RunDirectory, why: &str, note: &dyn Fn(String)) -> Result<(), CompareError> {
     let aside = give_another_name(directory).map_err(at(directory, ""))?;
-    note(format!("begun once more, and what was there is kept in {}: {why}", aside.display()));
+    note(format!("starting over, since {why}; the old files are in {}", aside.display()));
     Ok(())
 }
 
@@ -434,6 +468,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn at<'a>(directory: &'a RunDirectory, file: &'a str) -> impl FnOnce(io::Error) -> CompareError + 'a {
     move |source| CompareError::Io { path: directory.file(file).display().to_string(), source }
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|m| m.is_symlink())
 }
 
 /// Makes `to` a run that goes on from the `checkpoint` of `from`, with another config. It has its
@@ -472,6 +510,9 @@ fn clear(half: &RunDirectory) -> io::Result<()> {
         return Ok(());
     }
     let checkpoints = half.checkpoints();
+    if is_link(half.path()) || is_link(checkpoints.directory()) {
+        return give_another_name(half).map(drop); // what it leads to is somebody else's
+    }
     let inside = std::fs::read_dir(checkpoints.directory()).into_iter().flatten();
     for path in inside.filter_map(|entry| Some(entry.ok()?.path())) {
         if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("epoch-")) {

@@ -34,7 +34,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 /// Why a run ends that another process trains all the same.
-const TAKEN: &str = "stopped: another process has taken the run's lock, and trains it";
+const TAKEN: &str = "another process has taken the run's lock and trains it: this one stops";
 
 /// What is trained, and how it begins.
 #[derive(Debug)]
@@ -192,7 +192,8 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     };
     let tensorboard = tensorboard.then(|| TensorBoard::new(directory.clone()));
     let keeper = Keeper::new(directory.clone());
-    let hub = Hub { journal, keeper, tensorboard, last: past.last, requests: requests.downgrade(), forward };
+    let ownership = lock.ownership();
+    let hub = Hub { ownership, journal, keeper, tensorboard, last: past.last, requests: requests.downgrade(), forward };
     let (mut outlet, hub) = hub.start().map_err(HostError::from)?;
     for (code, text) in warnings {
         report(StartUp::Note(text.clone()));

@@ -45,11 +45,12 @@ impl Past {
                     notes.push(UNCHECKED.to_owned());
                 }
             }
-            // Nothing was reached yet, so nothing is lost.
+            // No state was kept yet: it begins with what was changed since.
             None if found.damaged.is_empty() && !journal.records.iter().any(had_one) => {
                 let file = directory.file("config.toml");
-                anew = Some(config::load(&file, &[]).map_err(HostError::from)?);
+                let config = config::load(&file, &[]).map_err(HostError::from)?;
                 notes.push("there was no checkpoint yet: it begins anew".to_owned());
+                anew = Some(changed(config, &journal.records, &mut notes));
             }
             None => return Err(nothing_whole(directory, &found)),
         }
@@ -108,4 +109,21 @@ fn nothing_whole(directory: &RunDirectory, found: &Found) -> HostError {
     let config = directory.file("config.toml");
     text += &format!("\n  Its config is kept, so it can begin anew: earlybird train {}", config.display());
     HostError::from(text)
+}
+
+/// The config with what was changed while the run trained. What cannot be applied is noted.
+fn changed(mut config: RunConfig, records: &[Record], notes: &mut Vec<String>) -> RunConfig {
+    for record in records {
+        let Event::Changed { key, new, .. } = &record.event else { continue };
+        let value = toml::Value::try_from(new).map_err(|e| e.to_string());
+        let applied = value.and_then(|value| config::from_value(&config, key, &value).map_err(|problem| problem.what));
+        match applied {
+            Ok(applied) => {
+                notes.push(format!("it begins with {key} = {new}, as it was changed before"));
+                config = applied;
+            }
+            Err(why) => notes.push(format!("{key} = {new}, which was changed before, is left: {why}")),
+        }
+    }
+    config
 }

@@ -356,13 +356,16 @@ pub fn probe(path: &Path) -> Option<bool> {
     probe_all(&[path.to_owned()]).pop().flatten()
 }
 
-/// Whether a process listens at the socket `path`, greeting or not.
+/// Whether a process listens at the socket `path`, greeting or not. One that is stopped may have
+/// more waiting than it takes: it listens, and is not waited for.
 pub fn is_served(path: &Path) -> bool {
-    let connect = || {
-        let (short, _directory) = short_path(path)?;
-        std::os::unix::net::UnixStream::connect(short)
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return false;
     };
-    connect().is_ok()
+    match runtime.block_on(connected(path, Duration::ZERO)) {
+        Ok(_) => true,
+        Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 /// The same of many sockets, all asked at once.

@@ -8,7 +8,7 @@ use crate::protocol::{Record, Request};
 use futures_util::StreamExt;
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +54,8 @@ pub struct ServerError {
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
+    /// Device and inode of the socket's file: another process may have put its own there.
+    id: Option<(u64, u64)>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -78,7 +80,7 @@ struct Shared {
 }
 
 /// Serves the socket `path` of `run`: what `feed` publishes goes out, what clients ask goes to `requests`. A socket that is
-/// there already belongs to a process that is gone: the caller has the run's lock.
+/// there already goes: the caller has the run's lock, and nobody answered there.
 ///
 /// # Errors
 /// [`ServerError`] when there can be no socket.
@@ -118,7 +120,7 @@ fn serve_with(
     let (stop, stopped) = watch::channel(false);
     let serve = move || runtime.block_on(accept(listener, shared, stopped));
     let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(gone)?;
-    Ok(Server { path: path.to_owned(), stop, thread: Some(thread) })
+    Ok(Server { path: path.to_owned(), id: id_of(path), stop, thread: Some(thread) })
 }
 
 impl Drop for Server {
@@ -128,8 +130,14 @@ impl Drop for Server {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join(); // a panic's report is in the log
         }
-        let _ = std::fs::remove_file(&self.path);
+        if self.id.is_some() && id_of(&self.path) == self.id {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+fn id_of(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|m| (m.dev(), m.ino()))
 }
 
 /// A path to the same file that fits into a socket address, as long as the second part is open.

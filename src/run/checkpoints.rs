@@ -175,7 +175,8 @@ fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Completed epochs and step of the foremost whole checkpoint in `directory`, and its arrays' file.
+/// Completed epochs and step of the foremost checkpoint in `directory` whose state can be read and
+/// whose arrays are there, and their file.
 pub(super) fn foremost(directory: &Path) -> io::Result<Option<((usize, usize), PathBuf)>> {
     let place = |state: &SessionState| (state.completed, state.epoch.map_or(0, |e| e.step));
     let whole = manifests(directory)?.into_iter().find_map(|m| {

@@ -19,12 +19,27 @@ const NO_DIRECTORIES: [Errno; 4] = [Errno::BADF, Errno::ISDIR, Errno::ACCESS, Er
 pub(super) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = with_suffix(file, ".tmp");
     let write = || {
-        let mut f = File::create(&temporary)?;
+        let mut f = create_anew(&temporary)?;
         f.write_all(bytes)?;
         forced(f.sync_all())?;
         uninterrupted(|| fs::rename(&temporary, file))
     };
     write().inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// Makes a file that was not there: what has its name goes first, so that nothing is written
+/// through a link to somewhere else.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(super) fn create_anew(file: &Path) -> io::Result<File> {
+    match File::create_new(file) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(file)?;
+            File::create_new(file)
+        }
+        made => made,
+    }
 }
 
 /// The outcome of forcing a file to the disk, where that is possible.

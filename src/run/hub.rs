@@ -2,7 +2,7 @@
 //! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
 
 use super::journal::Displaced;
-use super::{Journal, Keeper, TensorBoard};
+use super::{Journal, Keeper, Ownership, TensorBoard};
 use crate::advice;
 use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
 use crate::train::{Checkpoint, Keep, Kept, Outlet, Trouble};
@@ -40,6 +40,8 @@ pub struct HubOutlet {
 
 /// What a hub begins with.
 pub struct Hub<F> {
+    /// Tells whether the run is still this process's.
+    pub ownership: Ownership,
     /// Where records go for good.
     pub journal: Journal,
     /// Where states go.
@@ -74,6 +76,7 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
             seq: self.last.0,
             earlier: self.last.1,
             began: Instant::now(),
+            ownership: self.ownership,
             journal: self.journal,
             keeper: self.keeper,
             tensorboard: self.tensorboard,
@@ -140,6 +143,7 @@ struct Worker<F> {
     /// Seconds of the run before `began`.
     earlier: f64,
     began: Instant,
+    ownership: Ownership,
     journal: Journal,
     keeper: Keeper,
     tensorboard: Option<TensorBoard>,
@@ -187,7 +191,7 @@ impl<F: FnMut(Record)> Worker<F> {
         }
         self.seq = self.seq.saturating_add(1);
         let record = Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event };
-        let written = self.journal.append(&record);
+        let written = self.ownership.check().and_then(|()| self.journal.append(&record));
         (self.forward)(record.clone());
         let drawn = self.tensorboard.as_mut().map_or(Ok(()), |t| t.record(&record));
         if let Some(answer) = answer {
@@ -209,7 +213,7 @@ impl<F: FnMut(Record)> Worker<F> {
     }
 
     fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
-        let kept = self.journal.is_in_place().and_then(|()| self.keeper.keep(&state, why));
+        let kept = self.is_in_place().and_then(|()| self.keeper.keep(&state, why));
         match kept {
             Ok(event) => {
                 self.forget(&state);
@@ -223,7 +227,7 @@ impl<F: FnMut(Record)> Worker<F> {
             }
             Err(e) => {
                 // Its directory may have gone in that moment.
-                let e = self.journal.is_in_place().err().unwrap_or(e);
+                let e = self.is_in_place().err().unwrap_or(e);
                 self.forget(&state);
                 self.unkept.push((state, why));
                 let what = "the run's state cannot be written";
@@ -234,6 +238,12 @@ impl<F: FnMut(Record)> Worker<F> {
                 self.note_trouble(what, &e);
             }
         }
+    }
+
+    /// Whether what is written now is the run's: it is where it was, and this process's.
+    fn is_in_place(&self) -> io::Result<()> {
+        self.ownership.check()?;
+        self.journal.is_in_place()
     }
 
     /// Drops what waits of the same kind: there is something newer.
@@ -263,7 +273,7 @@ impl<F: FnMut(Record)> Worker<F> {
     /// Writes what waits; when all of it went, a run that waited for the disk goes on.
     fn try_again(&mut self) {
         self.tried = Instant::now();
-        if let Err(e) = self.journal.is_in_place().and_then(|()| self.journal.settle()) {
+        if let Err(e) = self.is_in_place().and_then(|()| self.journal.settle()) {
             return self.note_trouble("the journal cannot be written", &e);
         }
         while let Some((state, why)) = self.unkept.first() {

@@ -24,6 +24,15 @@ pub(super) enum Displaced {
     /// Nobody can read it any more.
     #[error("the run's directory was removed while it trained, so nothing can be kept of it")]
     Removed,
+    /// The same, though its directory is there.
+    #[error(
+        "journal.jsonl was removed or replaced while the run trained, so nothing more can be \
+         kept of it"
+    )]
+    Replaced,
+    /// Another process has the run by now.
+    #[error("another process has taken the run's lock and trains it, so this one keeps nothing more of it")]
+    Taken,
     /// It is elsewhere.
     #[error(
         "the run's directory was renamed while it trained{}: give it back its name, {}",
@@ -95,7 +104,9 @@ impl Journal {
     pub fn is_in_place(&self) -> io::Result<()> {
         let ours = self.file.metadata()?;
         if ours.nlink() == 0 {
-            return Err(io::Error::other(Displaced::Removed));
+            let is_there = self.path.parent().is_some_and(Path::exists);
+            let why = if is_there { Displaced::Replaced } else { Displaced::Removed };
+            return Err(io::Error::other(why));
         }
         match std::fs::metadata(&self.path) {
             Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
@@ -198,15 +209,16 @@ fn lines(
             damaged += 1;
             continue;
         }
-        match std::str::from_utf8(&line).ok().and_then(Record::from_line) {
-            Some(record) => each(record),
-            None if serde_json::from_slice::<serde::de::IgnoredAny>(&line).is_ok() => {} // of a newer version
-            None => damaged += 1,
+        match serde_json::from_slice(&line) {
+            Ok(record) => each(record),
+            Err(e) if e.to_string().starts_with("unknown variant") => {} // of a newer version
+            Err(_) => damaged += 1,
         }
     }
 }
 
-/// All whole records of a journal, in order. A torn last line is not there yet, events of a newer version are skipped.
+/// All whole records of a journal, in order. A torn last line is not there yet, events of a newer
+/// version are skipped; those of ours with figures that no trainer can have told are damaged.
 ///
 /// # Errors
 /// Whatever the file system says.

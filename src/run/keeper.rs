@@ -33,12 +33,12 @@ impl Keeper {
     pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Option<Event>> {
         let mut checksum = None;
         let (file, epoch, step) = match state {
-            Kept::Model(tensors, epochs) => {
+            Kept::Model { tensors, completed, step } => {
                 let file = self.directory.file("model.safetensors");
                 let bytes = to_safetensors(tensors)?;
                 checksum = Some(sha256(&bytes));
                 durable::write(&file, &bytes)?;
-                (file, *epochs, 0)
+                (file, *completed, *step)
             }
             Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),
             Kept::Checkpoint(c) => (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step)),

@@ -2,6 +2,7 @@
 //! with the process, however that ends. Where it does not reach (another machine, a lock file that
 //! somebody removed), what the trainer wrote of itself tells, and a heartbeat.
 
+use super::journal::Displaced;
 use super::trainer::{TrainedBy, Trainer};
 use super::{RunDirectory, RunError};
 use crate::advice;
@@ -10,7 +11,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,16 +26,31 @@ const BETWEEN: Duration = Duration::from_millis(10);
 /// process.
 #[derive(Debug)]
 pub struct RunLock {
-    loss: Arc<Mutex<Loss>>,
+    ownership: Ownership,
     stop: Option<Sender<()>>,
-    /// Has the lock, and lets it go.
+    /// Gives signs of life.
     heart: Option<JoinHandle<()>>,
 }
+
+/// What whoever writes into the run's directory asks before.
+#[derive(Clone, Debug)]
+pub struct Ownership(Arc<Mutex<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    directory: PathBuf,
+    file: File,
+    /// As this process names itself.
+    own: Trainer,
+    loss: Loss,
+}
+
+type Act = Box<dyn FnOnce() + Send>;
 
 /// Whether another process has the run in spite of the lock.
 enum Loss {
     /// None has; what to do should one.
-    NotYet(Option<Box<dyn FnOnce() + Send>>),
+    NotYet(Option<Act>),
     Happened,
 }
 
@@ -44,52 +60,42 @@ impl std::fmt::Debug for Loss {
     }
 }
 
-/// What the heartbeat keeps.
-struct Held {
-    directory: PathBuf,
-    file: File,
-    /// As this process names itself.
-    own: Trainer,
-}
-
 impl RunLock {
     fn of(held: Held) -> io::Result<Self> {
-        let (loss, (stop, stopped)) = (Arc::new(Mutex::new(Loss::NotYet(None))), channel::<()>());
         // Where that cannot be written (a full disk), each beat tries again, and the lock tells.
         let _ = held.own.begin(&held.directory);
-        let (mut held, lost) = (held, loss.clone());
+        let ownership = Ownership(Arc::new(Mutex::new(held)));
+        let (beating, (stop, stopped)) = (ownership.clone(), channel::<()>());
         let work = move || {
             while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-                if !held.beat() {
-                    lose(&lost);
-                }
+                beating.beat();
             }
-            held.own.end(&held.directory); // before the lock goes
         };
         let heart = std::thread::Builder::new().name("heartbeat".into()).spawn(work)?;
-        Ok(Self { loss, stop: Some(stop), heart: Some(heart) })
+        Ok(Self { ownership, stop: Some(stop), heart: Some(heart) })
+    }
+
+    /// What whoever writes asks before.
+    pub fn ownership(&self) -> Ownership {
+        self.ownership.clone()
     }
 
     /// What to do, once, should another process take the run all the same: somebody removed both
     /// files that keep it out, or locks do not reach that one's machine.
     pub fn when_lost(&self, act: impl FnOnce() + Send + 'static) {
-        let mut loss = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *loss {
+        let mut held = self.ownership.held();
+        match &mut held.loss {
             Loss::NotYet(then) => *then = Some(Box::new(act)),
-            Loss::Happened => act(),
+            Loss::Happened => {
+                drop(held);
+                act();
+            }
         }
     }
 
     /// Whether another process has taken the run all the same.
     pub fn is_lost(&self) -> bool {
-        matches!(*self.loss.lock().unwrap_or_else(PoisonError::into_inner), Loss::Happened)
-    }
-}
-
-fn lose(loss: &Mutex<Loss>) {
-    let mut loss = loss.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Loss::NotYet(Some(act)) = std::mem::replace(&mut *loss, Loss::Happened) {
-        act();
+        matches!(self.ownership.held().loss, Loss::Happened)
     }
 }
 
@@ -99,12 +105,54 @@ impl Drop for RunLock {
         if let Some(heart) = self.heart.take() {
             let _ = heart.join(); // a panic's report is in the log
         }
+        let held = self.ownership.held();
+        held.own.end(&held.directory); // before the lock goes
+    }
+}
+
+impl Ownership {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sign of life.
+    fn beat(&self) {
+        let act = self.held().beat();
+        if let Some(act) = act {
+            act();
+        }
+    }
+
+    /// Whether the run is still this process's. A look at one file, as long as it is.
+    ///
+    /// # Errors
+    /// [`Displaced::Taken`], or that the directory is not there.
+    pub(super) fn check(&self) -> io::Result<()> {
+        let mut held = self.held();
+        let path = held.directory.join(LOCK);
+        let act = if is_at(&held.file, &path) { None } else { held.beat() };
+        let is_lost = matches!(held.loss, Loss::Happened);
+        drop(held);
+        if let Some(act) = act {
+            act();
+        }
+        if is_lost { Err(io::Error::other(Displaced::Taken)) } else { Ok(()) }
     }
 }
 
 impl Held {
-    /// A sign of life. False: another process has the run.
-    fn beat(&mut self) -> bool {
+    /// A sign of life, or what is to be done since another process has the run.
+    fn beat(&mut self) -> Option<Act> {
+        if matches!(self.loss, Loss::Happened) || self.is_ours() {
+            return None;
+        }
+        match std::mem::replace(&mut self.loss, Loss::Happened) {
+            Loss::NotYet(act) => act,
+            Loss::Happened => None,
+        }
+    }
+
+    fn is_ours(&mut self) -> bool {
         let path = self.directory.join(LOCK);
         if !is_at(&self.file, &path) {
             // Removed, or another in its place: nobody would be locked out any more.
@@ -113,9 +161,8 @@ impl Held {
                     self.own.has_locked(&file);
                     self.file = file;
                 }
-                // A file system may number a file anew each time: then the lock is our own.
-                Ok((false, _)) if is_removed(&self.file) => return false,
-                Ok((false, _)) | Err(_) => {}
+                Ok((false, _)) => return false,
+                Err(_) => {} // the directory is gone, say: that is told when something is written
             }
         }
         match Trainer::read(&self.directory) {
@@ -124,14 +171,8 @@ impl Held {
                 true
             }
             // Both began at once where locks do not reach: who wrote last has it.
-            Some(_) => {
-                let another = TrainedBy::of(&self.directory, false);
-                if another == TrainedBy::Nobody {
-                    let _ = self.own.begin(&self.directory);
-                }
-                another == TrainedBy::Nobody
-            }
-            None => {
+            Some(_) if TrainedBy::of(&self.directory, false).is_somebody() => false,
+            _ => {
                 let _ = self.own.begin(&self.directory);
                 true
             }
@@ -165,11 +206,6 @@ fn is_at(file: &File, path: &Path) -> bool {
     there.is_some() && file.metadata().map(|m| (m.dev(), m.ino())).ok() == there
 }
 
-/// Whether the open file has no name any more.
-fn is_removed(file: &File) -> bool {
-    file.metadata().is_ok_and(|m| m.nlink() == 0)
-}
-
 impl RunDirectory {
     /// Locks the run for this process, and names it as the run's trainer.
     ///
@@ -190,7 +226,8 @@ impl RunDirectory {
                 return self.locked(file);
             }
         }
-        Err(self.busy(TrainedBy::Somebody))
+        let source = io::Error::other("its file is another one each time it is looked at");
+        Err(unlockable(source))
     }
 
     /// The lock's file is ours; somebody may train the run all the same.
@@ -204,7 +241,8 @@ impl RunDirectory {
         let unlockable = |source| RunError::Unlockable { path: self.file(LOCK), source };
         let mut own = Trainer::this_process(&directory).map_err(unlockable)?;
         own.has_locked(&file);
-        RunLock::of(Held { directory, file, own }).map_err(unlockable)
+        let loss = Loss::NotYet(None);
+        RunLock::of(Held { directory, file, own, loss }).map_err(unlockable)
     }
 
     /// The error that another process trains it.

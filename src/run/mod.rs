@@ -21,7 +21,7 @@ pub use ending::Ending;
 pub use hub::{Hub, HubOutlet};
 pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;
-pub use lock::RunLock;
+pub use lock::{Ownership, RunLock};
 pub use model::{ModelError, RunModel};
 pub use samples::{read_samples, samples_written};
 pub use tensorboard::TensorBoard;

@@ -99,6 +99,13 @@ impl RunDirectory {
         Err(ModelError::None { run: self.id(), missing })
     }
 
+    /// Whether the run's newest model is this file.
+    pub fn names_as_newest(&self, file: &Path) -> bool {
+        let records = read_without_steps(&self.file("journal.jsonl")).unwrap_or_default();
+        let newest = self.kept(&records).ok().and_then(|kept| kept.into_iter().next());
+        newest.is_some_and(|newest| newest.file == file)
+    }
+
     /// What the run kept, the newest first: as the journal has it, and before that a checkpoint of later than all it tells of,
     /// which a run writes just before it tells of it.
     fn kept(&self, records: &[Record]) -> io::Result<Vec<Kept>> {

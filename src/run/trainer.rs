@@ -1,7 +1,7 @@
 //! Which process trains a run: it says so in the run's directory, for whoever looks from wherever.
 //! Knows nothing of how it is locked.
 
-use super::durable::with_suffix;
+use super::durable::{create_anew, with_suffix};
 use super::lock::LOCK;
 use crate::printable::in_one_line;
 use rustix::process::{Pid, Signal};
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 /// The file that says so.
 pub(super) const FILE: &str = "trainer.json";
-/// Who has not been heard of for so long is gone.
+/// A trainer that was not heard from for this long counts as gone.
 const STALE: Duration = Duration::from_secs(60);
 /// Longest file that is read.
 const LONGEST: u64 = 4096;
@@ -41,6 +41,9 @@ pub struct Trainer {
     /// Device and inode of the file that it has locked.
     #[serde(default)]
     lock: (u64, u64),
+    /// Whether somebody else wrote this: then it is told, and nothing is done with it.
+    #[serde(skip)]
+    foreign: bool,
     /// Job of the batch system, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -70,7 +73,7 @@ impl Trainer {
         let inode = fs::metadata(directory)?.ino();
         let began = began(pid).map_or(0, |(began, _)| began);
         let (host, boot, container, lock) = (host(), boot(), container(), (0, 0));
-        Ok(Self { host, boot, container, pid, began, inode, lock, job })
+        Ok(Self { host, boot, container, pid, began, inode, lock, foreign: false, job })
     }
 
     /// Notes which file the process has locked.
@@ -83,10 +86,12 @@ impl Trainer {
         // A pipe of that name would be waited for.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(directory.join(FILE));
-        let file = opened.ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file()))?;
+        let (file, meta) = opened.and_then(|file| Ok((file.metadata()?, file))).map(|(m, f)| (f, m)).ok()?;
+        let owner = meta.is_file().then(|| meta.uid())?;
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
-        let said: Self = serde_json::from_slice(&bytes).ok()?;
+        let mut said: Self = serde_json::from_slice(&bytes).ok()?;
+        said.foreign = owner != us();
         (said.inode == fs::metadata(directory).ok()?.ino()).then_some(said)
     }
 
@@ -97,7 +102,12 @@ impl Trainer {
     pub(super) fn begin(&self, directory: &Path) -> io::Result<()> {
         let file = directory.join(FILE);
         let half = with_suffix(&file, &format!(".{}.tmp", self.pid));
-        let written = fs::write(&half, self.text()?).and_then(|()| fs::rename(&half, &file));
+        let text = self.text()?;
+        let write = || {
+            create_anew(&half)?.write_all(&text)?;
+            fs::rename(&half, &file)
+        };
+        let written = write();
         written.inspect_err(|_| drop(fs::remove_file(&half)))
     }
 
@@ -113,7 +123,7 @@ impl Trainer {
         written.or_else(|_| file.set_modified(SystemTime::now()))
     }
 
-    /// Says nothing more, if what is said there is of this process.
+    /// Removes the file if it names this process.
     pub(super) fn end(&self, directory: &Path) {
         if Self::read(directory).is_some_and(|named| named.is_same(self)) {
             let _ = fs::remove_file(directory.join(FILE));
@@ -162,6 +172,9 @@ impl Trainer {
     /// When it is not of this machine, has ended, or may not be signalled.
     pub fn terminate(&self) -> io::Result<()> {
         let refused = |why: String| Err(io::Error::other(why));
+        if self.foreign {
+            return refused(format!("another user says that {self} trains it: nothing is done"));
+        }
         if !self.is_of_this_machine() {
             return refused(format!("{self} is on another machine: end it there"));
         }
@@ -248,13 +261,31 @@ impl Process {
     }
 }
 
-/// How long ago the file was written, by the clock of its file system: those of two machines differ.
+/// How long ago the trainer gave a sign of life. `None`: there is none, or its time is far ahead.
 fn seen(directory: &Path) -> Option<Duration> {
     let written = fs::metadata(directory.join(FILE)).and_then(|m| m.modified()).ok()?;
+    match now_in(directory).duration_since(written) {
+        Ok(age) => Some(age),
+        Err(ahead) => (ahead.duration() < STALE).then_some(Duration::ZERO),
+    }
+}
+
+/// The time by the clock of the directory's file system, where this user may write: the clocks of
+/// two machines differ.
+fn now_in(directory: &Path) -> SystemTime {
+    let is_ours = fs::metadata(directory).is_ok_and(|m| m.uid() == us());
     let probe = directory.join(format!(".clock-{}", std::process::id()));
-    let now = fs::write(&probe, "").and_then(|()| fs::metadata(&probe)?.modified());
-    let _ = fs::remove_file(&probe);
-    Some(now.unwrap_or_else(|_| SystemTime::now()).duration_since(written).unwrap_or_default())
+    let made = if is_ours { File::create_new(&probe).ok() } else { None };
+    let now = made.and_then(|made| made.metadata().and_then(|m| m.modified()).ok());
+    if now.is_some() {
+        let _ = fs::remove_file(&probe);
+    }
+    now.unwrap_or_else(SystemTime::now)
+}
+
+/// This user.
+fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 fn host() -> String {

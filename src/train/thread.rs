@@ -49,7 +49,14 @@ pub enum Kept {
     /// Everything that decides the run's future.
     Checkpoint(Box<Checkpoint>),
     /// Parameters and running statistics at the end, and the completed epochs.
-    Model(Vec<NamedTensor>, usize),
+    Model {
+        /// Parameters and running statistics.
+        tensors: Vec<NamedTensor>,
+        /// Completed epochs.
+        completed: usize,
+        /// Steps done in the epoch in progress.
+        step: usize,
+    },
     /// What became of every sample so far.
     Samples(Box<SampleSheet>),
 }
@@ -316,7 +323,8 @@ impl<O: Outlet> Work<O> {
             self.keep(session, Keep::Stopped, None);
         }
         self.keep_samples(session);
-        let model = Kept::Model(session.state(), session.completed());
+        let (completed, step) = (session.completed(), session.step_in_epoch());
+        let model = Kept::Model { tensors: session.state(), completed, step };
         self.outlet.keep(model, Keep::Final, None);
         let Some(trouble) = self.outlet.settle() else { return Ok(()) };
         let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;

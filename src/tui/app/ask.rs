@@ -70,10 +70,9 @@ pub struct Asking {
 }
 
 impl Asking {
-    fn is_cut(&mut self) {
+    fn mark_cut(&mut self) {
         self.cut = true;
-        self.objection =
-            Some(format!("a line has room for {LONGEST} characters: the rest is left out (enter takes what is there)"));
+        self.objection = Some(format!("cut at {LONGEST} characters; enter takes what is shown"));
     }
 }
 
@@ -193,7 +192,7 @@ impl App {
         if let Overlay::Command(asking) = &mut self.overlay
             && is_cut
         {
-            asking.is_cut();
+            asking.mark_cut();
         }
         if let Overlay::Filter(input) = &self.overlay {
             self.filter = input.value().to_owned();
@@ -222,7 +221,7 @@ impl App {
     fn type_command(&mut self, mut asking: Asking, key: &KeyEvent, event: &TermEvent) -> Effect {
         match key.code {
             KeyCode::Enter if asking.cut => {
-                asking.is_cut();
+                asking.mark_cut();
                 asking.cut = false; // whoever enters it again has seen it
             }
             KeyCode::Enter => {
@@ -258,7 +257,7 @@ impl App {
             }
             KeyCode::Backspace if asking.input.value().is_empty() => return Effect::None,
             _ if edit(&mut asking.input, key, event) => (asking.objection, asking.cut) = (None, false),
-            _ => asking.is_cut(),
+            _ => asking.mark_cut(),
         }
         self.overlay = Overlay::Command(asking);
         Effect::None
