@@ -3,6 +3,7 @@
 use crate::environment::program;
 use crate::support::{Runs, advance_to, session};
 use earlybird::protocol::Event;
+use earlybird::run::read_journal;
 use earlybird::train::{Array, Checkpoint, RestoreError, Values};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -169,6 +170,54 @@ fn a_forged_state_with_true_checksums_is_refused_with_file_and_key() {
         }
         fs::write(&newest, &whole).unwrap();
     }
+}
+
+#[test]
+fn a_model_is_told_with_its_place_and_checked_by_whatever_name_it_is_called() {
+    let runs = Runs::new();
+    let child = runs.headless("train", &["--set", "train.epochs=1000"]);
+    child.until(|e| matches!(e, Event::Step { epoch: 2, .. }));
+    child.kill(Signal::TERM);
+    let (_, events) = child.end();
+    let places: Vec<(usize, usize)> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Checkpoint { epoch, step, kind, .. } if kind == "stopped" || kind == "final" => Some((*epoch, *step)),
+            _ => None,
+        })
+        .collect();
+    assert!(places.len() == 2 && places[0] == places[1], "{places:?}");
+    let model = runs.path().join("demo-001/model.safetensors");
+    flip_a_bit(&model);
+    let name = model.to_str().unwrap();
+    for what in ["demo-001", name] {
+        let text = refused(runs.path(), &["evaluate", what]);
+        assert!(text.contains("checksum"), "{what}: {text}");
+    }
+}
+
+#[test]
+fn figures_that_cannot_be_are_told_as_damage() {
+    let runs = Runs::new();
+    runs.headless("train", &[]).end();
+    let journal = runs.path().join("demo-001/journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let whole = read_journal(&journal).unwrap();
+    let forged: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            if record["event"] == "epoch_end" {
+                record["coverage"] = json!(5.0);
+                record.as_object_mut().unwrap().remove("crc");
+            }
+            record.to_string()
+        })
+        .collect();
+    let newer = "{\"seq\":900000,\"t\":1.0,\"event\":\"of_a_newer_version\"}";
+    fs::write(&journal, forged.join("\n") + "\n" + newer + "\n").unwrap();
+    let read = read_journal(&journal).unwrap();
+    assert_eq!((whole.damaged, read.damaged), (0, 5));
 }
 
 /// A session in a biased epoch, and its checkpoint.

@@ -113,10 +113,27 @@ fn unfinish(run: &Path) {
     fs::write(&file, kept.join("\n") + "\n").unwrap();
 }
 
+fn unfinish_if_finished(run: &Path) {
+    if fs::read_to_string(run.join("journal.jsonl")).unwrap().contains("\"finished\"") {
+        unfinish(run);
+    }
+}
+
+/// Makes a pretraining, and its comparison, what a kill before the first checkpoint leaves.
+fn killed_early(run: &Path) {
+    let file = run.join("journal.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let until = text.lines().position(|line| line.contains("\"checkpoint\"")).unwrap();
+    let begun: Vec<&str> = text.lines().take(until).collect();
+    fs::write(&file, begun.join("\n") + "\n").unwrap();
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    fs::remove_dir_all(run.with_file_name("biased")).unwrap();
+}
+
 /// What becomes of the comparison: the directory of its seed is given.
 type Harm = fn(&Path);
 
-const HARMS: [(&str, Harm); 16] = [
+const HARMS: [(&str, Harm); 19] = [
     ("arrays at E, a bit", |seed| {
         flip(&seed.join("pretrain/checkpoints").join(AT_E).with_extension("safetensors"));
         fs::remove_dir_all(seed.join("biased")).unwrap();
@@ -179,6 +196,27 @@ const HARMS: [(&str, Harm); 16] = [
         copy(&seed.join("uniform-null"), &seed.join("biased"));
         unfinish(&seed.join("biased"));
     }),
+    ("the pretraining, gone but for the beginning of its journal, with another config", |seed| {
+        killed_early(&seed.join("pretrain"));
+        let file = seed.join("pretrain/config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let line = text.lines().find(|line| line.starts_with("lr = ")).unwrap();
+        fs::write(&file, text.replace(line, "lr = 0.01")).unwrap();
+    }),
+    ("the pretraining, gone but for the beginning of its journal", |seed| {
+        killed_early(&seed.join("pretrain"));
+        fs::remove_file(seed.join("pretrain/config.toml")).unwrap();
+    }),
+    ("the pretraining of a comparison with another batch size", |seed| {
+        let other = Runs::new();
+        let output = compare(other.path(), &["--set", "train.batch_size=25"]).output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        for piece in ["pretrain", "biased"] {
+            fs::remove_dir_all(seed.join(piece)).unwrap();
+            copy(&other.path().join(NAME).join("seed-1").join(piece), &seed.join(piece));
+            unfinish_if_finished(&seed.join(piece));
+        }
+    }),
     ("half of a fork, beside a file of somebody", |seed| {
         fs::rename(seed.join("biased"), seed.join("biased.half")).unwrap();
         fs::write(seed.join("biased.half/notes.txt"), "mine").unwrap();
@@ -214,6 +252,28 @@ fn whatever_is_damaged_a_comparison_ends_with_the_same_table_and_says_what_it_di
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_done_to_what_a_link_in_a_comparison_leads_to() {
+    let whole = finished();
+    for (name, is_refused) in [("biased.half", false), ("biased", true), ("pretrain", false), ("", true)] {
+        let runs = Runs::new();
+        copy(&whole.path().join(NAME), &runs.path().join(NAME));
+        fs::remove_file(runs.path().join(NAME).join("outcome.json")).unwrap();
+        let (seed, outside) = (runs.path().join(NAME).join("seed-1"), runs.path().join("outside"));
+        unfinish(&seed.join("biased"));
+        let linked = if name.is_empty() { seed.clone() } else { seed.join(name) };
+        let was = if name == "biased.half" { seed.join("biased") } else { linked.clone() };
+        fs::rename(was, &outside).unwrap();
+        std::os::unix::fs::symlink(&outside, &linked).unwrap();
+        let before = files(&outside);
+        let output = resume(runs.path());
+        let said = words(&output);
+        assert_eq!(output.status.code(), Some(i32::from(is_refused)), "{name}: {said}");
+        assert!(!is_refused || said.contains("is a link"), "{name}: {said}");
+        assert!(files(&outside) == before, "{name}: something was done outside: {said}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub use figures::{DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary,
 pub use threads::{Because, Threads, Waiting};
 
 pub(crate) use figures::nan_if_null;
+pub(crate) use possible::{LONGEST, MOST_COUNTED};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 

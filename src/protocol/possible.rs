@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const EPOCHS: usize = 100_000;
 /// Samples, and steps of an epoch, at most: samples are numbered in 32 bits.
 const SAMPLES: u64 = 1 << 32;
-/// What is counted at most: whole numbers that every reader of JSON reads exactly.
-const COUNT: u64 = 1 << 53;
-/// Seconds that a run can take: a century.
-const CENTURY: f64 = 3.2e9;
+/// The most that is counted: every reader of JSON reads whole numbers up to here exactly.
+pub(crate) const MOST_COUNTED: u64 = 1 << 53;
+/// The longest that a run can take, in seconds: a century.
+pub(crate) const LONGEST: f64 = 3.2e9;
 /// Sides of an image, and its bytes, at most.
 const BYTES: usize = 1 << 31;
 
@@ -75,8 +75,8 @@ impl Figures for Record {
             _ => true,
         };
         first_wrong([
-            (self.seq <= COUNT, "a record's number is too large"),
-            ((0.0..=CENTURY).contains(&self.t), "a record's time is out of range"),
+            (self.seq <= MOST_COUNTED, "a record's number is too large"),
+            ((0.0..=LONGEST).contains(&self.t), "a record's time is out of range"),
             (epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (steps.into_iter().all(is_few), "more steps than an epoch can have"),
             (steps[0] <= steps[1], "a step after the last one"),
@@ -120,7 +120,7 @@ impl Figures for EpochSummary {
     fn objection(&self) -> Option<&'static str> {
         let classes = self.recall.len();
         let near_share = |v: f64| (-1e-6..=1.0 + 1e-6).contains(&v);
-        let seconds = |s: f64| (-1.0..=CENTURY).contains(&s);
+        let seconds = |s: f64| (-1.0..=LONGEST).contains(&s);
         first_wrong([
             (self.epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (self.drawn.len() == classes && self.expected.len() == classes, "figures of another number of classes"),
@@ -128,7 +128,7 @@ impl Figures for EpochSummary {
             (near_share(self.coverage) && near_share(self.expected_coverage), "a share that is not in 0..=1"),
             (self.drawn.iter().all(|d| *d <= SAMPLES), "more draws than an epoch can have"),
             (self.expected.iter().all(|d| (0.0..=SAMPLES as f64).contains(d)), "more draws than an epoch can have"),
-            (is_few(self.never_drawn) && self.samples <= COUNT, "more samples than there can be"),
+            (is_few(self.never_drawn) && self.samples <= MOST_COUNTED, "more samples than there can be"),
             (seconds(self.seconds) && seconds(self.eval_seconds), "an epoch of an impossible length"),
         ])
     }

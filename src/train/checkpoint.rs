@@ -6,7 +6,7 @@ use crate::config::RunConfig;
 use crate::data::Identity;
 use crate::importance::{METRICS, Observation, Sampler};
 use crate::model::{Misfits, NamedTensor};
-use crate::protocol::Phase;
+use crate::protocol::{LONGEST, MOST_COUNTED, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -111,11 +111,6 @@ pub enum RestoreError {
     Data(String),
 }
 
-/// More than any run draws, and few enough for an f64 to hold exactly.
-const MOST_SAMPLES: u64 = 1 << 53;
-/// Seconds that no run takes: 300 years.
-const LONGEST: f64 = 1e10;
-
 impl SessionState {
     /// What cannot be in any run, or `None`: checksums only tell that nothing was changed since.
     /// The config was checked when it was read.
@@ -123,14 +118,14 @@ impl SessionState {
         let (done, of) = (self.completed, self.config.train.epochs);
         let at_most = |what: &str, value: u64, most: u64| (value > most).then(|| format!("{what} = {value}, at most {most}"));
         let share = |what: &str, value: f64| (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"));
-        let is_long = !(0.0..LONGEST).contains(&self.seconds);
+        let is_long = !(0.0..=LONGEST).contains(&self.seconds);
         at_most("completed", done as u64, of as u64)
             .or_else(|| at_most("best_epoch", self.best_epoch as u64, done as u64))
             .or_else(|| at_most("weighed_at", self.weighed_at as u64, done as u64))
             .or_else(|| at_most("recorded_epochs", self.recorded_epochs as u64, done as u64 + 1))
             .or_else(|| share("best_accuracy", self.best_accuracy))
             .or_else(|| share("last_accuracy", self.last_accuracy))
-            .or_else(|| at_most("samples_drawn", self.samples_drawn, MOST_SAMPLES))
+            .or_else(|| at_most("samples_drawn", self.samples_drawn, MOST_COUNTED))
             .or_else(|| is_long.then(|| format!("seconds = {}", self.seconds)))
             .or_else(|| {
                 let begun = self.epoch?;
