@@ -115,6 +115,7 @@ fn a_damaged_model_is_never_evaluated_nor_exported_and_no_other_one_without_a_wo
     for args in [&["evaluate", "demo-001"][..], &export] {
         let text = refused(runs.path(), args);
         assert!(text.contains("model.safetensors") && text.contains("checksum") && text.contains("move the damaged"), "{text}");
+        assert!(text.contains("`earlybird resume demo-001` writes it again"), "{text}");
     }
     assert!(!out.exists());
     // As it says: moved away, the checkpoint of the same epoch is used, and that is told.

@@ -269,9 +269,11 @@ fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
 /// The checkpoint whose JSON file this is.
 pub(super) fn read_checkpoint(manifest: &Path) -> io::Result<Checkpoint> {
     let (state, wanted) = read_state(manifest)?;
-    let bytes = fs::read(manifest.with_extension("safetensors"))?;
+    let file = manifest.with_extension("safetensors");
+    let bytes = fs::read(&file)?;
     if sha256(&bytes) != wanted {
-        return Err(damaged("its arrays do not have their checksum"));
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        return Err(damaged(&format!("its arrays ({name}) do not have their checksum")));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&format!("its arrays: {e}")))?;
     let mut arrays = Vec::new();

@@ -2,7 +2,7 @@
 //! and nothing by the times of files, which a copy changes.
 
 use super::checkpoints::{foremost, read_checkpoint, sha256};
-use super::{RunDirectory, read_without_steps};
+use super::{Ending, RunDirectory, read_without_steps};
 use crate::advice::about;
 use crate::model::{NamedTensor, from_safetensors};
 use crate::protocol::{Event, Record};
@@ -89,7 +89,11 @@ impl RunDirectory {
                     missing.push(format!("{} ({}) is not there", newest.file.display(), place(newest.at)));
                 }
                 Err(e) if e.kind() == io::ErrorKind::InvalidData || e.kind() == io::ErrorKind::Unsupported => {
-                    let help = help(&kept[place_in_order + 1..]);
+                    let mut help = help(&kept[place_in_order + 1..]);
+                    if newest.is_model() && Ending::of(&records).is_finished() {
+                        let again = format!("`earlybird resume {}` writes it again.", self.id());
+                        help = format!("{again}\n  {help}");
+                    }
                     let (file, at, what) = (newest.file.clone(), newest.at, e.to_string());
                     return Err(ModelError::Damaged { run: self.id(), file, at, what, help });
                 }
@@ -135,9 +139,14 @@ impl RunDirectory {
 }
 
 impl Kept {
+    /// Whether it is the model of the run's end, and no checkpoint.
+    fn is_model(&self) -> bool {
+        self.file.file_name().is_some_and(|name| name == MODEL)
+    }
+
     fn read(&self) -> io::Result<Vec<NamedTensor>> {
         let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        if self.file.file_name().is_some_and(|name| name == MODEL) {
+        if self.is_model() {
             let bytes = fs::read(&self.file)?;
             if self.sha256.as_ref().is_some_and(|wanted| sha256(&bytes) != *wanted) {
                 return Err(damaged("is damaged: it does not have the checksum that the journal tells".into()));

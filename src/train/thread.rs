@@ -388,7 +388,7 @@ impl<O: Outlet> Work<O> {
 
 fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
     let why = &trouble.why;
-    let reason = format!("{why} {then} by itself when the disk takes writes again (resume: without waiting)");
+    let reason = format!("{why} {then} by itself as soon as it can be written again (resume goes on without waiting)");
     session.pause(Cause::Disk, Some(reason));
 }
 
