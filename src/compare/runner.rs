@@ -459,7 +459,7 @@ fn give_another_name(directory: &RunDirectory) -> io::Result<PathBuf> {
 /// Whether the journal of the run ever told of a checkpoint.
 fn had_a_checkpoint(directory: &RunDirectory) -> bool {
     let records = run::read_without_steps(&directory.file("journal.jsonl")).unwrap_or_default();
-    records.iter().any(|record| matches!(record.event, Event::Checkpoint { .. }))
+    run::had_a_checkpoint(&records)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

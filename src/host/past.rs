@@ -35,7 +35,6 @@ impl Past {
         let mut found = directory.checkpoints().newest().map_err(HostError::from)?;
         let path = directory.file("journal.jsonl");
         let journal = run::read_journal(&path).map_err(|e| HostError::from(about(path.display(), &e)))?;
-        let had_one = |r: &Record| matches!(r.event, Event::Checkpoint { .. });
         let (mut anew, mut notes, mut seconds) = (None, Vec::new(), 0.0);
         let checkpoint = found.checkpoint.take().map(|(checkpoint, _)| checkpoint);
         match &checkpoint {
@@ -46,7 +45,7 @@ impl Past {
                 }
             }
             // No state was kept yet: it begins with what was changed since.
-            None if found.damaged.is_empty() && !journal.records.iter().any(had_one) => {
+            None if found.damaged.is_empty() && !run::had_a_checkpoint(&journal.records) => {
                 let file = directory.file("config.toml");
                 let config = config::load(&file, &[]).map_err(HostError::from)?;
                 notes.push("there was no checkpoint yet: it begins anew".to_owned());

@@ -74,6 +74,11 @@ impl RunDirectory {
     }
 }
 
+/// Whether a journal with these records ever told of a checkpoint.
+pub fn had_a_checkpoint(records: &[Record]) -> bool {
+    records.iter().any(|record| matches!(record.event, Event::Checkpoint { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ mod trainer;
 pub use checkpoints::{Checkpoints, Found};
 pub use directory::{RunDirectory, RunError};
 pub(crate) use durable::with_suffix;
-pub use ending::Ending;
+pub use ending::{Ending, had_a_checkpoint};
 pub use hub::{Hub, HubOutlet};
 pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;
