@@ -192,10 +192,10 @@ fn a_run_that_another_machine_trains_is_left_to_it_until_it_is_not_heard_of() {
 fn a_stopped_host_keeps_nobody_waiting_and_is_told_of() {
     let runs = Runs::new();
     let child = training(&runs);
-    kill_process(child.pid(), Signal::STOP).unwrap();
+    child.kill(Signal::STOP);
     let (_, listed) = ask(&runs, &["runs"]);
     let (output, said) = ask(&runs, &["send", "demo-001", "pause"]);
-    kill_process(child.pid(), Signal::CONT).unwrap();
+    child.kill(Signal::CONT);
     assert!(listed.contains("live"), "{listed}");
     let pid = child.pid().as_raw_nonzero();
     assert!(!output.status.success() && said.contains(&format!("kill -CONT {pid}")), "{said}");

@@ -10,9 +10,10 @@ use earlybird::protocol::Record;
 use earlybird::protocol::{Command, EpochSummary, Event, WeightsSummary};
 use earlybird::run::RunDirectory;
 use earlybird::train::{Progress, Session};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command as ProcessCommand, Stdio};
 
@@ -198,18 +199,32 @@ impl Drop for Runs {
     }
 }
 
+/// Sends a signal to a child. STOP is waited for: threads stop one after the other, and until the
+/// last has, the process may still write.
+pub fn send_signal(child: Pid, signal: Signal) {
+    kill_process(child, signal).unwrap();
+    if signal == Signal::STOP {
+        let (_, status) = waitpid(Some(child), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
+    }
+}
+
 /// A run without a terminal.
 pub struct Headless {
     child: RefCell<Child>,
     lines: RefCell<std::io::Lines<BufReader<ChildStdout>>>,
     events: RefCell<Vec<Event>>,
+    /// What it writes to standard error.
+    errors: File,
 }
 
 impl Headless {
     pub fn start(mut process: ProcessCommand) -> Self {
-        let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child: RefCell::new(child), lines: RefCell::new(lines), events: RefCell::default() }
+        let errors = tempfile::tempfile().unwrap();
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors.try_clone().unwrap());
+        let mut child = process.spawn().unwrap();
+        let lines = RefCell::new(BufReader::new(child.stdout.take().unwrap()).lines());
+        Self { child: RefCell::new(child), lines, events: RefCell::default(), errors }
     }
 
     pub fn next(&self) -> Option<Event> {
@@ -221,19 +236,28 @@ impl Headless {
     /// Waits for an event.
     pub fn until(&self, done: impl Fn(&Event) -> bool) -> Event {
         loop {
-            let event = self.next().unwrap_or_else(|| panic!("it ended: {:?}", self.events.borrow().last()));
+            let Some(event) = self.next() else {
+                panic!("it ended: {:?}, {}", self.events.borrow().last(), self.errors());
+            };
             if done(&event) {
                 return event;
             }
         }
     }
 
+    fn errors(&self) -> String {
+        let (mut file, mut text) = (&self.errors, String::new());
+        file.rewind().and_then(|()| file.read_to_string(&mut text)).unwrap();
+        text
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child.borrow())
     }
 
+    /// Sends a signal. After KILL it is gone, after STOP each of its threads has stopped.
     pub fn kill(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
+        send_signal(self.pid(), signal);
         if signal == Signal::KILL {
             self.child.borrow_mut().wait().unwrap();
         }

@@ -159,7 +159,7 @@ impl Terminal {
     }
 
     pub fn kill(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(self.pid(), signal).unwrap();
+        crate::support::send_signal(self.pid(), signal);
     }
 
     /// The line is cut: both ends of the terminal's cable are gone, and whoever is on it is hung up on.
