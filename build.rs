@@ -1,5 +1,5 @@
-//! Writes the folder of LibTorch's libraries into the binary (rpath), so that it starts without `LD_LIBRARY_PATH`, and compiles
-//! the C++ shim of `src/model/kernels`.
+//! Writes the folder of LibTorch's libraries into the binary (rpath), so that it starts without
+//! `LD_LIBRARY_PATH`, and compiles the C++ shim of `src/model/kernels`.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_LIB={lib}");
     let include = Path::new(&lib).parent().map(|root| root.join("include")).unwrap_or_default();
-    // LibTorch 2.9 is built with the C++11 ABI everywhere; LIBTORCH_CXX11_ABI says otherwise to torch-sys, too.
+    // LibTorch 2.9 is built with the C++11 ABI everywhere; LIBTORCH_CXX11_ABI says otherwise to
+    // torch-sys, too.
     println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
     let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     let mut build = cc::Build::new();
@@ -29,7 +30,8 @@ fn main() {
         .flag(include.display().to_string())
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
         .file("src/model/kernels/shim.cpp");
-    // The shim's loops share LibTorch's threads where both mean the same OpenMP; else they leave them to ATen.
+    // The shim's loops share LibTorch's threads where both mean the same OpenMP; else they leave
+    // them to ATen.
     if build.get_compiler().is_like_gnu() && Path::new(&lib).join("libgomp.so.1").exists() {
         build.flag("-fopenmp");
         println!("cargo:rustc-link-lib=dylib=gomp");

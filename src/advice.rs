@@ -1,4 +1,5 @@
-//! What a person can do about an error of the operating system. Knows nothing of what was tried, nor of where.
+//! What a person can do about an error of the operating system. Knows nothing of what was tried,
+//! nor of where.
 
 use rustix::io::Errno;
 use std::fmt::Display;
@@ -7,17 +8,30 @@ use std::io;
 /// Errors that need the same remedy, and the remedy as a sentence.
 const REMEDIES: [(&[Errno], &str); 16] = [
     (&[Errno::NOSPC], "The disk is full: free some space there."),
-    (&[Errno::DQUOT], "Your disk quota is used up: free some space of yours there, or have it raised."),
+    (
+        &[Errno::DQUOT],
+        "Your disk quota is used up: free some space of yours there, or have it raised.",
+    ),
     (
         &[Errno::FBIG],
-        "The limit on the size of a file is reached: raise it (`ulimit -f`; for a process that runs, `prlimit --fsize=`).",
+        "The limit on the size of a file is reached: raise it (`ulimit -f`; for a process that \
+         runs, `prlimit --fsize=`).",
     ),
-    (&[Errno::ROFS], "The file system is read-only: have it mounted for writing, or choose another place."),
-    (&[Errno::ACCESS, Errno::PERM], "You lack the permission there: choose another place, or have it granted."),
+    (
+        &[Errno::ROFS],
+        "The file system is read-only: have it mounted for writing, or choose another place.",
+    ),
+    (
+        &[Errno::ACCESS, Errno::PERM],
+        "You lack the permission there: choose another place, or have it granted.",
+    ),
     (&[Errno::MFILE], "This process has too many files open: raise the limit (`ulimit -n`)."),
     (&[Errno::NFILE], "The system has too many files open: wait until other programs close some."),
     (&[Errno::NAMETOOLONG], "The path is too long: choose a place with a shorter one."),
-    (&[Errno::IO, Errno::NXIO, Errno::NODEV], "The device reports errors: see the kernel's log (`dmesg`)."),
+    (
+        &[Errno::IO, Errno::NXIO, Errno::NODEV],
+        "The device reports errors: see the kernel's log (`dmesg`).",
+    ),
     (&[Errno::STALE], "The file server no longer knows that place: have it mounted anew."),
     (
         &[Errno::TIMEDOUT, Errno::HOSTDOWN, Errno::HOSTUNREACH, Errno::NOTCONN, Errno::CONNREFUSED],
@@ -25,15 +39,23 @@ const REMEDIES: [(&[Errno], &str); 16] = [
     ),
     (
         &[Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::AFNOSUPPORT],
-        "The file system (or a sandbox) does not offer that: choose a place on another file system, a local disk say.",
+        "The file system (or a sandbox) does not offer that: choose a place on another file \
+         system, a local disk say.",
     ),
     (&[Errno::NOENT], "It is missing, or a directory on the way to it: was it removed?"),
-    (&[Errno::NOTDIR, Errno::ISDIR, Errno::EXIST], "Something else has that name: choose another place."),
+    (
+        &[Errno::NOTDIR, Errno::ISDIR, Errno::EXIST],
+        "Something else has that name: choose another place.",
+    ),
     (&[Errno::NOMEM], "The system is out of memory: wait until other programs free some."),
-    (&[Errno::AGAIN], "The system gives no more processes or threads: raise the limit (`ulimit -u`)."),
+    (
+        &[Errno::AGAIN],
+        "The system gives no more processes or threads: raise the limit (`ulimit -u`).",
+    ),
 ];
 
-/// What to do about `error`, as a sentence; for an error that is not in the table, that another place may do.
+/// What to do about `error`, as a sentence; for an error that is not in the table, that another
+/// place may do.
 pub fn on(error: &io::Error) -> &'static str {
     let errno = Errno::from_io_error(error);
     let known = errno.and_then(|errno| REMEDIES.iter().find(|(errnos, _)| errnos.contains(&errno)));
@@ -93,7 +115,11 @@ mod tests {
             let error = io::Error::from(errno);
             let text = on(&error);
             assert!(text.contains(part), "{error}: {text}");
-            assert_eq!(text.contains("free some space"), matches!(errno, Errno::NOSPC | Errno::DQUOT), "{text}");
+            assert_eq!(
+                text.contains("free some space"),
+                matches!(errno, Errno::NOSPC | Errno::DQUOT),
+                "{text}"
+            );
             assert!(about("runs", &error).starts_with(&format!("runs: {error}\n  ")));
         }
     }

@@ -1,12 +1,13 @@
-//! `earlybird` trains image classifiers with *SGD Biased towards Early Important Samples* (Quercia, Morrison, Scharr,
-//! Assent, ICDM 2023), live in a terminal.
+//! `earlybird` trains image classifiers with *SGD Biased towards Early Important Samples* (Quercia,
+//! Morrison, Scharr, Assent, ICDM 2023), live in a terminal.
 //!
 //! Dependencies point one way, and no arrow leads back:
 //!
 //! ```text
 //! cli -+-> tui ---> link --> dashboard --> protocol
 //!      |-> compare --> host
-//!      `-> host --> link, run --> train --> importance, model, data      (all) --> protocol, config, stream
+//!      `-> host --> link, run --> train --> importance, model, data
+//!    (all) --> protocol, config, stream
 //! ```
 //!
 //! - [`importance`]: the method in plain Rust: slices in, slices out
@@ -24,7 +25,8 @@
 //! - [`bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 //! - [`advice`]: what to do about an error of the operating system
-//! - [`printable`], `signals`: text of others made safe to show; the signals that would end a process
+//! - [`printable`], `signals`: text of others made safe to show; the signals that would end a
+//!   process
 
 pub mod advice;
 pub mod bench;

@@ -1,16 +1,21 @@
-//! Text that somebody else chose (names of files and classes, notes, what a peer or native code says), made safe to show: it
-//! moves no cursor, turns no line around and breaks no XML.
+//! Text that somebody else chose (names of files and classes, notes, what a peer or native code
+//! says), made safe to show: it moves no cursor, turns no line around and breaks no XML.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character does something else than being seen, or is no character: controls, marks and overrides of direction,
-/// line and paragraph separators, the byte order mark, what XML forbids.
+/// Whether a character does something else than being seen, or is no character: controls, marks and
+/// overrides of direction, line and paragraph separators, the byte order mark, what XML forbids.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fffe}'
+                | '\u{ffff}'
         )
 }
 
@@ -49,7 +54,10 @@ mod tests {
     #[test]
     fn nothing_printed_moves_a_cursor_or_turns_a_line_around() {
         assert_eq!(printable("a plain\nnote\twith é and 猫"), "a plain\nnote\twith é and 猫");
-        assert_eq!(printable("\u{1b}[2Jgone\r\u{7f}\u{9b}31m"), "\\u001b[2Jgone\\u000d\\u007f\\u009b31m");
+        assert_eq!(
+            printable("\u{1b}[2Jgone\r\u{7f}\u{9b}31m"),
+            "\\u001b[2Jgone\\u000d\\u007f\\u009b31m"
+        );
         assert_eq!(printable("cat\u{202e}gnp.exe\u{feff}"), "cat\\u202egnp.exe\\ufeff");
     }
 

@@ -1,6 +1,7 @@
-//! The signals that would end a process at once, minded all together: what each is called, and the exit code that says which one
-//! it was. What becomes of a process that gets one is its own business. SEGV, BUS, ILL, FPE, ABRT, SYS and TRAP tell of a broken
-//! program, and stay as they are; PIPE is ignored by Rust's runtime.
+//! The signals that would end a process at once, minded all together: what each is called, and the
+//! exit code that says which one it was. What becomes of a process that gets one is its own
+//! business. SEGV, BUS, ILL, FPE, ABRT, SYS and TRAP tell of a broken program, and stay as they
+//! are; PIPE is ignored by Rust's runtime.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,7 +23,10 @@ const NAMED: &[(i32, &str)] = &[
     (libc::SIGIO, "IO"),
     #[cfg(target_os = "linux")]
     (libc::SIGPWR, "PWR"),
-    #[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))))]
+    #[cfg(all(
+        target_os = "linux",
+        not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))
+    ))]
     (libc::SIGSTKFLT, "STKFLT"),
 ];
 
@@ -63,7 +67,8 @@ impl Caught {
     }
 }
 
-/// All of them, from when it is made on; none of them ends the process by itself any more, as long as that lives.
+/// All of them, from when it is made on; none of them ends the process by itself any more, as long
+/// as that lives.
 #[derive(Debug)]
 pub(crate) struct Ending(Vec<(Caught, Signal)>);
 
@@ -73,7 +78,9 @@ impl Ending {
     /// # Errors
     /// When the system gives no handler.
     pub(crate) fn new() -> io::Result<Self> {
-        let listen = |number: i32| signal(SignalKind::from_raw(number)).map(|signal| (Caught(number), signal));
+        let listen = |number: i32| {
+            signal(SignalKind::from_raw(number)).map(|signal| (Caught(number), signal))
+        };
         let named: io::Result<Vec<_>> = NAMED.iter().map(|(number, _)| listen(*number)).collect();
         let mut all = named?;
         // Not every libc has all of these to give.

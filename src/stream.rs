@@ -1,10 +1,11 @@
-//! Random streams: each one a pure function of (seed, purpose, epoch), so that no draw depends on what else happened.
-//! Knows nothing of what is drawn.
+//! Random streams: each one a pure function of (seed, purpose, epoch), so that no draw depends on
+//! what else happened. Knows nothing of what is drawn.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream is for. Two purposes never share numbers, so adding a consumer changes nothing for the others.
+/// What a stream is for. Two purposes never share numbers, so adding a consumer changes nothing for
+/// the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Initial parameters of the model (epoch 0).
@@ -53,8 +54,8 @@ pub fn stream(seed: u64, purpose: Purpose, epoch: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// The seed of a fork's draws: `seed` itself for fork 0, so that it does what the run would have done; for any other number
-/// one that shares no stream with it.
+/// The seed of a fork's draws: `seed` itself for fork 0, so that it does what the run would have
+/// done; for any other number one that shares no stream with it.
 pub fn fork_seed(seed: u64, fork: u32) -> u64 {
     if fork == 0 { seed } else { stream(seed, Purpose::Fork, u64::from(fork)).next_u64() }
 }
@@ -66,7 +67,8 @@ mod tests {
     #[test]
     fn the_fork_zero_is_the_run_itself_and_others_differ() {
         assert_eq!(fork_seed(7, 0), 7);
-        let seeds: std::collections::HashSet<u64> = (0..1_000).map(|fork| fork_seed(7, fork)).collect();
+        let seeds: std::collections::HashSet<u64> =
+            (0..1_000).map(|fork| fork_seed(7, fork)).collect();
         assert_eq!(seeds.len(), 1_000);
         assert_ne!(fork_seed(7, 1), fork_seed(8, 1));
     }

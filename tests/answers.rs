@@ -1,5 +1,5 @@
-//! What a terminal sends besides keys: answers that come late and in pieces, and pasted text. And terminals that say nothing,
-//! have no size, or only print.
+//! What a terminal sends besides keys: answers that come late and in pieces, and pasted text. And
+//! terminals that say nothing, have no size, or only print.
 
 use crate::environment::program;
 use crate::support::{Runs, small_args};
@@ -22,7 +22,8 @@ const LONG: [&str; 9] = [
 
 /// Commands that the trainer was given, but for the stop at the end.
 fn commands(runs: &Runs) -> Vec<Event> {
-    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
+    let journal =
+        earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
     let asked = |e: &Event| match e {
         Event::Changed { key, .. } => key != "stop",
         Event::Checkpoint { kind, .. } => kind == "asked",
@@ -58,7 +59,9 @@ fn answers_that_come_late_and_in_pieces_are_no_keys_and_still_count() {
         }
     }
     t.press("t");
-    t.wait("the theme after light", |s| s.contains("theme high-contrast") && s.contains("TRAINING"));
+    t.wait("the theme after light", |s| {
+        s.contains("theme high-contrast") && s.contains("TRAINING")
+    });
     stop(&mut t);
     assert_eq!(commands(&runs), []);
 }
@@ -77,8 +80,14 @@ fn a_terminal_that_says_nothing_is_drawn_on_and_the_samples_wait_for_no_answer()
 #[test]
 fn a_terminal_that_answers_late_that_it_shows_images_gets_them() {
     let runs = Runs::new();
-    let args = [&LONG[..], &["--set", "importance.pretrain_epochs=1", "--set", "data.test_limit=100"]].concat();
-    let mut t = Terminal::start_with(runs.path(), &args, &[("KITTY_WINDOW_ID", "1"), ("COLORFGBG", "15;0")]);
+    let args =
+        [&LONG[..], &["--set", "importance.pretrain_epochs=1", "--set", "data.test_limit=100"]]
+            .concat();
+    let mut t = Terminal::start_with(
+        runs.path(),
+        &args,
+        &[("KITTY_WINDOW_ID", "1"), ("COLORFGBG", "15;0")],
+    );
     t.wait_for_bytes(b"\x1b_Gi=31");
     t.press("4");
     t.wait("the samples in half blocks", |s| s.matches('▀').count() > 20);
@@ -130,7 +139,9 @@ fn a_terminal_that_does_not_know_its_size_is_drawn_on_and_followed_when_it_does(
     let mut t = Terminal::start_without_size(runs.path(), &LONG);
     t.wait("training", |s| s.contains("TRAINING") && s.contains("class frequencies"));
     t.resize(120, 36);
-    t.wait("the size", |s| s.lines().count() == 36 && s.lines().last().is_some_and(|l| l.contains("b bias")));
+    t.wait("the size", |s| {
+        s.lines().count() == 36 && s.lines().last().is_some_and(|l| l.contains("b bias"))
+    });
     stop(&mut t);
 }
 
@@ -145,7 +156,10 @@ fn a_terminal_that_only_prints_gets_lines() {
         assert_eq!(replayed.end(), 0);
         for raw in [&t.raw, &replayed.raw] {
             let text = String::from_utf8_lossy(raw);
-            assert!(text.contains("finished after 5 epochs") && !text.contains('\x1b'), "TERM={term}: {text}");
+            assert!(
+                text.contains("finished after 5 epochs") && !text.contains('\x1b'),
+                "TERM={term}: {text}"
+            );
         }
     }
     let live = runs.headless("train", &["--set", "train.epochs=100000"]);
@@ -171,7 +185,8 @@ fn what_only_a_screen_needs_is_nothing_to_a_run_without_one_and_a_warning_to_a_s
                 &["train", "--theme", "neon", "--set", "train.epochs=3"][..],
                 &["resume", "--theme", "neon", "--set", "train.epochs=6"],
             ] {
-                let args = if command[0] == "train" { small_args(command) } else { command.to_vec() };
+                let args =
+                    if command[0] == "train" { small_args(command) } else { command.to_vec() };
                 let output = program()
                     .args(args)
                     .arg(lines)
@@ -180,7 +195,10 @@ fn what_only_a_screen_needs_is_nothing_to_a_run_without_one_and_a_warning_to_a_s
                     .output()
                     .unwrap();
                 let told = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success() && told.is_empty(), "{place} {lines} {command:?}: {told}");
+                assert!(
+                    output.status.success() && told.is_empty(),
+                    "{place} {lines} {command:?}: {told}"
+                );
             }
         }
     }
@@ -190,8 +208,12 @@ fn what_only_a_screen_needs_is_nothing_to_a_run_without_one_and_a_warning_to_a_s
         let variables = [("XDG_CONFIG_HOME", place.as_str()), ("COLORFGBG", "15;0")];
         let mut t = Terminal::start_with(runs.path(), &args, &variables);
         t.wait("training, and a word", |s| s.contains("TRAINING") && s.contains("cockpit.toml"));
-        let before = String::from_utf8_lossy(&t.raw).split("\x1b[?1049h").next().unwrap().to_owned();
-        assert!(before.contains("cockpit.toml") && before.contains("unknown theme \"neon\""), "{before}");
+        let before =
+            String::from_utf8_lossy(&t.raw).split("\x1b[?1049h").next().unwrap().to_owned();
+        assert!(
+            before.contains("cockpit.toml") && before.contains("unknown theme \"neon\""),
+            "{before}"
+        );
         stop(&mut t);
     }
     let keys = program().arg("keys").env("XDG_CONFIG_HOME", "/dev/null").output().unwrap();

@@ -1,4 +1,5 @@
-//! A run outlives its terminal: cockpits come, go, are stopped and cut off, and the run does not notice.
+//! A run outlives its terminal: cockpits come, go, are stopped and cut off, and the run does not
+//! notice.
 
 use crate::environment::program;
 use crate::support::{Runs, followed, small_args};
@@ -16,13 +17,19 @@ fn a_terminal_that_is_hung_up_takes_nothing_along_and_whoever_attaches_sees_the_
     let mut t = Terminal::start(runs.path(), &small_args(&["train", "--set", "train.epochs=60"]));
     t.wait("the first epochs", |s| s.contains("test accuracy") && s.contains("best"));
     t.hang_up();
-    assert!(!t.child.wait().unwrap().success() || t.raw.len() > 100, "the cockpit went with its terminal");
+    assert!(
+        !t.child.wait().unwrap().success() || t.raw.len() > 100,
+        "the cockpit went with its terminal"
+    );
     let (snapshot, rest) = followed(&runs.directory("demo-001").socket());
     let told: Vec<usize> = snapshot.epochs.iter().map(|e| e.epoch).collect();
     assert_eq!(told, (1..=told.len()).collect::<Vec<_>>(), "from the first epoch on");
     assert!(!told.is_empty() && snapshot.loss.range().is_some());
     assert!(matches!(rest.last(), Some(Delivery::Closed(_))), "{:?}", rest.last());
-    let last = rest.iter().rev().find_map(|d| if let Delivery::Record(r) = d { Some(&r.event) } else { None });
+    let last = rest
+        .iter()
+        .rev()
+        .find_map(|d| if let Delivery::Record(r) = d { Some(&r.event) } else { None });
     assert!(matches!(last, Some(Event::Finished { epochs: 60, stopped: false, .. })), "{last:?}");
 }
 
@@ -48,8 +55,10 @@ fn who_leaves_the_cockpit_leaves_the_run_alone_and_can_come_back() {
 #[test]
 fn two_cockpits_see_each_others_changes_and_a_stopped_one_stops_nobody() {
     let runs = Runs::new();
-    let mut one =
-        Terminal::start(runs.path(), &small_args(&["train", "--set", ENDLESS, "--set", "importance.pretrain_epochs=50000"]));
+    let mut one = Terminal::start(
+        runs.path(),
+        &small_args(&["train", "--set", ENDLESS, "--set", "importance.pretrain_epochs=50000"]),
+    );
     one.wait("training", |s| s.contains("images/s"));
     let mut two = Terminal::start(runs.path(), &["attach", "demo-001"]);
     two.wait("training", |s| s.contains("images/s"));
@@ -119,15 +128,27 @@ fn a_trainer_that_is_killed_is_told_and_resumed_from_the_cockpit() {
 }
 
 fn send(runs: &Runs, words: &[&str]) -> (i32, String) {
-    let output =
-        program().args(["send", "demo-001"]).args(words).args(["--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = program()
+        .args(["send", "demo-001"])
+        .args(words)
+        .args(["--runs-dir", runs.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), text)
 }
 
 fn rows(runs: &Runs) -> Vec<serde_json::Value> {
-    let output = program().args(["runs", "--json", "--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    let output = program()
+        .args(["runs", "--json", "--runs-dir", runs.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
 }
 
 #[test]
@@ -161,9 +182,17 @@ fn scripts_steer_a_run_and_are_answered() {
     assert_eq!(send(&runs, &["stop"]).0, 0);
     assert_eq!(child.end().0, 130);
     let row = &rows(&runs)[0];
-    assert!(row["state"] == "interrupted" && row["epoch"].as_u64() >= Some(1) && row["bytes"].as_u64() > Some(1000), "{row}");
+    assert!(
+        row["state"] == "interrupted"
+            && row["epoch"].as_u64() >= Some(1)
+            && row["bytes"].as_u64() > Some(1000),
+        "{row}"
+    );
     let (code, text) = send(&runs, &["pause"]);
-    assert!(code == 1 && text.contains("is not being trained") && text.contains("resume demo-001"), "{code} {text}");
+    assert!(
+        code == 1 && text.contains("is not being trained") && text.contains("resume demo-001"),
+        "{code} {text}"
+    );
 }
 
 #[test]
@@ -177,10 +206,12 @@ fn the_table_of_runs_knows_how_each_one_is() {
     let killed = runs.headless("train", &["--set", ENDLESS]);
     killed.until(|e| matches!(e, Event::EpochEnd(_)));
     killed.kill(Signal::KILL);
-    let states: Vec<_> = rows(&runs).iter().map(|r| (r["run"].clone(), r["state"].clone())).collect();
+    let states: Vec<_> =
+        rows(&runs).iter().map(|r| (r["run"].clone(), r["state"].clone())).collect();
     assert_eq!(
         states,
-        [("demo-001", "finished"), ("demo-002", "failed"), ("demo-003", "interrupted")].map(|(a, b)| (a.into(), b.into()))
+        [("demo-001", "finished"), ("demo-002", "failed"), ("demo-003", "interrupted")]
+            .map(|(a, b)| (a.into(), b.into()))
     );
 }
 
@@ -195,7 +226,10 @@ fn signals_end_a_run_in_order_with_their_codes() {
         child.kill(signal);
         let (got, events) = child.end();
         assert_eq!(got, code);
-        assert!(events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped")), "{events:?}");
+        assert!(
+            events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped")),
+            "{events:?}"
+        );
         assert!(matches!(events.last(), Some(Event::Finished { stopped: true, .. })));
     }
 }
@@ -207,15 +241,27 @@ fn a_host_process_ends_in_order_when_it_is_terminated() {
     t.wait("some epochs", |s| s.contains("best"));
     rustix::process::kill_process(runs.host("demo-001").unwrap(), Signal::TERM).unwrap();
     t.wait("the end", |s| s.contains("STOPPED"));
-    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
-    assert!(journal.iter().any(|r| matches!(&r.event, Event::Note { text } if text.contains("SIGTERM"))));
-    assert!(journal.iter().any(|r| matches!(&r.event, Event::Checkpoint { kind, .. } if kind == "stopped")));
+    let journal =
+        earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
+    assert!(
+        journal
+            .iter()
+            .any(|r| matches!(&r.event, Event::Note { text } if text.contains("SIGTERM")))
+    );
+    assert!(
+        journal
+            .iter()
+            .any(|r| matches!(&r.event, Event::Checkpoint { kind, .. } if kind == "stopped"))
+    );
 }
 
 #[test]
 fn a_host_that_cannot_train_says_why_on_the_plain_terminal() {
     let runs = Runs::new();
-    let mut t = Terminal::start(runs.path(), &["train", "--set", "data.source=folder", "--set", "data.path=/no/such"]);
+    let mut t = Terminal::start(
+        runs.path(),
+        &["train", "--set", "data.source=folder", "--set", "data.path=/no/such"],
+    );
     t.wait("the reason", |s| s.contains("/no/such"));
     assert_eq!(t.child.wait().unwrap().exit_code(), 1);
     let mut t = Terminal::start(runs.path(), &["attach"]);
@@ -252,13 +298,18 @@ fn a_journal_is_replayed_on_the_screen_and_as_lines() {
 #[test]
 fn a_resumed_run_stays_on_its_device() {
     let runs = Runs::new();
-    let child = runs.headless("train", &["--device", "flex", "--set", "data.train_limit=40", "--set", "data.test_limit=20"]);
+    let child = runs.headless(
+        "train",
+        &["--device", "flex", "--set", "data.train_limit=40", "--set", "data.test_limit=20"],
+    );
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 1, .. }));
     child.kill(Signal::KILL);
     let (code, events) = runs.headless("resume", &[]).end();
     let devices: Vec<&str> = events
         .iter()
-        .filter_map(|e| if let Event::RunStarted { device, .. } = e { Some(device.as_str()) } else { None })
+        .filter_map(|e| {
+            if let Event::RunStarted { device, .. } = e { Some(device.as_str()) } else { None }
+        })
         .collect();
     assert_eq!((code, devices), (0, vec!["flex"]));
 }

@@ -22,26 +22,46 @@ fn every_measurement_gives_its_figures() {
         let step = bench(&[&["step"], &small[..], precision].concat());
         above_zero(&step, &["images_per_s", "step_ms", "peak_mib"]);
         above_zero(&step["times"], &["data", "forward", "backward", "optimizer"]);
-        let parts: f64 = step["times"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum();
-        assert!(parts <= step["step_ms"].as_f64().unwrap(), "the parts of a step are no more than the whole: {step}");
+        let parts: f64 =
+            step["times"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum();
+        assert!(
+            parts <= step["step_ms"].as_f64().unwrap(),
+            "the parts of a step are no more than the whole: {step}"
+        );
     }
-    above_zero(&bench(&[&["data"], &small[..]].concat()), &["plain_images_per_s", "augmented_images_per_s"]);
+    above_zero(
+        &bench(&[&["data"], &small[..]].concat()),
+        &["plain_images_per_s", "augmented_images_per_s"],
+    );
     above_zero(&bench(&["sampler", "--samples", "20000"]), &["build_s", "draw_s", "draws_per_s"]);
-    above_zero(&bench(&["journal", "--steps", "1000"]), &["step_records_per_s", "durable_events_per_s", "records_read_per_s"]);
+    above_zero(
+        &bench(&["journal", "--steps", "1000"]),
+        &["step_records_per_s", "durable_events_per_s", "records_read_per_s"],
+    );
     let cockpit = bench(&["cockpit", "--steps", "1000", "--classes", "30"]);
     above_zero(&cockpit, &["fold_ns"]);
     for tab in cockpit["tabs"].as_array().unwrap() {
-        assert!(tab["frame_ms"][0].as_f64() <= tab["frame_ms"][1].as_f64(), "the median is no longer than the longest: {tab}");
+        assert!(
+            tab["frame_ms"][0].as_f64() <= tab["frame_ms"][1].as_f64(),
+            "the median is no longer than the longest: {tab}"
+        );
     }
     let epoch = bench(&["epoch", "--rounds", "1", "--samples", "100", "--batch", "20"]);
-    assert!(epoch["overhead"].as_f64().is_some() && epoch["run_s"].as_array().unwrap().len() == 1, "{epoch}");
+    assert!(
+        epoch["overhead"].as_f64().is_some() && epoch["run_s"].as_array().unwrap().len() == 1,
+        "{epoch}"
+    );
     let around = epoch["around_steps"][0].as_f64().unwrap();
     assert!((0.0..1.0).contains(&around), "a share of the run: {epoch}");
 }
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    for args in [&["step", "--shape", "3,4"][..], &["step", "--shape", "1,4,4"], &["step", "--bf16", "--device", "flex"]] {
+    for args in [
+        &["step", "--shape", "3,4"][..],
+        &["step", "--shape", "1,4,4"],
+        &["step", "--bf16", "--device", "flex"],
+    ] {
         let output = program().arg("bench").args(args).output().unwrap();
         assert!(!output.status.success() && !output.stderr.is_empty(), "{args:?}: {output:?}");
     }

@@ -62,9 +62,12 @@ fn a_screen_before_the_first_record_and_with_a_hundred_classes() {
     for event in &mut events {
         match event {
             Event::RunStarted { data, .. } => {
-                (data.classes, data.counts) = ((0..100).map(|c| format!("class {c}")).collect(), vec![40; 100]);
+                (data.classes, data.counts) =
+                    ((0..100).map(|c| format!("class {c}")).collect(), vec![40; 100]);
             }
-            Event::EpochEnd(e) => (e.drawn, e.expected, e.recall) = (vec![40; 100], vec![40.0; 100], vec![0.5; 100]),
+            Event::EpochEnd(e) => {
+                (e.drawn, e.expected, e.recall) = (vec![40; 100], vec![40.0; 100], vec![0.5; 100])
+            }
             _ => {}
         }
     }
@@ -78,7 +81,15 @@ fn prompts_and_questions_say_what_to_press() {
     let mut app = app(false);
     hear(&mut app, records(2));
     let last = |app: &mut App| {
-        screen(app, 80, 24).lines().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+        screen(app, 80, 24)
+            .lines()
+            .rev()
+            .take(2)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     press(&mut app, KeyCode::Char('e'));
     let mut out = last(&mut app);
@@ -99,14 +110,18 @@ fn prompts_and_questions_say_what_to_press() {
 /// What went wrong, in the words of the session and the hub.
 fn faults() -> [(&'static str, Delivery); 5] {
     let record = |event| Delivery::Record(Record { seq: 999, t: 24.0, event });
-    let paused = |cause, reason: &str| record(Event::Paused { epoch: 8, step: 64, reason: Some(reason.into()), cause });
+    let paused = |cause, reason: &str| {
+        record(Event::Paused { epoch: 8, step: 64, reason: Some(reason.into()), cause })
+    };
     [
         (
             "the loss",
             paused(
                 Cause::NotFinite,
-                "the training loss is not a finite number (NaN) at step 65 of epoch 8; nothing of that step was kept. Go back to \
-                 the last checkpoint with a smaller learning rate (rewind), go on all the same (resume), or stop. A smaller \
+                "the training loss is not a finite number (NaN) at step 65 of epoch 8; nothing of \
+                 that step was kept. Go back to \
+                 the last checkpoint with a smaller learning rate (rewind), go on all the same \
+                 (resume), or stop. A smaller \
                  train.lr usually prevents this.",
             ),
         ),
@@ -114,13 +129,28 @@ fn faults() -> [(&'static str, Delivery); 5] {
             "the disk",
             paused(
                 Cause::Disk,
-                "the run's state cannot be written: No space left on device (os error 28); training goes on by itself when the \
+                "the run's state cannot be written: No space left on device (os error 28); \
+                 training goes on by itself when the \
                  disk takes writes again (resume: without waiting)",
             ),
         ),
-        ("the trainer", record(Event::Failed { reason: "the trainer panicked: index out of bounds".into() })),
-        ("the process", Delivery::Closed("demo-007 is not being trained: no process answers at its socket".into())),
-        ("the line", Delivery::Notice("this cockpit read nothing for 30 s and was dropped; here is everything again".into())),
+        (
+            "the trainer",
+            record(Event::Failed { reason: "the trainer panicked: index out of bounds".into() }),
+        ),
+        (
+            "the process",
+            Delivery::Closed(
+                "demo-007 is not being trained: no process answers at its socket".into(),
+            ),
+        ),
+        (
+            "the line",
+            Delivery::Notice(
+                "this cockpit read nothing for 30 s and was dropped; here is everything again"
+                    .into(),
+            ),
+        ),
     ]
 }
 
@@ -134,7 +164,11 @@ fn what_went_wrong_is_said_in_full_with_what_to_press() {
         let text = screen(&mut app, 80, 24);
         let lines: Vec<&str> = text.lines().collect();
         let edge = lines.iter().rposition(|l| l.starts_with('╰')).unwrap();
-        out += &format!("{what}: {}\n{}\n\n", lines[0].trim_end().rsplit("  ").next().unwrap(), lines[edge + 1..].join("\n"));
+        out += &format!(
+            "{what}: {}\n{}\n\n",
+            lines[0].trim_end().rsplit("  ").next().unwrap(),
+            lines[edge + 1..].join("\n")
+        );
     }
     insta::assert_snapshot!(out);
 }

@@ -1,4 +1,5 @@
-//! Arms of one run, paired by seed: forked at E from one checkpoint, the same budget for each, resumable, and honest.
+//! Arms of one run, paired by seed: forked at E from one checkpoint, the same budget for each,
+//! resumable, and honest.
 
 use crate::environment::program;
 use crate::support::{Runs, hash, small_args};
@@ -13,27 +14,40 @@ const ARMS: &str = "biased,class-balanced";
 
 fn compare(runs: &Path, more: &[&str]) -> Command {
     let mut command = program();
-    command.args(small_args(&[&["compare", "--headless", "--json", "--arms", ARMS, "--seeds", "2"], more].concat()));
+    command.args(small_args(
+        &[&["compare", "--headless", "--json", "--arms", ARMS, "--seeds", "2"], more].concat(),
+    ));
     command.arg("--runs-dir").arg(runs);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 fn outcome(runs: &Path) -> Outcome {
-    serde_json::from_slice(&std::fs::read(runs.join("demo-compare-001/outcome.json")).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(runs.join("demo-compare-001/outcome.json")).unwrap())
+        .unwrap()
 }
 
 fn events(directory: &Path) -> Vec<Event> {
-    read_journal(&directory.join("journal.jsonl")).unwrap().records.into_iter().map(|r| r.event).collect()
+    read_journal(&directory.join("journal.jsonl"))
+        .unwrap()
+        .records
+        .into_iter()
+        .map(|r| r.event)
+        .collect()
 }
 
 /// What was reached, as text, without what depends on the clock.
 fn figures(outcome: &Outcome) -> Vec<String> {
     let seeds = outcome.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s)));
     let epochs = |s: &earlybird::compare::SeedOutcome| -> Vec<String> {
-        s.epochs.iter().map(|e| format!("{} {} {:?}", e.epoch, e.measured.accuracy, e.drawn)).collect()
+        s.epochs
+            .iter()
+            .map(|e| format!("{} {} {:?}", e.epoch, e.measured.accuracy, e.drawn))
+            .collect()
     };
-    seeds.map(|(a, s)| format!("{} {} {} {:?}", a.arm, s.seed, s.parameters_sha256, epochs(s))).collect()
+    seeds
+        .map(|(a, s)| format!("{} {} {} {:?}", a.arm, s.seed, s.parameters_sha256, epochs(s)))
+        .collect()
 }
 
 #[test]
@@ -50,7 +64,9 @@ fn arms_share_everything_up_to_e_and_the_baseline_is_the_plain_run() {
         for (arm, name) in outcome.arms.iter().zip(&names) {
             let events = events(&runs.path().join(format!("demo-compare-001/seed-{seed}/{name}")));
             at_e.extend(events.iter().find_map(|e| match e {
-                Event::Continued { epoch: 2, step: 0, parameters_sha256, .. } => Some(parameters_sha256.clone()),
+                Event::Continued { epoch: 2, step: 0, parameters_sha256, .. } => {
+                    Some(parameters_sha256.clone())
+                }
                 _ => None,
             }));
             let s = arm.seeds.iter().find(|s| s.seed == seed).unwrap();
@@ -61,7 +77,10 @@ fn arms_share_everything_up_to_e_and_the_baseline_is_the_plain_run() {
         assert!(at_e.len() == 4 && at_e.iter().all(|h| *h == at_e[0] && h.len() == 64), "{at_e:?}");
         let distinct: std::collections::HashSet<_> = finals.iter().collect();
         assert_eq!(distinct.len(), 4, "each arm has draws of its own");
-        let plain = runs.headless("train", &["--seed", &seed.to_string(), "--set", "importance.sampler=uniform"]);
+        let plain = runs.headless(
+            "train",
+            &["--seed", &seed.to_string(), "--set", "importance.sampler=uniform"],
+        );
         assert_eq!(hash(&plain.end().1), finals[0]);
     }
     let text = String::from_utf8(output.stdout).unwrap();
@@ -90,7 +109,10 @@ fn a_comparison_killed_anywhere_ends_with_the_same_table() {
             .unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         let told = String::from_utf8_lossy(&output.stdout).lines().count();
-        assert!(told <= 2 * (2 + 4 * 3) + 1 - lines + 2, "{told} lines after {lines}: finished arms are not trained again");
+        assert!(
+            told <= 2 * (2 + 4 * 3) + 1 - lines + 2,
+            "{told} lines after {lines}: finished arms are not trained again"
+        );
         assert_eq!(figures(&outcome(runs.path())), expected);
     }
 }
@@ -105,7 +127,11 @@ fn runs_side_by_side_end_with_the_same_table_and_are_listed() {
     assert_eq!(figures(&outcome(one.path())), figures(&outcome(two.path())));
     let listed = program().args(["runs", "--json", "--runs-dir"]).arg(two.path()).output().unwrap();
     let row: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
-    assert_eq!((&row["state"], &row["done"], &row["of"]), (&"finished".into(), &10.into(), &10.into()), "{row}");
+    assert_eq!(
+        (&row["state"], &row["done"], &row["of"]),
+        (&"finished".into(), &10.into(), &10.into()),
+        "{row}"
+    );
 }
 
 #[test]
@@ -139,7 +165,11 @@ fn a_comparison_that_makes_no_sense_is_refused() {
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && text.contains(part), "{args:?}: {text}");
-        assert_eq!(std::fs::read_dir(runs.path()).unwrap().count(), 0, "{args:?} left something behind");
+        assert_eq!(
+            std::fs::read_dir(runs.path()).unwrap().count(),
+            0,
+            "{args:?} left something behind"
+        );
     }
 }
 
@@ -148,18 +178,29 @@ fn a_comparison_that_makes_no_sense_is_refused() {
 fn an_arm_of_a_config_is_trained_as_it_says() {
     let runs = Runs::new();
     let file = runs.path().join("mine.toml");
-    let config = std::fs::read_to_string("configs/demo.toml").unwrap() + "\n[arms.floor]\nimportance.uniform_mix = 1.0\n";
+    let config = std::fs::read_to_string("configs/demo.toml").unwrap()
+        + "\n[arms.floor]\nimportance.uniform_mix = 1.0\n";
     std::fs::write(&file, config).unwrap();
     let mut command = program();
     let file = file.display().to_string();
-    command.args(small_args(&["compare", &file, "--arms", "floor", "--seeds", "1"])).arg("--runs-dir").arg(runs.path());
+    command
+        .args(small_args(&["compare", &file, "--arms", "floor", "--seeds", "1"]))
+        .arg("--runs-dir")
+        .arg(runs.path());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("floor") && text.contains("uniform-null"), "{text}");
     let ends = events(&runs.path().join("demo-compare-001/seed-1/floor"));
     // u = 1: every class is expected at its share, whatever the weights are.
-    let Some(Event::EpochEnd(last)) = ends.iter().rev().find(|e| matches!(e, Event::EpochEnd(_))) else { panic!("no epoch") };
-    let first = ends.iter().find_map(|e| if let Event::EpochEnd(e) = e { Some(e) } else { None }).unwrap();
-    assert!(last.expected.iter().zip(&first.expected).all(|(a, b)| (a - b).abs() < 1e-6), "{last:?}");
+    let Some(Event::EpochEnd(last)) = ends.iter().rev().find(|e| matches!(e, Event::EpochEnd(_)))
+    else {
+        panic!("no epoch")
+    };
+    let first =
+        ends.iter().find_map(|e| if let Event::EpochEnd(e) = e { Some(e) } else { None }).unwrap();
+    assert!(
+        last.expected.iter().zip(&first.expected).all(|(a, b)| (a - b).abs() < 1e-6),
+        "{last:?}"
+    );
 }

@@ -9,7 +9,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-const SMALL: [&str; 8] = ["compare", "--headless", "--json", "--arms", "biased", "--seeds", "1", "--seed=5"];
+const SMALL: [&str; 8] =
+    ["compare", "--headless", "--json", "--arms", "biased", "--seeds", "1", "--seed=5"];
 
 fn finished() -> (Runs, PathBuf, Vec<String>) {
     let runs = Runs::new();
@@ -72,7 +73,8 @@ fn an_arm_without_a_whole_checkpoint_is_forked_again_and_set_aside() {
     let (_runs, directory, expected) = finished();
     let arm = directory.join("seed-5/biased");
     let journal = std::fs::read_to_string(arm.join("journal.jsonl")).unwrap();
-    let unfinished: Vec<&str> = journal.lines().filter(|line| !line.contains("\"event\":\"finished\"")).collect();
+    let unfinished: Vec<&str> =
+        journal.lines().filter(|line| !line.contains("\"event\":\"finished\"")).collect();
     std::fs::write(arm.join("journal.jsonl"), unfinished.join("\n") + "\n").unwrap();
     std::fs::write(arm.join("notes.txt"), "mine").unwrap();
     checkpoints(&arm, "safetensors").iter().for_each(|file| flip(file));

@@ -1,4 +1,5 @@
-//! Configs: the shipped ones parse, a resolved one reads back as itself, and every bad one is told what is wrong and where.
+//! Configs: the shipped ones parse, a resolved one reads back as itself, and every bad one is told
+//! what is wrong and where.
 
 use earlybird::config::{self, RunConfig};
 use std::path::Path;
@@ -30,7 +31,8 @@ fn every_shipped_config_parses() {
 
 #[test]
 fn a_resolved_config_reads_back_as_itself() {
-    let config = config::demo(&["importance.exponent=2".into(), "data.class_counts=[]".into()]).unwrap();
+    let config =
+        config::demo(&["importance.exponent=2".into(), "data.class_counts=[]".into()]).unwrap();
     let text = toml::to_string(&config).unwrap();
     assert_eq!(config::from_str(&text, "printed", &[]).unwrap(), config);
     assert_eq!(config::from_str("", "empty", &[]).unwrap(), RunConfig::default());
@@ -134,7 +136,9 @@ fn e_follows_n_where_nobody_set_it() {
     assert!(e("train.epochs = 2", &["importance.pretrain_epochs=3"]).is_err());
     // The demo's E is nobody's choice.
     assert_eq!(config::demo(&["train.epochs=2".into()]).unwrap().importance.pretrain_epochs, 1);
-    assert!(config::demo(&["train.epochs=2".into(), "importance.pretrain_epochs=3".into()]).is_err());
+    assert!(
+        config::demo(&["train.epochs=2".into(), "importance.pretrain_epochs=3".into()]).is_err()
+    );
 }
 
 #[test]

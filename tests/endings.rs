@@ -13,7 +13,15 @@ use std::process::Output;
 
 /// Epochs of the runs here.
 const N: usize = 3;
-const RUN: [&str; 7] = ["train", "--json", "--set", "train.epochs=3", "--set", "importance.pretrain_epochs=1", "--seed=4"];
+const RUN: [&str; 7] = [
+    "train",
+    "--json",
+    "--set",
+    "train.epochs=3",
+    "--set",
+    "importance.pretrain_epochs=1",
+    "--seed=4",
+];
 const VALIDATION: [&str; 2] = ["--set", "data.validation=0.1"];
 /// Writes of journal and checkpoints on a disk that is full.
 const FULL: [Fault; 2] = [
@@ -77,7 +85,9 @@ fn complete(runs: &Runs, expected: &str, more: &[&str], what: &str) {
         assert_eq!(code, 0, "{what}: resume");
     }
     let ending = directory.ending().unwrap();
-    let Ending::Finished { epochs: reached, parameters_sha256, model_sha256 } = &ending else { panic!("{what}: {ending:?}") };
+    let Ending::Finished { epochs: reached, parameters_sha256, model_sha256 } = &ending else {
+        panic!("{what}: {ending:?}")
+    };
     assert_eq!((*reached, parameters_sha256.as_str()), (N, expected), "{what}");
     assert!(model_sha256.is_some() && directory.has_its_model(&ending), "{what}: the model");
     let journal = read_journal(&directory.file("journal.jsonl")).unwrap();
@@ -141,8 +151,10 @@ fn a_run_that_is_ended_in_its_last_moments_is_tested_by_resume() {
 
 #[test]
 fn no_end_on_a_full_disk_is_a_success_and_nothing_is_lost() {
-    let moments: [fn(&Event) -> bool; 2] =
-        [|e| matches!(e, Event::Phase { epoch: 1, .. }), |e| matches!(e, Event::Checkpoint { epoch, .. } if *epoch == N - 1)];
+    let moments: [fn(&Event) -> bool; 2] = [
+        |e| matches!(e, Event::Phase { epoch: 1, .. }),
+        |e| matches!(e, Event::Checkpoint { epoch, .. } if *epoch == N - 1),
+    ];
     if !can_be_made(ENDS.len() * moments.len()) {
         return;
     }
@@ -271,14 +283,18 @@ fn a_run_whose_directory_is_renamed_waits_for_its_name_and_one_that_is_removed_f
     let (code, events) = child.end();
     let last = events.last();
     assert_eq!(code, 1, "{last:?}");
-    assert!(matches!(last, Some(Event::Failed { reason }) if reason.contains("removed")), "{last:?}");
+    assert!(
+        matches!(last, Some(Event::Failed { reason }) if reason.contains("removed")),
+        "{last:?}"
+    );
     assert!(!directory.path().exists());
 }
 
 #[test]
 fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
     let expected = undisturbed(&[]);
-    let moments: [fn(&Event) -> bool; 2] = [|e| matches!(e, Event::RunStarted { .. }), |e| matches!(e, Event::EpochEnd(_))];
+    let moments: [fn(&Event) -> bool; 2] =
+        [|e| matches!(e, Event::RunStarted { .. }), |e| matches!(e, Event::EpochEnd(_))];
     for moment in moments {
         let runs = Runs::new();
         let full = runs.path().join("full");
@@ -300,7 +316,9 @@ fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
     process.args(["--set", "train.epochs=100000", "--set", "data.train_limit=4000"]);
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::Step { .. }));
-    assert!(ask(runs.path(), &["send", "demo-001", "set", "train.lr_scale", "0.5"]).status.success());
+    assert!(
+        ask(runs.path(), &["send", "demo-001", "set", "train.lr_scale", "0.5"]).status.success()
+    );
     assert!(ask(runs.path(), &["send", "demo-001", "set", "train.epochs", "2"]).status.success());
     child.kill(Signal::KILL);
     child.end();

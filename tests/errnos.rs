@@ -1,5 +1,5 @@
-//! What a file system or a sandbox may refuse: what can go on goes on, messages fit the error, and what was not written is not
-//! called a success.
+//! What a file system or a sandbox may refuse: what can go on goes on, messages fit the error, and
+//! what was not written is not called a success.
 
 use crate::environment::{EARLYBIRD, plain, program};
 use crate::faulty::{Fault, can_be_made, variables};
@@ -32,7 +32,10 @@ fn text(bytes: &[u8]) -> String {
 
 /// Events as they were printed.
 fn events(output: &Output) -> Vec<Event> {
-    text(&output.stdout).lines().filter_map(|l| Some(earlybird::protocol::Record::from_line(l)?.event)).collect()
+    text(&output.stdout)
+        .lines()
+        .filter_map(|l| Some(earlybird::protocol::Record::from_line(l)?.event))
+        .collect()
 }
 
 fn warnings<'a>(events: &'a [Event], of: &str) -> Vec<&'a str> {
@@ -55,21 +58,35 @@ fn a_file_system_that_cannot_force_files_to_its_disk_does_not_hold_a_run_up() {
     }
     let straight = Runs::new();
     let expected = hash(&straight.headless("train", &[]).end().1);
-    let all = |errno| vec![Fault::always("fsync", errno, "*"), Fault::always("fdatasync", errno, "*")];
-    let directories = |errno| vec![Fault::always("fsync", errno, "checkpoints/$"), Fault::always("fsync", errno, "demo-001/$")];
+    let all =
+        |errno| vec![Fault::always("fsync", errno, "*"), Fault::always("fdatasync", errno, "*")];
+    let directories = |errno| {
+        vec![
+            Fault::always("fsync", errno, "checkpoints/$"),
+            Fault::always("fsync", errno, "demo-001/$"),
+        ]
+    };
     let mut cases: Vec<Vec<Fault>> = unsupported.into_iter().map(all).collect();
     cases.extend([Errno::INVAL, Errno::BADF].map(directories));
     for faults in cases {
         let runs = Runs::new();
         let output = train(runs.path(), &faults);
         let events = events(&output);
-        assert_eq!((output.status.code(), hash(&events)), (Some(0), expected.clone()), "{faults:?} {}", text(&output.stderr));
+        assert_eq!(
+            (output.status.code(), hash(&events)),
+            (Some(0), expected.clone()),
+            "{faults:?} {}",
+            text(&output.stderr)
+        );
         assert!(warnings(&events, "disk").is_empty() && !is_paused(&events), "{faults:?}");
         if faults.len() == 2 {
             assert_eq!(warnings(&events, "sync").len(), 1, "{faults:?}: told once");
         }
         let found = runs.directory("demo-001").checkpoints().newest().unwrap();
-        assert!(found.damaged.is_empty() && found.checkpoint.is_some_and(|(c, _)| c.state.completed == 5));
+        assert!(
+            found.damaged.is_empty()
+                && found.checkpoint.is_some_and(|(c, _)| c.state.completed == 5)
+        );
     }
 }
 
@@ -103,17 +120,28 @@ fn whatever_a_disk_refuses_pauses_the_run_with_words_that_fit_until_it_takes_wri
         let warned = child.until(|e| matches!(e, Event::Warning { code, .. } if code == "disk"));
         let Event::Warning { text, .. } = &warned else { panic!("{warned:?}") };
         let space = matches!(fault.errno, Errno::NOSPC | Errno::DQUOT);
-        assert!(text.contains(part) && text.contains("free some space") == space, "{fault:?}: {text}");
+        assert!(
+            text.contains(part) && text.contains("free some space") == space,
+            "{fault:?}: {text}"
+        );
         let paused = child.until(|e| matches!(e, Event::Paused { .. }));
         assert!(
-            matches!(&paused, Event::Paused { cause: Cause::Disk, reason: Some(r), .. } if r.contains(part)),
+            matches!(
+                &paused,
+                Event::Paused { cause: Cause::Disk, reason: Some(r), .. } if r.contains(part)
+            ),
             "{fault:?}: {paused:?}"
         );
         std::fs::remove_file(&switch).unwrap();
         let (code, events) = child.end();
         assert_eq!((code, hash(&events)), (0, expected.clone()), "{fault:?}");
-        let journal = earlybird::run::read_journal(&runs.directory("demo-001").file("journal.jsonl")).unwrap();
-        assert!(journal.damaged == 0 && journal.records.windows(2).all(|w| w[0].seq < w[1].seq), "{fault:?}");
+        let journal =
+            earlybird::run::read_journal(&runs.directory("demo-001").file("journal.jsonl"))
+                .unwrap();
+        assert!(
+            journal.damaged == 0 && journal.records.windows(2).all(|w| w[0].seq < w[1].seq),
+            "{fault:?}"
+        );
     }
 }
 
@@ -135,7 +163,10 @@ fn interrupted_calls_are_made_again() {
     let output = train(runs.path(), &faults);
     let events = events(&output);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(events.iter().all(|e| !matches!(e, Event::Warning { .. } | Event::Paused { .. })), "{events:?}");
+    assert!(
+        events.iter().all(|e| !matches!(e, Event::Warning { .. } | Event::Paused { .. })),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -143,7 +174,11 @@ fn a_start_that_the_system_refuses_says_why_and_leaves_nothing_behind() {
     let cases = [
         (Fault::always("flock", Errno::NOLCK, "run.lock"), "cannot lock", "another file system"),
         (Fault::always("flock", Errno::NOSYS, "run.lock"), "cannot lock", "another file system"),
-        (Fault::always("flock", Errno::OPNOTSUPP, "run.lock"), "cannot lock", "another file system"),
+        (
+            Fault::always("flock", Errno::OPNOTSUPP, "run.lock"),
+            "cannot lock",
+            "another file system",
+        ),
         (Fault::always("mkdir", Errno::ROFS, "demo-001"), "cannot write", "read-only"),
         (Fault::always("mkdir", Errno::ACCESS, "demo-001"), "cannot write", "permission"),
         (Fault::always("open", Errno::DQUOT, "config.toml"), "cannot write", "quota"),
@@ -162,7 +197,8 @@ fn a_start_that_the_system_refuses_says_why_and_leaves_nothing_behind() {
         assert!(said.contains(what) && said.contains(help), "{fault:?}: {said}");
         let space = matches!(fault.errno, Errno::NOSPC | Errno::DQUOT);
         assert!(said.contains("free some space") == space, "{fault:?}: {said}");
-        let left: Vec<_> = std::fs::read_dir(runs.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        let left: Vec<_> =
+            std::fs::read_dir(runs.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert!(left.is_empty(), "{fault:?}: {left:?}");
     }
 }
@@ -176,14 +212,21 @@ fn a_run_without_a_socket_is_told_to_whoever_looks_for_it() {
     for errno in cases {
         let runs = Runs::new();
         let args = small_args(&["train", "--json", "--set", "train.epochs=100000"]);
-        let child = Headless::start(earlybird(runs.path(), &args, &[Fault::always("bind", errno, "*")]));
+        let child =
+            Headless::start(earlybird(runs.path(), &args, &[Fault::always("bind", errno, "*")]));
         let warned = child.until(|e| matches!(e, Event::Warning { code, .. } if code == "socket"));
-        assert!(matches!(&warned, Event::Warning { text, .. } if text.contains("nobody can attach")), "{warned:?}");
+        assert!(
+            matches!(&warned, Event::Warning { text, .. } if text.contains("nobody can attach")),
+            "{warned:?}"
+        );
         child.until(|e| matches!(e, Event::EpochEnd(_)));
         let asked = earlybird(runs.path(), &["send", "demo-001", "pause"], &[]).output().unwrap();
         let (said, pid) = (text(&asked.stderr), child.pid().as_raw_nonzero());
         assert_eq!(asked.status.code(), Some(1));
-        assert!(said.contains("is being trained") && said.contains(&format!("kill -INT {pid}")), "{said}");
+        assert!(
+            said.contains("is being trained") && said.contains(&format!("kill -INT {pid}")),
+            "{said}"
+        );
         let listed = earlybird(runs.path(), &["runs", "--json"], &[]).output().unwrap();
         assert!(text(&listed.stdout).contains("\"state\":\"live\""), "{listed:?}");
         child.kill(Signal::INT);
@@ -200,9 +243,14 @@ fn a_cockpit_that_no_socket_could_reach_trains_in_its_own_process() {
     }
     let runs = Runs::new();
     let faults = variables(&[Fault::always("bind", Errno::PERM, "*")]);
-    let mut vars: Vec<(&str, &str)> = faults.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut vars: Vec<(&str, &str)> =
+        faults.iter().map(|(name, value)| (*name, value.as_str())).collect();
     vars.push(("COLORFGBG", "15;0"));
-    let mut t = Terminal::start_with(runs.path(), &small_args(&["train", "--set", "train.epochs=100000"]), &vars);
+    let mut t = Terminal::start_with(
+        runs.path(),
+        &small_args(&["train", "--set", "train.epochs=100000"]),
+        &vars,
+    );
     t.wait("training", |s| s.contains("images/s") && s.contains("TRAINING"));
     let by = runs.directory("demo-001").trained_by();
     let TrainedBy::Here(trainer) = &by else { panic!("{by:?}") };
@@ -227,7 +275,10 @@ fn a_limit_on_the_size_of_files_is_told_and_when_it_is_raised_the_run_goes_on() 
     let child = Headless::start(command);
     let paused = child.until(|e| matches!(e, Event::Paused { .. }));
     assert!(
-        matches!(&paused, Event::Paused { cause: Cause::Disk, reason: Some(r), .. } if r.contains("ulimit -f")),
+        matches!(
+            &paused,
+            Event::Paused { cause: Cause::Disk, reason: Some(r), .. } if r.contains("ulimit -f")
+        ),
         "{paused:?}"
     );
     prlimit(Some(child.pid()), Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
@@ -255,14 +306,25 @@ fn output_that_could_not_be_written_is_no_success() {
     ];
     for args in commands {
         let mut command = earlybird(runs.path(), args, &[]);
-        let output = command.stdout(File::create("/dev/full").unwrap()).stderr(Stdio::piped()).output().unwrap();
+        let output = command
+            .stdout(File::create("/dev/full").unwrap())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
-        assert!(args == ["--help"] || said.contains("could not be written: No space left"), "{args:?}: {said}");
+        assert!(
+            args == ["--help"] || said.contains("could not be written: No space left"),
+            "{args:?}: {said}"
+        );
         // A reader that has seen enough is no failure.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = earlybird(runs.path(), args, &[]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let output = earlybird(runs.path(), args, &[])
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
     }
     // The training itself was not disturbed.
@@ -273,14 +335,24 @@ fn output_that_could_not_be_written_is_no_success() {
 
 #[test]
 fn a_process_that_may_open_too_few_files_says_so_and_leaves_nothing() {
-    for (limit, codes) in [("-n 8", [1, 127]), ("-n 16", [1, 1]), ("-n 23", [1, 1]), ("-n 24", [0, 0]), ("-S -n 16", [0, 0])] {
+    for (limit, codes) in [
+        ("-n 8", [1, 127]),
+        ("-n 16", [1, 1]),
+        ("-n 23", [1, 1]),
+        ("-n 24", [0, 0]),
+        ("-S -n 16", [0, 0]),
+    ] {
         let runs = Runs::new();
         let mut command = plain(Command::new("sh"));
         command.args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh", EARLYBIRD]);
         command.args(small_args(&["train", "--json", "--runs-dir"])).arg(runs.path().join("runs"));
         let output = command.stdin(Stdio::null()).output().unwrap();
         let (code, said) = (output.status.code(), text(&output.stderr));
-        assert!(code.is_some_and(|c| codes.contains(&c)), "ulimit {limit}: {:?} {said}", output.status);
+        assert!(
+            code.is_some_and(|c| codes.contains(&c)),
+            "ulimit {limit}: {:?} {said}",
+            output.status
+        );
         if code == Some(1) {
             assert!(said.contains("ulimit -n"), "ulimit {limit}: {said}");
             assert!(!runs.path().join("runs").exists(), "ulimit {limit}");

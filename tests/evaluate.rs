@@ -1,4 +1,5 @@
-//! A trained model outside its run: evaluated to the very figures of its last epoch, exported, and refused where it does not fit.
+//! A trained model outside its run: evaluated to the very figures of its last epoch, exported, and
+//! refused where it does not fit.
 
 use crate::environment::program;
 use crate::support::Runs;
@@ -18,23 +19,43 @@ fn json(output: &Output) -> serde_json::Value {
 fn a_run_is_evaluated_to_the_figures_of_its_last_epoch() {
     let runs = Runs::new();
     let (_, events) = runs.headless("train", &[]).end();
-    let last = events.iter().rev().find_map(|e| if let Event::EpochEnd(e) = e { Some(e) } else { None }).unwrap();
+    let last = events
+        .iter()
+        .rev()
+        .find_map(|e| if let Event::EpochEnd(e) = e { Some(e) } else { None })
+        .unwrap();
     // The run's config.toml is the resolved one: the same data, the same split.
     let logits = runs.path().join("logits.safetensors");
-    let found = json(&earlybird(runs.path(), &["evaluate", "demo-001", "--json", "--logits", logits.to_str().unwrap()]));
+    let found = json(&earlybird(
+        runs.path(),
+        &["evaluate", "demo-001", "--json", "--logits", logits.to_str().unwrap()],
+    ));
     assert_eq!(found["accuracy"].as_f64(), Some(last.measured.accuracy));
     assert!((found["loss"].as_f64().unwrap() - last.measured.loss).abs() < 1e-5);
-    let recall: Vec<f64> = found["recall"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let recall: Vec<f64> =
+        found["recall"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
     assert_eq!(recall, last.recall);
-    let all: u64 =
-        found["confusion"].as_array().unwrap().iter().flat_map(|r| r.as_array().unwrap()).map(|v| v.as_u64().unwrap()).sum();
+    let all: u64 = found["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|r| r.as_array().unwrap())
+        .map(|v| v.as_u64().unwrap())
+        .sum();
     assert_eq!(all, 100);
     let bytes = std::fs::read(&logits).unwrap();
-    assert_eq!(safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("logits").unwrap().shape(), [100, 10]);
+    assert_eq!(
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("logits").unwrap().shape(),
+        [100, 10]
+    );
 
     // As a file of its own, with a config that says what it is.
     let file = runs.path().join("model.safetensors");
-    assert!(earlybird(runs.path(), &["export", "demo-001", "--to", file.to_str().unwrap()]).status.success());
+    assert!(
+        earlybird(runs.path(), &["export", "demo-001", "--to", file.to_str().unwrap()])
+            .status
+            .success()
+    );
     let config = runs.path().join("demo-001/config.toml");
     let args = ["evaluate", file.to_str().unwrap(), "--data", config.to_str().unwrap(), "--json"];
     assert_eq!(json(&earlybird(runs.path(), &args))["accuracy"], found["accuracy"]);

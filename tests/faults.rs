@@ -1,7 +1,9 @@
 //! Killed, cut, filled, flipped and fed garbage: nothing is lost, and it says what happened.
 
 use crate::environment::{EARLYBIRD, plain, program};
-use crate::support::{Headless, Runs, advance_to, apply, epochs, finish, hash, noise, session, small_args};
+use crate::support::{
+    Headless, Runs, advance_to, apply, epochs, finish, hash, noise, session, small_args,
+};
 use earlybird::dashboard::Dashboard;
 use earlybird::link::{Greeting, Hello, PROTOCOL, Purpose, ToHost};
 use earlybird::protocol::{Cause, Command, EpochSummary, Event};
@@ -32,7 +34,11 @@ impl Dice {
 /// The epochs of a run as its journal tells them, each once.
 fn told(directory: &RunDirectory) -> Vec<EpochSummary> {
     let mut dashboard = Dashboard::default();
-    read_journal(&directory.file("journal.jsonl")).unwrap().records.into_iter().for_each(|r| dashboard.fold(r));
+    read_journal(&directory.file("journal.jsonl"))
+        .unwrap()
+        .records
+        .into_iter()
+        .for_each(|r| dashboard.fold(r));
     dashboard.epochs
 }
 
@@ -43,7 +49,10 @@ fn assert_same_epochs(a: &[EpochSummary], b: &[EpochSummary]) {
             (a.epoch, a.phase, &a.drawn, &a.recall, a.never_drawn, a.measured.accuracy, a.samples),
             (b.epoch, b.phase, &b.drawn, &b.recall, b.never_drawn, b.measured.accuracy, b.samples)
         );
-        assert!((a.train_loss - b.train_loss).abs() < 1e-5 && a.measured.loss == b.measured.loss, "{a:?} {b:?}");
+        assert!(
+            (a.train_loss - b.train_loss).abs() < 1e-5 && a.measured.loss == b.measured.loss,
+            "{a:?} {b:?}"
+        );
     }
 }
 
@@ -64,14 +73,18 @@ fn a_run_killed_at_twenty_random_moments_ends_as_one_never_killed() {
         // A random moment, not a state that is waited for: up to the whole length of such a run.
         std::thread::sleep(Duration::from_micros(dice.below(1_200_000) as u64));
         child.kill(Signal::KILL);
-        let output = program().args(["resume", "--json", "--runs-dir", runs.path().to_str().unwrap()]).output().unwrap();
+        let output = program()
+            .args(["resume", "--json", "--runs-dir", runs.path().to_str().unwrap()])
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(output.status.code(), Some(0), "round {round}: {output:?}");
         assert_same_epochs(&told(&directory), &epochs);
         let journal = read_journal(&directory.file("journal.jsonl")).unwrap();
         let finished: Vec<Event> = journal.records.into_iter().map(|r| r.event).collect();
         if text.contains("is finished (5 of 5 epochs)") {
-            continue; // the kill came after the last epoch's checkpoint; its model is that of the checkpoint
+            // the kill came after the last epoch's checkpoint; its model is that of the checkpoint
+            continue;
         }
         assert_eq!(hash(&finished), expected, "round {round}");
         assert_eq!(journal.damaged, 0);
@@ -109,21 +122,33 @@ fn flipped_bits_and_truncations_never_pass_for_a_whole_file() {
         std::fs::write(path, &broken).unwrap();
         let found = checkpoints.newest().unwrap();
         match found.checkpoint {
-            Some((c, used)) if used == file => assert!(sorted(c) == newest, "round {round}: another checkpoint under its name"),
+            Some((c, used)) if used == file => {
+                assert!(sorted(c) == newest, "round {round}: another checkpoint under its name")
+            }
             Some((c, _)) => {
-                assert_eq!(c.state.completed, newest.state.completed - 1, "round {round}: the one before it");
+                assert_eq!(
+                    c.state.completed,
+                    newest.state.completed - 1,
+                    "round {round}: the one before it"
+                );
                 assert!(found.damaged.len() == 1, "{:?}", found.damaged);
                 damaged_checkpoints += 1;
             }
             None => panic!("round {round}: {:?}", found.damaged),
         }
         let read = read_journal(&journal).unwrap();
-        assert!(read.records.iter().all(|r| whole.contains(r)), "round {round}: a record that was never written");
+        assert!(
+            read.records.iter().all(|r| whole.contains(r)),
+            "round {round}: a record that was never written"
+        );
         damaged_lines += read.damaged;
         std::fs::write(path, &bytes).unwrap();
     }
     // A flip in the JSON's white space or key order may leave it what it was; nearly all do not.
-    assert!(damaged_checkpoints > 120 && damaged_lines > 40, "{damaged_checkpoints} {damaged_lines}");
+    assert!(
+        damaged_checkpoints > 120 && damaged_lines > 40,
+        "{damaged_checkpoints} {damaged_lines}"
+    );
 }
 
 #[test]
@@ -138,13 +163,21 @@ fn a_resume_from_damaged_files_says_so_in_the_journal() {
     bytes.truncate(1_000);
     std::fs::write(&file, bytes).unwrap();
     let text = std::fs::read_to_string(directory.file("journal.jsonl")).unwrap();
-    std::fs::write(directory.file("journal.jsonl"), text.replacen("\"test_loss\":", "\"test_loss\":1", 1)).unwrap();
+    std::fs::write(
+        directory.file("journal.jsonl"),
+        text.replacen("\"test_loss\":", "\"test_loss\":1", 1),
+    )
+    .unwrap();
     let child = runs.headless("resume", &["demo-001"]);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
     child.kill(Signal::TERM);
     let (_, events) = child.end();
-    let warnings: Vec<&str> =
-        events.iter().filter_map(|e| if let Event::Warning { text, .. } = e { Some(text.as_str()) } else { None }).collect();
+    let warnings: Vec<&str> = events
+        .iter()
+        .filter_map(
+            |e| if let Event::Warning { text, .. } = e { Some(text.as_str()) } else { None },
+        )
+        .collect();
     assert!(warnings.iter().any(|w| w.contains("do not have their checksum")), "{warnings:?}");
     assert!(warnings.iter().any(|w| w.contains("1 damaged lines of the journal")), "{warnings:?}");
 }
@@ -156,7 +189,10 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = ProcessCommand::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"]).arg(dir.path()).stderr(Stdio::null());
+        mount
+            .args(["-t", "tmpfs", "-o", "size=20m", "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null());
         mount.status().ok().filter(|s| s.success()).map(|_| Self(dir))
     }
 }
@@ -184,16 +220,25 @@ fn a_full_disk_pauses_the_run_and_space_lets_it_go_on() {
     let straight = Runs::new();
     let expected = hash(&straight.headless("train", &["--set", "train.epochs=12"]).end().1);
     let mut process = program();
-    process.args(small_args(&["train", "--json", "--set", "train.epochs=12", "--runs-dir"])).arg(disk.0.path().join("runs"));
+    process
+        .args(small_args(&["train", "--json", "--set", "train.epochs=12", "--runs-dir"]))
+        .arg(disk.0.path().join("runs"));
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 2, .. }));
     let filler = disk.0.path().join("filler");
     fill(&filler);
     let warning = child.until(|e| matches!(e, Event::Warning { code, .. } if code == "disk"));
-    assert!(matches!(&warning, Event::Warning { text, .. } if text.contains("No space left")), "{warning:?}");
+    assert!(
+        matches!(&warning, Event::Warning { text, .. } if text.contains("No space left")),
+        "{warning:?}"
+    );
     let paused = child.until(|e| matches!(e, Event::Paused { .. }));
     assert!(
-        matches!(&paused, Event::Paused { cause: Cause::Disk, reason: Some(r), .. } if r.contains("No space left")),
+        matches!(
+            &paused,
+            Event::Paused { cause: Cause::Disk, reason: Some(r), .. }
+                if r.contains("No space left")
+        ),
         "{paused:?}"
     );
     let directory = RunDirectory::open(&disk.0.path().join("runs/demo-001"));
@@ -207,8 +252,18 @@ fn a_full_disk_pauses_the_run_and_space_lets_it_go_on() {
     assert_eq!((code, hash(&events)), (0, expected));
     let journal = read_journal(&directory.file("journal.jsonl")).unwrap();
     assert_eq!((journal.damaged, told(&directory).len()), (0, 12));
-    assert!(journal.records.iter().any(|r| matches!(&r.event, Event::Warning { code, .. } if code == "disk")), "told there, too");
-    assert!(journal.records.iter().any(|r| matches!(&r.event, Event::Note { text } if text.contains("takes writes again"))));
+    assert!(
+        journal
+            .records
+            .iter()
+            .any(|r| matches!(&r.event, Event::Warning { code, .. } if code == "disk")),
+        "told there, too"
+    );
+    assert!(
+        journal.records.iter().any(
+            |r| matches!(&r.event, Event::Note { text } if text.contains("takes writes again"))
+        )
+    );
     assert!(journal.records.windows(2).all(|w| w[0].seq < w[1].seq));
 }
 
@@ -219,7 +274,15 @@ fn a_run_that_shall_not_wait_for_its_disk_goes_on() {
         return;
     };
     let mut process = program();
-    let args = ["train", "--json", "--set", "train.epochs=12", "--set", "checkpoint.on_disk_error=continue", "--runs-dir"];
+    let args = [
+        "train",
+        "--json",
+        "--set",
+        "train.epochs=12",
+        "--set",
+        "checkpoint.on_disk_error=continue",
+        "--runs-dir",
+    ];
     process.args(small_args(&args)).arg(disk.0.path().join("runs"));
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 2, .. }));
@@ -246,7 +309,14 @@ fn data_that_vanishes_does_not_matter() {
 #[test]
 fn a_device_out_of_memory_is_told_with_the_batch_size_and_a_checkpoint_kept() {
     let runs = Runs::new();
-    let args = small_args(&["train", "--json", "--set", "data.train_limit=4000", "--set", "train.batch_size=4000"]);
+    let args = small_args(&[
+        "train",
+        "--json",
+        "--set",
+        "data.train_limit=4000",
+        "--set",
+        "train.batch_size=4000",
+    ]);
     let mut process = plain(ProcessCommand::new("sh"));
     // 800 MB of address space: enough to start, too little for the activations of 4,000 images.
     let script = "ulimit -v 800000; exec \"$@\"";
@@ -254,10 +324,14 @@ fn a_device_out_of_memory_is_told_with_the_batch_size_and_a_checkpoint_kept() {
     process.env("OMP_NUM_THREADS", "1").env("MALLOC_ARENA_MAX", "1");
     let (code, events) = Headless::start(process).end();
     assert_eq!(code, 1);
-    let kept = events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped"));
+    let kept =
+        events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped"));
     assert!(kept, "{events:?}");
     let Some(Event::Failed { reason }) = events.last() else { panic!("{:?}", events.last()) };
-    assert!(reason.contains("out of memory") && reason.contains("train.batch_size = 4000"), "{reason}");
+    assert!(
+        reason.contains("out of memory") && reason.contains("train.batch_size = 4000"),
+        "{reason}"
+    );
     // With the memory that it needs, it goes on from there, on the device that it was on.
     let (code, events) = runs.headless("resume", &[]).end();
     assert_eq!((code, epochs(&events).len()), (0, 5));
@@ -269,13 +343,21 @@ fn a_loss_that_is_not_finite_can_be_gone_back_from() {
     advance_to(&mut good, 2, 3);
     let checkpoint = good.checkpoint();
     let after = good.state();
-    let mut s = session(&["train.lr=100.0", "train.schedule=constant", "train.warmup=0.0", "train.weight_decay=1.0"]);
+    let mut s = session(&[
+        "train.lr=100.0",
+        "train.schedule=constant",
+        "train.warmup=0.0",
+        "train.weight_decay=1.0",
+    ]);
     let other = s.checkpoint();
     let mut paused = false;
     for _ in 0..2_000 {
         s.advance();
         s.step_event();
-        paused |= s.take_events().iter().any(|e| matches!(e, Event::Paused { cause: Cause::NotFinite, .. }));
+        paused |= s
+            .take_events()
+            .iter()
+            .any(|e| matches!(e, Event::Paused { cause: Cause::NotFinite, .. }));
         if paused {
             break;
         }
@@ -284,12 +366,15 @@ fn a_loss_that_is_not_finite_can_be_gone_back_from() {
     s.rewind(&checkpoint, 0.5).unwrap();
     let events = s.take_events();
     assert!(!s.is_paused() && s.state() == after, "the parameters are the checkpoint's");
-    assert!(events.iter().any(|e| matches!(e, Event::Continued { epoch: 1, step: 3, .. })), "{events:?}");
     assert!(
-        events
-            .iter()
-            .any(|e| matches!(e, Event::Changed { key, new, .. } if key == "train.lr_scale" && new == &serde_json::json!(0.5)))
+        events.iter().any(|e| matches!(e, Event::Continued { epoch: 1, step: 3, .. })),
+        "{events:?}"
     );
+    assert!(events.iter().any(|e| matches!(
+        e,
+        Event::Changed { key, new, .. }
+            if key == "train.lr_scale" && new == &serde_json::json!(0.5)
+    )));
     assert_eq!(epochs(&finish(&mut s)).last().unwrap().epoch, 4);
     // A checkpoint that does not fit changes nothing.
     let mut fresh = session(&[]);
@@ -301,11 +386,18 @@ fn a_loss_that_is_not_finite_can_be_gone_back_from() {
 
 #[test]
 fn going_on_with_a_loss_that_is_not_finite_is_the_persons_to_say() {
-    let mut s = session(&["train.lr=100.0", "train.schedule=constant", "train.warmup=0.0", "train.weight_decay=1.0"]);
+    let mut s = session(&[
+        "train.lr=100.0",
+        "train.schedule=constant",
+        "train.warmup=0.0",
+        "train.weight_decay=1.0",
+    ]);
     let at = |s: &mut earlybird::train::Session| loop {
         s.advance();
         s.step_event();
-        if let Some(Event::Paused { step, .. }) = s.take_events().into_iter().find(|e| matches!(e, Event::Paused { .. })) {
+        if let Some(Event::Paused { step, .. }) =
+            s.take_events().into_iter().find(|e| matches!(e, Event::Paused { .. }))
+        {
             return step;
         }
     };
@@ -316,7 +408,8 @@ fn going_on_with_a_loss_that_is_not_finite_is_the_persons_to_say() {
 }
 
 fn hello() -> String {
-    let hello = ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was: None });
+    let hello =
+        ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was: None });
     serde_json::to_string(&hello).unwrap() + "\n"
 }
 
@@ -344,19 +437,25 @@ fn garbage_and_rude_clients_disturb_nobody() {
     let mut dice = Dice::new(99);
     let good = hello();
     for round in 0..1_000 {
-        let Ok(mut stream) = UnixStream::connect(&socket) else { panic!("round {round}: nobody answers") };
+        let Ok(mut stream) = UnixStream::connect(&socket) else {
+            panic!("round {round}: nobody answers")
+        };
         let mut frame: Vec<u8> = match round % 5 {
             0 => noise(1 + dice.below(2_000), round as u64 + 1),
             1 => good.as_bytes()[..dice.below(good.len() - 1)].to_vec(),
             2 => b"{\"hello\":{\"protocol\":1}}".to_vec(),
-            3 => (good.clone() + "{\"request\":{\"id\":-1,\"command\":{\"command\":\"fly\"}}}").into_bytes(),
+            3 => (good.clone() + "{\"request\":{\"id\":-1,\"command\":{\"command\":\"fly\"}}}")
+                .into_bytes(),
             _ => b"[".repeat(70_000),
         };
         frame.push(b'\n');
         let _ = stream.write_all(&frame);
         if round % 50 == 3 {
             let last = last_line(stream);
-            assert!(last.contains("not understood") || last.contains("attached already"), "round {round}: {last}");
+            assert!(
+                last.contains("not understood") || last.contains("attached already"),
+                "round {round}: {last}"
+            );
         }
     }
     for round in 0..200 {
@@ -373,7 +472,9 @@ fn garbage_and_rude_clients_disturb_nobody() {
             break;
         }
         let _ = last_line(
-            UnixStream::connect(&socket).unwrap_or_else(|e| panic!("{e}; {probe} descriptors, {before} before")).tap_rude(),
+            UnixStream::connect(&socket)
+                .unwrap_or_else(|e| panic!("{e}; {probe} descriptors, {before} before"))
+                .tap_rude(),
         );
         probe = descriptors(child.pid());
     }
@@ -399,9 +500,16 @@ fn another_version_is_told_which_side_to_update() {
     let runs = Runs::new();
     let child = runs.headless("train", &["--set", "train.epochs=100000"]);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
-    for (protocol, side) in [(PROTOCOL + 1, "update the process that trains demo-001"), (0, "update this program")] {
+    for (protocol, side) in
+        [(PROTOCOL + 1, "update the process that trains demo-001"), (0, "update this program")]
+    {
         let mut stream = UnixStream::connect(runs.directory("demo-001").socket()).unwrap();
-        writeln!(stream, "{{\"hello\":{{\"protocol\":{protocol},\"version\":\"9.9.9\",\"shape\":\"unheard of\"}}}}").unwrap();
+        writeln!(
+            stream,
+            "{{\"hello\":{{\"protocol\":{protocol},\"version\":\"9.9.9\",\
+             \"shape\":\"unheard of\"}}}}"
+        )
+        .unwrap();
         let last = last_line(stream);
         assert!(last.contains(side), "{last}");
     }
@@ -420,13 +528,22 @@ fn another_user_cannot_connect() {
     let directory = runs.path().join("demo-001");
     let mode = |p: &Path| std::fs::metadata(p).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&directory), mode(&socket)), (0o700, 0o600));
-    let open = |p: &Path, mode| std::fs::set_permissions(p, std::fs::Permissions::from_mode(mode)).unwrap();
+    let open = |p: &Path, mode| {
+        std::fs::set_permissions(p, std::fs::Permissions::from_mode(mode)).unwrap()
+    };
     open(runs.path(), 0o755);
-    let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(60)\ntry:\n s.connect(sys.argv[1])\n print('read', len(s.recv(99)))\nexcept OSError as e: print(type(e).__name__)";
+    let script = "import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(60)\ntry:\n \
+                  s.connect(sys.argv[1])\n print('read', len(s.recv(99)))\nexcept OSError as e: \
+                  print(type(e).__name__)";
     let as_nobody = || {
         use std::os::unix::process::CommandExt;
-        let output =
-            ProcessCommand::new("python3").args(["-c", script]).arg(&socket).uid(65_534).gid(65_534).current_dir("/").output();
+        let output = ProcessCommand::new("python3")
+            .args(["-c", script])
+            .arg(&socket)
+            .uid(65_534)
+            .gid(65_534)
+            .current_dir("/")
+            .output();
         output.ok().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
     };
     let Some(said) = as_nobody().filter(|s| !s.is_empty()) else {
@@ -456,10 +573,13 @@ fn a_socket_whose_path_is_longer_than_an_address_is_reached_all_the_same() {
     let runs = Runs::new();
     let deep = runs.path().join("a".repeat(60)).join("b".repeat(60));
     let mut process = program();
-    process.args(small_args(&["train", "--json", "--set", "train.epochs=100000", "--runs-dir"])).arg(&deep);
+    process
+        .args(small_args(&["train", "--json", "--set", "train.epochs=100000", "--runs-dir"]))
+        .arg(&deep);
     let child = Headless::start(process);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
-    let output = program().args(["send", "latest", "stop", "--runs-dir"]).arg(&deep).output().unwrap();
+    let output =
+        program().args(["send", "latest", "stop", "--runs-dir"]).arg(&deep).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(child.end().0, 130);
 }

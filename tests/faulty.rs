@@ -1,5 +1,5 @@
-//! A process whose calls of the C library fail as a file system or a sandbox would: `native/fault.c`, compiled here and loaded
-//! before the program.
+//! A process whose calls of the C library fail as a file system or a sandbox would:
+//! `native/fault.c`, compiled here and loaded before the program.
 
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = LIBRARY.get_or_init(|| {
-        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
+        let out =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fault-{}.so", std::process::id()));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/native/fault.c");
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&out).arg(source).arg("-ldl");
@@ -49,7 +50,14 @@ impl Fault {
     }
 
     fn rule(&self) -> String {
-        format!("{} {} {} {} {}", self.call, self.errno.raw_os_error(), self.path, self.from, self.to)
+        format!(
+            "{} {} {} {} {}",
+            self.call,
+            self.errno.raw_os_error(),
+            self.path,
+            self.from,
+            self.to
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! Downloads against a server on this machine: progress, resume, checksum, several processes, servers that stall.
+//! Downloads against a server on this machine: progress, resume, checksum, several processes,
+//! servers that stall.
 
 use crate::support::noise;
 use earlybird::data::{DataError, Download, PATIENCE, Progress, Remote, download};
@@ -8,7 +9,8 @@ use std::net::TcpListener;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// Serves `body`, honouring ranges; the first answer breaks off after `cut` bytes. Gives its address and the ranges asked for.
+/// Serves `body`, honouring ranges; the first answer breaks off after `cut` bytes. Gives its
+/// address and the ranges asked for.
 fn serve(body: Vec<u8>, cut: Option<usize>, requests: usize) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/file.bin", listener.local_addr().unwrap());
@@ -22,12 +24,19 @@ fn serve(body: Vec<u8>, cut: Option<usize>, requests: usize) -> (String, mpsc::R
                 request.push(byte[0]);
             }
             let request = String::from_utf8_lossy(&request).to_lowercase();
-            let from: usize =
-                request.lines().find_map(|l| l.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()).unwrap_or(0);
+            let from: usize = request
+                .lines()
+                .find_map(|l| l.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok())
+                .unwrap_or(0);
             asked.send(from.to_string()).unwrap();
             let rest = &body[from..];
             let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
-            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len()).unwrap();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                rest.len()
+            )
+            .unwrap();
             let end = if k == 0 { cut.unwrap_or(rest.len()) } else { rest.len() };
             let _ = stream.write_all(&rest[..end]);
         }
@@ -47,14 +56,23 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
     let cache = tempfile::tempdir().unwrap();
     let remote = remote(url, &body);
     let mut seen = Vec::new();
-    let first = download(&remote, cache.path(), PATIENCE, &mut |p| seen.push(p)).expect_err("broken off");
-    assert!(matches!(first, DataError::Download { .. }) && first.to_string().contains("byte 100000"), "{first}");
+    let first =
+        download(&remote, cache.path(), PATIENCE, &mut |p| seen.push(p)).expect_err("broken off");
+    assert!(
+        matches!(first, DataError::Download { .. }) && first.to_string().contains("byte 100000"),
+        "{first}"
+    );
     assert!(!cache.path().join("set/file.bin").exists(), "no half file under the final name");
     let path = cache.path().join("set/file.bin");
-    assert_eq!(download(&remote, cache.path(), PATIENCE, &mut |p| seen.push(p)).unwrap(), Download::Fetched(path.clone()));
+    assert_eq!(
+        download(&remote, cache.path(), PATIENCE, &mut |p| seen.push(p)).unwrap(),
+        Download::Fetched(path.clone())
+    );
     assert_eq!(std::fs::read(&path).unwrap(), body);
     assert_eq!(asked.iter().collect::<Vec<_>>(), ["0", "100000"]);
-    assert!(seen.iter().any(|p| matches!(p, Progress::Download { done: 1.., of: Some(300_000), .. })));
+    assert!(
+        seen.iter().any(|p| matches!(p, Progress::Download { done: 1.., of: Some(300_000), .. }))
+    );
     assert_eq!(
         download(&remote, cache.path(), PATIENCE, &mut |_| {}).unwrap(),
         Download::Present(path),
@@ -66,16 +84,22 @@ fn a_download_that_breaks_off_goes_on_where_it_was() {
 fn a_wrong_checksum_is_refused_and_the_file_set_aside() {
     let (url, _asked) = serve(noise(1_000, 5), None, 1);
     let cache = tempfile::tempdir().unwrap();
-    let error = download(&remote(url, b"something else"), cache.path(), PATIENCE, &mut |_| {}).expect_err("wrong file");
+    let error = download(&remote(url, b"something else"), cache.path(), PATIENCE, &mut |_| {})
+        .expect_err("wrong file");
     let DataError::Checksum { aside, .. } = &error else { panic!("{error}") };
-    assert!(aside.exists() && !cache.path().join("set/file.bin").exists() && !cache.path().join("set/file.bin.part").exists());
+    assert!(
+        aside.exists()
+            && !cache.path().join("set/file.bin").exists()
+            && !cache.path().join("set/file.bin.part").exists()
+    );
 }
 
 #[test]
 fn a_server_that_is_not_there_is_named_with_what_to_do() {
     let cache = tempfile::tempdir().unwrap();
     let error =
-        download(&remote("http://127.0.0.1:1/x".into(), b""), cache.path(), PATIENCE, &mut |_| {}).expect_err("nobody there");
+        download(&remote("http://127.0.0.1:1/x".into(), b""), cache.path(), PATIENCE, &mut |_| {})
+            .expect_err("nobody there");
     let text = error.to_string();
     assert!(text.contains("http://127.0.0.1:1/x") && text.contains("data.path"), "{text}");
 }
@@ -105,7 +129,9 @@ fn a_server_that_stalls_in_the_middle_is_given_up_and_what_came_is_kept() {
     });
     for (url, least) in [(stalls, 5_000), (drips, 1)] {
         let cache = tempfile::tempdir().unwrap();
-        let error = download(&remote(url, b""), cache.path(), Duration::from_millis(200), &mut |_| {}).expect_err("stalled");
+        let error =
+            download(&remote(url, b""), cache.path(), Duration::from_millis(200), &mut |_| {})
+                .expect_err("stalled");
         assert!(matches!(error, DataError::Download { .. }), "{error}");
         assert!(std::fs::metadata(cache.path().join("set/file.bin.part")).unwrap().len() >= least);
     }

@@ -6,11 +6,13 @@ use earlybird::dashboard::Dashboard;
 use earlybird::importance::{Quartiles, Sample};
 use earlybird::link::Delivery;
 use earlybird::protocol::{
-    Because, DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, StepTimes, Threads, Waiting,
-    WeightsSummary,
+    Because, DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record,
+    StepTimes, Threads, Waiting, WeightsSummary,
 };
 use earlybird::train::Pictures;
-use earlybird::tui::{App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Themes, Watching, draw};
+use earlybird::tui::{
+    App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Themes, Watching, draw,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use termprofile::TermProfile;
@@ -35,7 +37,10 @@ pub fn furnish(app: &mut App) {
     }
     other.best = other.best.map(|(best, epoch)| (best - 0.013, epoch));
     let run = |id: &str, shown| Other { id: id.into(), dashboard: other.clone(), shown };
-    app.others.list = vec![run("demo-006", true), run("demo-005-with-a-name-that-is-longer-than-its-column", false)];
+    app.others.list = vec![
+        run("demo-006", true),
+        run("demo-005-with-a-name-that-is-longer-than-its-column", false),
+    ];
     app.others.baseline = Some("demo-006".into());
     app.machine = Some(MachineFigures {
         cores: vec![97.0, 88.0],
@@ -71,8 +76,18 @@ fn sheet() -> Sheet {
     Sheet::of(&samples, pictures, 10)
 }
 
-pub const NAMES: [&str; 10] =
-    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+pub const NAMES: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
 const COUNTS: [u64; 10] = [1000, 774, 599, 464, 359, 278, 215, 167, 129, 100];
 const BIASED: [u64; 10] = [805, 367, 670, 544, 584, 205, 405, 196, 164, 145];
 
@@ -102,8 +117,18 @@ pub fn records(until: usize) -> Vec<Event> {
         let steps = if epoch == until { 64 } else { 128 };
         for step in (8..=steps).step_by(8) {
             let x = epoch as f64 - 1.0 + step as f64 / 128.0;
-            let loss = 0.3 + 2.0 * (-x).exp() + if phase == Phase::Biased { 0.15 } else { 0.0 } + 0.05 * (7.0 * x).sin();
-            events.push(Event::Step { epoch, step, steps: 128, loss, lr: 0.0731, images_per_s: 1_733.0 });
+            let loss = 0.3
+                + 2.0 * (-x).exp()
+                + if phase == Phase::Biased { 0.15 } else { 0.0 }
+                + 0.05 * (7.0 * x).sin();
+            events.push(Event::Step {
+                epoch,
+                step,
+                steps: 128,
+                loss,
+                lr: 0.0731,
+                images_per_s: 1_733.0,
+            });
         }
         if epoch == until {
             break;
@@ -130,7 +155,14 @@ pub fn records(until: usize) -> Vec<Event> {
             seconds: 3.1,
             eval_seconds: 0.6,
             samples: 4085 * epoch as u64,
-            step_ms: Some(StepTimes { data: 0.1, forward: 3.2, backward: 6.4, optimizer: 0.3, bookkeeping: 0.05, waiting: 0.02 }),
+            step_ms: Some(StepTimes {
+                data: 0.1,
+                forward: 3.2,
+                backward: 6.4,
+                optimizer: 0.3,
+                bookkeeping: 0.05,
+                waiting: 0.02,
+            }),
         }));
         if epoch <= 3 {
             let weights = if epoch < 3 { Event::WeightsPreview } else { Event::Weights };
@@ -165,7 +197,14 @@ pub fn screen(app: &mut App, width: u16, height: u16) -> String {
     terminal.draw(|f| draw(f, app)).unwrap();
     let buffer = terminal.backend().buffer().clone();
     (0..height)
-        .map(|y| (0..width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>().trim_end().to_owned() + "\n")
+        .map(|y| {
+            (0..width)
+                .map(|x| buffer[(x, y)].symbol().to_owned())
+                .collect::<String>()
+                .trim_end()
+                .to_owned()
+                + "\n"
+        })
         .collect()
 }
 

@@ -1,4 +1,5 @@
-//! What no run can have written: refused with the file and the key, whatever checksums it has; and the model that is a run's.
+//! What no run can have written: refused with the file and the key, whatever checksums it has; and
+//! the model that is a run's.
 
 use crate::environment::program;
 use crate::support::{Runs, advance_to, session};
@@ -36,7 +37,8 @@ fn sha256(bytes: &[u8]) -> String {
 /// JSON files of a run's checkpoints, the newest last.
 fn manifests(run: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(run.join("checkpoints")).unwrap().map(|e| e.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "json")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|f| f.extension().is_some_and(|e| e == "json")).collect();
     files.sort();
     files
 }
@@ -64,7 +66,9 @@ fn copied(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("checkpoints")).unwrap();
     let mut files: Vec<PathBuf> = Vec::new();
     for directory in [from.to_owned(), from.join("checkpoints")] {
-        files.extend(fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).filter(|f| f.is_file()));
+        files.extend(
+            fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).filter(|f| f.is_file()),
+        );
     }
     files.sort();
     for (k, file) in files.iter().enumerate() {
@@ -80,7 +84,8 @@ fn a_copied_run_has_the_same_model_whatever_the_times_of_its_files() {
     let runs = Runs::new();
     runs.headless("train", &[]).end();
     copied(&runs.path().join("demo-001"), &runs.path().join("demo-002"));
-    let (first, second) = (evaluated(runs.path(), "demo-001").0, evaluated(runs.path(), "demo-002").0);
+    let (first, second) =
+        (evaluated(runs.path(), "demo-001").0, evaluated(runs.path(), "demo-002").0);
     assert!(second["model"].as_str().unwrap().ends_with("demo-002/model.safetensors"), "{second}");
     assert_eq!((&first["accuracy"], &first["loss"]), (&second["accuracy"], &second["loss"]));
     assert_eq!(second["warnings"], json!([]));
@@ -99,8 +104,12 @@ fn a_copied_run_has_the_same_model_whatever_the_times_of_its_files() {
     for run in ["demo-003", "demo-004"] {
         let (json, _) = evaluated(runs.path(), run);
         let model = json["model"].as_str().unwrap();
-        let of: usize = model.split("epoch-").nth(1).unwrap_or_else(|| panic!("{model}"))[..5].parse().unwrap();
-        assert!(of >= epoch && model.contains(&format!("{run}/checkpoints/")), "{model}, after epoch {epoch}");
+        let of: usize =
+            model.split("epoch-").nth(1).unwrap_or_else(|| panic!("{model}"))[..5].parse().unwrap();
+        assert!(
+            of >= epoch && model.contains(&format!("{run}/checkpoints/")),
+            "{model}, after epoch {epoch}"
+        );
     }
 }
 
@@ -114,7 +123,12 @@ fn a_damaged_model_is_never_evaluated_nor_exported_and_no_other_one_without_a_wo
     flip_a_bit(&model);
     for args in [&["evaluate", "demo-001"][..], &export] {
         let text = refused(runs.path(), args);
-        assert!(text.contains("model.safetensors") && text.contains("checksum") && text.contains("move the damaged"), "{text}");
+        assert!(
+            text.contains("model.safetensors")
+                && text.contains("checksum")
+                && text.contains("move the damaged"),
+            "{text}"
+        );
         assert!(text.contains("`earlybird resume demo-001` writes it again"), "{text}");
     }
     assert!(!out.exists());
@@ -129,7 +143,10 @@ fn a_damaged_model_is_never_evaluated_nor_exported_and_no_other_one_without_a_wo
     let newest = manifests(&run).pop().unwrap();
     flip_a_bit(&newest.with_extension("safetensors"));
     let text = refused(runs.path(), &["evaluate", "demo-001"]);
-    assert!(text.contains("epoch-00005") && text.contains("epoch-00004") && text.contains("is whole"), "{text}");
+    assert!(
+        text.contains("epoch-00005") && text.contains("epoch-00004") && text.contains("is whole"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -141,7 +158,8 @@ fn a_forged_state_with_true_checksums_is_refused_with_file_and_key() {
     child.end();
     let run = runs.path().join("demo-001");
     let newest = manifests(&run).pop().unwrap();
-    let (whole, name) = (fs::read(&newest).unwrap(), newest.file_stem().unwrap().to_str().unwrap().to_owned());
+    let (whole, name) =
+        (fs::read(&newest).unwrap(), newest.file_stem().unwrap().to_str().unwrap().to_owned());
     for (pointer, value, key) in [
         ("/config/train/eval_batch_size", json!(0), "train.eval_batch_size = 0"),
         ("/config/train/batch_size", json!(0), "train.batch_size = 0"),
@@ -183,7 +201,9 @@ fn a_model_is_told_with_its_place_and_checked_by_whatever_name_it_is_called() {
     let places: Vec<(usize, usize)> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Checkpoint { epoch, step, kind, .. } if kind == "stopped" || kind == "final" => Some((*epoch, *step)),
+            Event::Checkpoint { epoch, step, kind, .. } if kind == "stopped" || kind == "final" => {
+                Some((*epoch, *step))
+            }
             _ => None,
         })
         .collect();
@@ -223,7 +243,8 @@ fn figures_that_cannot_be_are_told_as_damage() {
 
 /// A session in a biased epoch, and its checkpoint.
 fn in_a_biased_epoch() -> (earlybird::train::Session, Checkpoint) {
-    let mut session = session(&["data.train_limit=60", "train.batch_size=8", "importance.pretrain_epochs=1"]);
+    let mut session =
+        session(&["data.train_limit=60", "train.batch_size=8", "importance.pretrain_epochs=1"]);
     advance_to(&mut session, 2, 2);
     let checkpoint = session.checkpoint();
     (session, checkpoint)
@@ -257,10 +278,18 @@ fn arrays_and_figures_that_do_not_fit_the_data_change_nothing() {
                 })
             }),
         ),
-        ("velocity.fc.weight", Box::new(|c| array(c, "velocity.fc.weight", &|a| a.shape = vec![a.shape[0], 2, a.shape[1] / 2]))),
+        (
+            "velocity.fc.weight",
+            Box::new(|c| {
+                array(c, "velocity.fc.weight", &|a| a.shape = vec![a.shape[0], 2, a.shape[1] / 2])
+            }),
+        ),
         ("recorder.count", Box::new(|c| c.arrays.retain(|a| a.name != "recorder.count"))),
         ("epoch.steps", Box::new(|c| c.state.epoch.iter_mut().for_each(|e| e.steps = 1 << 62))),
-        ("epoch.steps", Box::new(|c| c.state.epoch.iter_mut().for_each(|e| (e.step, e.steps) = (0, 0)))),
+        (
+            "epoch.steps",
+            Box::new(|c| c.state.epoch.iter_mut().for_each(|e| (e.step, e.steps) = (0, 0))),
+        ),
         ("epoch.step", Box::new(|c| c.state.epoch.iter_mut().for_each(|e| e.step = 1 << 62))),
         ("unseen", Box::new(|c| c.state.unseen = Some(61))),
         ("completed", Box::new(|c| c.state.completed = usize::MAX)),
@@ -298,7 +327,9 @@ fn a_run_begins_beside_whatever_is_called_like_one() {
     for name in ["demo-4294967295", "demo-99999999999", "demo-18446744073709551615", "demo-007x"] {
         fs::create_dir(runs.path().join(name)).unwrap();
     }
-    let (code, _) = runs.headless("train", &["--set", "train.epochs=1", "--set", "importance.pretrain_epochs=1"]).end();
+    let (code, _) = runs
+        .headless("train", &["--set", "train.epochs=1", "--set", "importance.pretrain_epochs=1"])
+        .end();
     assert_eq!(code, 0);
     assert!(runs.path().join("demo-001/model.safetensors").exists());
 }

@@ -1,5 +1,5 @@
-//! Whatever becomes of a comparison's files, it ends with the table of one that nobody disturbed, or
-//! says why it does not; and it touches nothing that is not its own.
+//! Whatever becomes of a comparison's files, it ends with the table of one that nobody disturbed,
+//! or says why it does not; and it touches nothing that is not its own.
 
 use crate::environment::program;
 use crate::faulty::{Fault, can_be_made, variables};
@@ -46,7 +46,9 @@ fn figures(runs: &Path) -> Vec<String> {
     let outcome: Outcome = serde_json::from_slice(&text).unwrap();
     let seeds = outcome.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s)));
     let epochs = |s: &earlybird::compare::SeedOutcome| -> Vec<String> {
-        let one = |e: &earlybird::protocol::EpochSummary| format!("{} {} {:?}", e.epoch, e.measured.accuracy, e.drawn);
+        let one = |e: &earlybird::protocol::EpochSummary| {
+            format!("{} {} {:?}", e.epoch, e.measured.accuracy, e.drawn)
+        };
         s.epochs.iter().map(one).collect()
     };
     let line = |(a, s): (&earlybird::compare::ArmOutcome, &earlybird::compare::SeedOutcome)| {
@@ -82,7 +84,8 @@ fn files(below: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if !["run.lock", "trainer.json"].contains(&name.as_str()) && !name.ends_with(".log") {
+        } else if !["run.lock", "trainer.json"].contains(&name.as_str()) && !name.ends_with(".log")
+        {
             found.push((path.clone(), fs::read(&path).unwrap()));
         }
     }
@@ -143,7 +146,8 @@ const HARMS: [(&str, Harm); 19] = [
         fs::remove_dir_all(seed.join("biased")).unwrap();
     }),
     ("arrays at E, gone", |seed| {
-        fs::remove_file(seed.join("pretrain/checkpoints").join(AT_E).with_extension("safetensors")).unwrap();
+        fs::remove_file(seed.join("pretrain/checkpoints").join(AT_E).with_extension("safetensors"))
+            .unwrap();
         fs::remove_dir_all(seed.join("biased")).unwrap();
     }),
     ("arrays of the pretraining, all", |seed| {
@@ -257,7 +261,9 @@ fn whatever_is_damaged_a_comparison_ends_with_the_same_table_and_says_what_it_di
 #[test]
 fn nothing_is_done_to_what_a_link_in_a_comparison_leads_to() {
     let whole = finished();
-    for (name, is_refused) in [("biased.half", false), ("biased", true), ("pretrain", false), ("", true)] {
+    for (name, is_refused) in
+        [("biased.half", false), ("biased", true), ("pretrain", false), ("", true)]
+    {
         let runs = Runs::new();
         copy(&whole.path().join(NAME), &runs.path().join(NAME));
         fs::remove_file(runs.path().join(NAME).join("outcome.json")).unwrap();
@@ -316,7 +322,9 @@ fn what_another_version_wrote_is_refused_and_left_as_it_is() {
 #[test]
 fn names_that_a_comparison_uses_itself_are_no_arms() {
     let long = "a".repeat(65);
-    for name in ["pretrain", "\"a/b\"", "\"..\"", "\".x\"", "\"pretrain.half\"", "\"\"", "\"a b\"", &long] {
+    for name in
+        ["pretrain", "\"a/b\"", "\"..\"", "\".x\"", "\"pretrain.half\"", "\"\"", "\"a b\"", &long]
+    {
         let text = format!("name = \"demo\"\n[arms.{name}]\nimportance.exponent = 0.5\n");
         let why = config::from_str(&text, "mine.toml", &[]).expect_err(name).to_string();
         assert!(why.starts_with("mine.toml:"), "{name}: {why}");
@@ -335,7 +343,9 @@ fn crafted(good: &Value) -> Vec<(&'static str, Vec<u8>)> {
         design.to_string().into_bytes()
     };
     let named = |name: &str| changed(&|d| d["arms"][2][0] = json!(name));
-    let arm = |table: &str, key: &str, value: Value| changed(&|d| d["arms"][2][1][table][key] = value.clone());
+    let arm = |table: &str, key: &str, value: Value| {
+        changed(&|d| d["arms"][2][1][table][key] = value.clone())
+    };
     vec![
         ("no arms", changed(&|d| d["arms"] = json!([]))),
         ("no baseline", changed(&|d| drop(d["arms"].as_array_mut().unwrap().remove(0)))),
@@ -357,7 +367,10 @@ fn crafted(good: &Value) -> Vec<(&'static str, Vec<u8>)> {
         ("an arm with a NUL", named("a\0b")),
         ("E = 0", changed(&|d| d["config"]["importance"]["pretrain_epochs"] = json!(0))),
         ("E = N", changed(&|d| d["config"]["importance"]["pretrain_epochs"] = json!(5))),
-        ("E beyond all", changed(&|d| d["config"]["importance"]["pretrain_epochs"] = json!(u64::MAX))),
+        (
+            "E beyond all",
+            changed(&|d| d["config"]["importance"]["pretrain_epochs"] = json!(u64::MAX)),
+        ),
         ("an arm with another E", arm("importance", "pretrain_epochs", json!(1))),
         ("an arm with another N", arm("train", "epochs", json!(6))),
         ("an arm with another budget", arm("train", "batch_size", json!(7))),
@@ -376,7 +389,9 @@ fn crafted(good: &Value) -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn a_crafted_comparison_is_refused_and_nothing_outside_is_touched() {
     let whole = finished();
-    let good: Value = serde_json::from_slice(&fs::read(whole.path().join(NAME).join("comparison.json")).unwrap()).unwrap();
+    let good: Value =
+        serde_json::from_slice(&fs::read(whole.path().join(NAME).join("comparison.json")).unwrap())
+            .unwrap();
     let place = Runs::new();
     let (runs, outside) = (place.path().join("runs"), place.path().join("outside"));
     copy(&whole.path().join(NAME), &runs.join(NAME));
@@ -425,7 +440,10 @@ fn a_report_reads_no_runs_outside_of_its_comparison() {
         fs::write(&file, outcome.to_string()).unwrap();
         let output = ask(runs.path(), &["report", NAME]);
         let said = words(&output);
-        assert!(output.status.code() == Some(1) && said.contains("outcome.json"), "{value}: {said}");
+        assert!(
+            output.status.code() == Some(1) && said.contains("outcome.json"),
+            "{value}: {said}"
+        );
     }
 }
 
@@ -487,7 +505,9 @@ fn a_fork_that_cannot_be_written_is_no_fork_and_is_made_later() {
         fs::remove_dir_all(&arm).unwrap();
         fs::remove_file(runs.path().join(NAME).join("outcome.json")).unwrap();
         let mut command = program();
-        command.args(["compare", "--headless", "--json", "--resume", NAME, "--runs-dir"]).arg(runs.path());
+        command
+            .args(["compare", "--headless", "--json", "--resume", NAME, "--runs-dir"])
+            .arg(runs.path());
         command.envs(variables(&[fault]));
         let output = command.output().unwrap();
         let said = words(&output);
@@ -520,7 +540,10 @@ fn stop_signals_no_process_that_a_file_names() {
     let of = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let (host, boot) = (of("/proc/sys/kernel/hostname"), of("/proc/sys/kernel/random/boot_id"));
     let stat = of(&format!("/proc/{pid}/stat"));
-    let began = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)?.parse::<u64>().ok());
+    let began = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().nth(19)?.parse::<u64>().ok());
     let inode = fs::metadata(directory.path()).unwrap().ino();
     let container = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     // Somebody has the lock, as while it is trained.

@@ -58,7 +58,10 @@ fn a_run_whose_lock_was_removed_has_one_trainer_who_locks_it_anew() {
     for gone in [&["run.lock"][..], &["run.lock", "trainer.json"]] {
         gone.iter().for_each(|name| fs::remove_file(directory.file(name)).unwrap());
         let (output, said) = ask(&runs, &["resume", "demo-001", "--headless"]);
-        assert!(!output.status.success() && said.contains("is being trained by"), "{gone:?}: {said}");
+        assert!(
+            !output.status.success() && said.contains("is being trained by"),
+            "{gone:?}: {said}"
+        );
         assert!(ask(&runs, &["runs", "--json"]).1.contains("\"state\":\"live\""), "{gone:?}");
         // The next sign of life mends it.
         let until = Instant::now() + PATIENCE;
@@ -93,7 +96,8 @@ fn a_run_that_another_process_has_taken_ends_and_leaves_it_alone() {
     let kept = checkpoints();
     first.kill(Signal::CONT);
     let (code, events) = first.end();
-    let is_told = |e: &Event| matches!(e, Event::Failed { reason } if reason.contains("another process"));
+    let is_told =
+        |e: &Event| matches!(e, Event::Failed { reason } if reason.contains("another process"));
     assert!(code == 1 && events.iter().any(is_told), "{code}: {:?}", events.last());
     assert_eq!(checkpoints(), kept, "what the second one keeps");
     assert_eq!(trainer_of(&directory), Some(second.pid().as_raw_nonzero().get()));
@@ -174,7 +178,12 @@ fn a_run_that_another_machine_trains_is_left_to_it_until_it_is_not_heard_of() {
     said["boot"] = "another".into();
     let file = directory.file("trainer.json");
     fs::write(&file, said.to_string()).unwrap();
-    for args in [&["resume", "--headless"][..], &["send", "demo-001", "pause"], &["runs"], &["runs", "--json"]] {
+    for args in [
+        &["resume", "--headless"][..],
+        &["send", "demo-001", "pause"],
+        &["runs"],
+        &["runs", "--json"],
+    ] {
         let (_, said) = ask(&runs, args);
         assert!(said.contains("u001b[2J fake") && said.contains("job 42"), "{args:?}: {said}");
         assert!(!said.contains('\u{1b}') && !said.contains("interrupted"), "{args:?}: {said}");
@@ -306,14 +315,17 @@ fn as_another(runs: &Runs, args: &[&str]) -> (Output, String) {
 #[test]
 fn another_users_host_is_not_trusted_and_another_users_run_not_chosen() {
     let runs = Runs::new();
-    let can_be_another = program().arg("--version").uid(65534).gid(65534).stdout(Stdio::null()).status();
+    let can_be_another =
+        program().arg("--version").uid(65534).gid(65534).stdout(Stdio::null()).status();
     if !rustix::process::geteuid().is_root() || !can_be_another.is_ok_and(|s| s.success()) {
         eprintln!("skipped: needs root, and a program that others may run");
         return;
     }
     with_odd_host(&runs, say(frame(&FromHost::Bye("owned".into()))));
     let directory = runs.directory("demo-001");
-    for (path, mode) in [(runs.path(), 0o777), (directory.path(), 0o777), (&directory.socket(), 0o666)] {
+    for (path, mode) in
+        [(runs.path(), 0o777), (directory.path(), 0o777), (&directory.socket(), 0o666)]
+    {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     let (output, said) = as_another(&runs, &["send", "demo-001", "pause"]);

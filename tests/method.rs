@@ -1,6 +1,10 @@
-//! The method, driven step by step without threads: phases, weights, E moved, streams, degenerate cases.
+//! The method, driven step by step without threads: phases, weights, E moved, streams, degenerate
+//! cases.
 
-use crate::support::{advance_to, advance_until, apply, epochs, finish, hash, session, session_on, set, small_config, weights};
+use crate::support::{
+    advance_to, advance_until, apply, epochs, finish, hash, session, session_on, set, small_config,
+    weights,
+};
 use earlybird::model::device::DeviceName;
 use earlybird::protocol::{Bias, Cause, Command, Event, Phase, Stop};
 use earlybird::train::Progress;
@@ -16,18 +20,27 @@ fn is_refused(events: &[Event], part: &str) -> bool {
 #[test]
 fn pretraining_then_weights_once_then_biased_draws_as_expected() {
     let events = finish(&mut session(&["data.train_limit=1000", "train.epochs=5"]));
-    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Biased]);
+    assert_eq!(
+        phases(&events),
+        [Phase::Pretrain, Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Biased]
+    );
     let w = weights(&events);
     assert_eq!(w.len(), 1);
-    assert_eq!((w[0].epoch, w[0].n, w[0].unseen, w[0].counts.iter().sum::<u64>()), (2, 1000, 0, 1000));
+    assert_eq!(
+        (w[0].epoch, w[0].n, w[0].unseen, w[0].counts.iter().sum::<u64>()),
+        (2, 1000, 0, 1000)
+    );
     assert!(w[0].ess > 0.1 && w[0].ess < 1.0);
     let position = |f: &dyn Fn(&Event) -> bool| events.iter().position(f).unwrap();
     assert!(
-        position(&|e| matches!(e, Event::EpochEnd(e) if e.epoch == 2)) < position(&|e| matches!(e, Event::Weights(_)))
-            && position(&|e| matches!(e, Event::Weights(_))) < position(&|e| matches!(e, Event::Phase { epoch: 3, .. }))
+        position(&|e| matches!(e, Event::EpochEnd(e) if e.epoch == 2))
+            < position(&|e| matches!(e, Event::Weights(_)))
+            && position(&|e| matches!(e, Event::Weights(_)))
+                < position(&|e| matches!(e, Event::Phase { epoch: 3, .. }))
     );
-    let counts =
-        events.iter().find_map(|e| if let Event::RunStarted { data, .. } = e { Some(data.counts.clone()) } else { None });
+    let counts = events.iter().find_map(|e| {
+        if let Event::RunStarted { data, .. } = e { Some(data.counts.clone()) } else { None }
+    });
     for e in epochs(&events) {
         assert_eq!(e.drawn.iter().sum::<u64>(), 1000);
         assert!((e.expected.iter().sum::<f64>() - 1000.0).abs() < 1e-6);
@@ -38,10 +51,19 @@ fn pretraining_then_weights_once_then_biased_draws_as_expected() {
         }
         for (drawn, expected) in e.drawn.iter().zip(&e.expected) {
             let sd = (expected * (1.0 - expected / 1000.0)).sqrt();
-            assert!((*drawn as f64 - expected).abs() < 4.0 * sd, "epoch {}: {drawn} drawn, {expected} expected", e.epoch);
+            assert!(
+                (*drawn as f64 - expected).abs() < 4.0 * sd,
+                "epoch {}: {drawn} drawn, {expected} expected",
+                e.epoch
+            );
         }
         // Standard deviation of the coverage of 1000 draws is about 0.01.
-        assert!((e.coverage - e.expected_coverage).abs() < 0.05, "{} {}", e.coverage, e.expected_coverage);
+        assert!(
+            (e.coverage - e.expected_coverage).abs() < 0.05,
+            "{} {}",
+            e.coverage,
+            e.expected_coverage
+        );
         assert!(e.max_multiplicity >= 2 && e.never_drawn < 1000);
     }
 }
@@ -73,12 +95,17 @@ fn asking_for_figures_changes_nothing() {
 
 #[test]
 fn e_moved_in_the_first_epoch_is_the_same_as_e_configured() {
-    let configured = hash(&finish(&mut session(&["train.epochs=6", "importance.pretrain_epochs=4"])));
+    let configured =
+        hash(&finish(&mut session(&["train.epochs=6", "importance.pretrain_epochs=4"])));
     let mut moved = session(&["train.epochs=6", "importance.pretrain_epochs=2"]);
     advance_to(&mut moved, 1, 3);
     let answer = set(&mut moved, "importance.pretrain_epochs", 4);
     assert!(
-        matches!(&answer[..], [Event::Changed { epoch: 1, step: 3, effective, .. }] if effective == "weights after epoch 4"),
+        matches!(
+            &answer[..],
+            [Event::Changed { epoch: 1, step: 3, effective, .. }]
+                if effective == "weights after epoch 4"
+        ),
         "{answer:?}"
     );
     let events = finish(&mut moved);
@@ -111,11 +138,21 @@ fn a_later_e_goes_back_to_pretraining_and_weighs_anew() {
     let mut s = session(&["train.epochs=6", "importance.pretrain_epochs=1"]);
     let mut events = advance_to(&mut s, 3, 1);
     assert_eq!(weights(&events).len(), 1);
-    assert!(is_refused(&set(&mut s, "importance.pretrain_epochs", 1), "the switch was made after epoch 1"));
+    assert!(is_refused(
+        &set(&mut s, "importance.pretrain_epochs", 1),
+        "the switch was made after epoch 1"
+    ));
     assert!(is_refused(&set(&mut s, "importance.pretrain_epochs", 3), "only an E of 4 to 6"));
     set(&mut s, "importance.pretrain_epochs", 5);
     events.extend(finish(&mut s));
-    let order = [Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Pretrain, Phase::Pretrain, Phase::Biased];
+    let order = [
+        Phase::Pretrain,
+        Phase::Biased,
+        Phase::Biased,
+        Phase::Pretrain,
+        Phase::Pretrain,
+        Phase::Biased,
+    ];
     assert_eq!(phases(&events), order);
     assert_eq!(weights(&events).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 5]);
 }
@@ -174,11 +211,17 @@ fn stop_now_and_stop_after_the_epoch() {
     let mut s = session(&[]);
     advance_to(&mut s, 2, 1);
     apply(&mut s, Command::Stop { stop: Stop::Now });
-    assert!(matches!(finish(&mut s).last(), Some(Event::Finished { epochs: 1, stopped: true, .. })));
+    assert!(matches!(
+        finish(&mut s).last(),
+        Some(Event::Finished { epochs: 1, stopped: true, .. })
+    ));
     let mut s = session(&[]);
     advance_to(&mut s, 2, 1);
     apply(&mut s, Command::Stop { stop: Stop::AfterEpoch });
-    assert!(matches!(finish(&mut s).last(), Some(Event::Finished { epochs: 2, stopped: true, .. })));
+    assert!(matches!(
+        finish(&mut s).last(),
+        Some(Event::Finished { epochs: 2, stopped: true, .. })
+    ));
     assert!(is_refused(&apply(&mut s, Command::Pause), "over"));
 }
 
@@ -191,7 +234,10 @@ fn bias_off_and_on_keep_the_weights() {
     events.extend(advance_to(&mut s, 3, 1));
     apply(&mut s, Command::Bias { bias: Bias::On });
     events.extend(finish(&mut s));
-    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Biased, Phase::Uniform, Phase::Biased, Phase::Biased]);
+    assert_eq!(
+        phases(&events),
+        [Phase::Pretrain, Phase::Biased, Phase::Uniform, Phase::Biased, Phase::Biased]
+    );
     assert_eq!(weights(&events).len(), 1);
 }
 
@@ -199,13 +245,21 @@ fn bias_off_and_on_keep_the_weights() {
 fn e_zero_is_biased_from_the_start_with_uniform_weights_and_e_n_is_the_baseline() {
     let events = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=0"]));
     assert_eq!(phases(&events), [Phase::Biased, Phase::Biased]);
-    assert!(events.iter().any(|e| matches!(e, Event::Warning { code, .. } if code == "uniform-weights")));
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Warning { code, .. } if code == "uniform-weights"))
+    );
     assert!((epochs(&events)[0].ess - 1.0).abs() < 1e-9);
     assert!((epochs(&events)[0].coverage - 0.632).abs() < 0.08);
 
     let baseline = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=2"]));
     assert!(weights(&baseline).is_empty());
-    let uniform = finish(&mut session(&["train.epochs=2", "importance.pretrain_epochs=1", "importance.sampler=uniform"]));
+    let uniform = finish(&mut session(&[
+        "train.epochs=2",
+        "importance.pretrain_epochs=1",
+        "importance.sampler=uniform",
+    ]));
     assert_eq!(hash(&baseline), hash(&uniform), "uniform sampling after E is the baseline");
 }
 
@@ -224,7 +278,8 @@ fn every_option_of_the_method_trains() {
         &["data.crop_padding=2", "data.flip=true"],
         &["train.schedule=cosine", "train.nesterov=true", "train.label_smoothing=0.1"],
         &["train.schedule=step", "train.momentum=0.0", "train.weight_decay=0.0"],
-        &["train.batch_size=299"], // leaves a last batch of one image, which batch norm cannot train on
+        // leaves a last batch of one image, which batch norm cannot train on
+        &["train.batch_size=299"],
         &["train.batch_size=5000"],
     ] {
         let events = finish(&mut session(options));
@@ -242,19 +297,31 @@ fn class_balanced_draws_and_the_uniform_tail_show_in_the_figures() {
     let events = finish(&mut session(&["importance.sampler=class-balanced"]));
     let last = epochs(&events)[3];
     assert!(last.expected.iter().all(|e| (e - 30.0).abs() < 1e-6), "{:?}", last.expected);
-    let events = finish(&mut session(&["train.epochs=5", "importance.pretrain_epochs=1", "importance.uniform_tail=0.5"]));
-    assert_eq!(phases(&events), [Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Uniform, Phase::Uniform]);
+    let events = finish(&mut session(&[
+        "train.epochs=5",
+        "importance.pretrain_epochs=1",
+        "importance.uniform_tail=0.5",
+    ]));
+    assert_eq!(
+        phases(&events),
+        [Phase::Pretrain, Phase::Biased, Phase::Biased, Phase::Uniform, Phase::Uniform]
+    );
 }
 
 #[test]
 fn rescoring_weighs_again_by_an_evaluation_pass() {
-    let events = finish(&mut session(&["train.epochs=5", "importance.pretrain_epochs=1", "importance.rescore_every=2"]));
+    let events = finish(&mut session(&[
+        "train.epochs=5",
+        "importance.pretrain_epochs=1",
+        "importance.rescore_every=2",
+    ]));
     assert_eq!(weights(&events).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]
 fn a_run_that_diverges_pauses_with_the_reason_and_can_be_resumed() {
-    let options = ["train.lr=100.0", "train.schedule=constant", "train.warmup=0.0", "train.weight_decay=1.0"];
+    let options =
+        ["train.lr=100.0", "train.schedule=constant", "train.warmup=0.0", "train.weight_decay=1.0"];
     let mut s = session(&options);
     let mut paused = None;
     for _ in 0..2_000 {
@@ -272,12 +339,16 @@ fn a_run_that_diverges_pauses_with_the_reason_and_can_be_resumed() {
     let reason = paused.expect("lr = 100 diverges");
     assert!(reason.contains("not finite") || reason.contains("not a finite number"), "{reason}");
     assert!(reason.contains("smaller train.lr") && s.is_paused(), "{reason}");
-    // Nothing of that step was kept: the parameters are those of a session that made the steps before it and no other.
-    let at: usize = reason.split("at step ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    // Nothing of that step was kept: the parameters are those of a session that made the steps
+    // before it and no other.
+    let at: usize =
+        reason.split("at step ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     let mut straight = session(&options);
     advance_to(&mut straight, 1, at - 1);
     assert!(s.state() == straight.state(), "paused at step {at}");
-    assert!(s.state().iter().filter(|t| t.trainable).all(|t| t.values.iter().all(|v| v.is_finite())));
+    assert!(
+        s.state().iter().filter(|t| t.trainable).all(|t| t.values.iter().all(|v| v.is_finite()))
+    );
     apply(&mut s, Command::Resume);
     // Nothing is ever drawn from broken weights: the run ends, pausing once more at E at the most.
     for _ in 0..2_000 {
@@ -293,7 +364,8 @@ fn a_run_that_diverges_pauses_with_the_reason_and_can_be_resumed() {
 #[test]
 fn two_hundred_steps_on_libtorch_follow_the_reference() {
     let on = |device, seed: &str| {
-        let mut set = vec!["train.epochs=10", "importance.pretrain_epochs=5", "train.batch_size=20", seed];
+        let mut set =
+            vec!["train.epochs=10", "importance.pretrain_epochs=5", "train.batch_size=20", seed];
         set.extend(["data.train_limit=400", "data.test_limit=50", "data.imbalance=1.0"]);
         let mut s = session_on(small_config(&set), device);
         let start = s.state();
@@ -303,10 +375,16 @@ fn two_hundred_steps_on_libtorch_follow_the_reference() {
     let (libtorch, flex) = (on(DeviceName::LibtorchCpu, "seed=1"), on(DeviceName::Flex, "seed=1"));
     assert_eq!(libtorch.0, flex.0);
     // The noise of training: what another seed's losses are away.
-    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a / b).ln().abs()).fold(0.0, f64::max);
+    let apart =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a / b).ln().abs()).fold(0.0, f64::max);
     let noise = apart(&libtorch.1, &on(DeviceName::LibtorchCpu, "seed=2").1);
     let distance = apart(&libtorch.1, &flex.1);
-    assert!(distance < 0.5 * noise, "{distance} apart, seeds {noise}: {:?} {:?}", libtorch.1, flex.1);
+    assert!(
+        distance < 0.5 * noise,
+        "{distance} apart, seeds {noise}: {:?} {:?}",
+        libtorch.1,
+        flex.1
+    );
 }
 
 #[test]
@@ -321,7 +399,10 @@ fn resnet18_has_torchvision_s_names_and_count() {
     let mut s = session_on(config, DeviceName::LibtorchCpu);
     let started = s.take_events();
     // torchvision's resnet18 for ten classes with a 3x3 stem of one channel: 11,172,810.
-    assert!(matches!(&started[..], [Event::RunStarted { model, .. }] if model.parameters == 11_172_810), "{started:?}");
+    assert!(
+        matches!(&started[..], [Event::RunStarted { model, .. }] if model.parameters == 11_172_810),
+        "{started:?}"
+    );
     let names: Vec<String> = s.state().into_iter().map(|t| t.name).collect();
     for name in [
         "conv1.weight",
@@ -341,34 +422,62 @@ fn resnet18_has_torchvision_s_names_and_count() {
 
 #[test]
 fn flipped_labels_attract_the_bias_and_dropping_the_hardest_keeps_them_out() {
-    let noisy = ["data.label_noise=0.1", "data.train_limit=3000", "data.imbalance=1.0", "data.test_limit=100", "train.lr=0.1"];
+    let noisy = [
+        "data.label_noise=0.1",
+        "data.train_limit=3000",
+        "data.imbalance=1.0",
+        "data.test_limit=100",
+        "train.lr=0.1",
+    ];
     let run = |more: &[&str]| {
-        let mut s = session(&[&noisy[..], &["train.epochs=4", "importance.pretrain_epochs=3"], more].concat());
+        let mut s = session(
+            &[&noisy[..], &["train.epochs=4", "importance.pretrain_epochs=3"], more].concat(),
+        );
         finish(&mut s)
     };
     let share = |events: &[Event]| epochs(events).last().unwrap().flipped_share.unwrap();
     let biased = run(&[]);
     assert_eq!(epochs(&biased)[0].flipped_share, Some(0.1), "each sample once");
     assert!(share(&biased) > 0.15, "{}", share(&biased));
-    let warned = |events: &[Event]| events.iter().any(|e| matches!(e, Event::Warning { code, .. } if code == "label-noise"));
+    let warned = |events: &[Event]| {
+        events.iter().any(|e| matches!(e, Event::Warning { code, .. } if code == "label-noise"))
+    };
     assert!(warned(&biased), "the caution appears: {:?}", epochs(&biased)[3].suspect_share);
     let dropped = run(&["importance.drop_hardest=0.1"]);
     assert!(share(&dropped) < 0.06, "{}", share(&dropped));
-    let clean = finish(&mut session(&[&noisy[1..], &["train.epochs=4", "importance.pretrain_epochs=3"]].concat()));
-    assert!(!warned(&clean) && epochs(&clean)[3].flipped_share.is_none(), "{:?}", epochs(&clean)[3].suspect_share);
+    let clean = finish(&mut session(
+        &[&noisy[1..], &["train.epochs=4", "importance.pretrain_epochs=3"]].concat(),
+    ));
+    assert!(
+        !warned(&clean) && epochs(&clean)[3].flipped_share.is_none(),
+        "{:?}",
+        epochs(&clean)[3].suspect_share
+    );
 }
 
 #[test]
 fn while_pretraining_the_weights_that_an_earlier_e_would_give_are_told() {
     let told = |e: &str| {
         let mut session = session(&[&format!("importance.pretrain_epochs={e}"), "train.epochs=4"]);
-        advance_until(&mut session, |_, events, _| events.iter().any(|e| matches!(e, Event::Weights(_))))
+        advance_until(&mut session, |_, events, _| {
+            events.iter().any(|e| matches!(e, Event::Weights(_)))
+        })
     };
     let (later, earlier) = (told("3"), told("2"));
     let previews = |events: &[Event]| -> Vec<_> {
-        events.iter().filter_map(|e| if let Event::WeightsPreview(w) = e { Some(w.clone()) } else { None }).collect()
+        events
+            .iter()
+            .filter_map(|e| if let Event::WeightsPreview(w) = e { Some(w.clone()) } else { None })
+            .collect()
     };
-    assert_eq!(previews(&later).iter().map(|w| w.epoch).collect::<Vec<_>>(), [1, 2], "not of the last one: it gives the weights");
-    let real = earlier.iter().find_map(|e| if let Event::Weights(w) = e { Some(w.clone()) } else { None }).unwrap();
+    assert_eq!(
+        previews(&later).iter().map(|w| w.epoch).collect::<Vec<_>>(),
+        [1, 2],
+        "not of the last one: it gives the weights"
+    );
+    let real = earlier
+        .iter()
+        .find_map(|e| if let Event::Weights(w) = e { Some(w.clone()) } else { None })
+        .unwrap();
     assert_eq!(previews(&later)[1], real, "the same as E = 2 gives");
 }

@@ -1,5 +1,5 @@
-//! A run is tied to its data, not to a path: it goes on from anywhere with the same images, and with no others; a resume or a
-//! start that does not come about changes nothing.
+//! A run is tied to its data, not to a path: it goes on from anywhere with the same images, and
+//! with no others; a resume or a start that does not come about changes nothing.
 
 use crate::environment::program;
 use crate::support::{Headless, Runs, hash, noise};
@@ -48,7 +48,8 @@ fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
     args
 }
 
-/// A run on the folder `images` (a relative path) in `place`, stopped after its first epoch of many; gives the epochs that it made.
+/// A run on the folder `images` (a relative path) in `place`, stopped after its first epoch of
+/// many; gives the epochs that it made.
 fn stopped(runs: &Runs, place: &Path) -> usize {
     write_folder(&place.join("images"));
     let args = train(&["--set", "data.path=images", "--set", "train.epochs=100000"]);
@@ -83,7 +84,9 @@ fn a_run_is_resumed_and_evaluated_from_any_directory() {
     write_folder(&place.path().join("images"));
     let args = train(&["--set", "data.path=images", "--set", "train.epochs=2"]);
     assert!(earlybird(&runs, place.path(), &args).output().unwrap().status.success());
-    let output = earlybird(&runs, Path::new("/"), &["resume", "--json", "--set", "train.epochs=3"]).output().unwrap();
+    let output = earlybird(&runs, Path::new("/"), &["resume", "--json", "--set", "train.epochs=3"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let output = earlybird(&runs, Path::new("/"), &["evaluate", "demo-001"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -99,7 +102,10 @@ fn a_comparison_is_resumed_from_any_directory() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let arm = runs.path().join("demo-compare-001/seed-1/uniform-null");
     std::fs::remove_dir_all(&arm).unwrap();
-    let output = earlybird(&runs, Path::new("/"), &["compare", "--json", "--resume", "demo-compare-001"]).output().unwrap();
+    let output =
+        earlybird(&runs, Path::new("/"), &["compare", "--json", "--resume", "demo-compare-001"])
+            .output()
+            .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(arm.join("model.safetensors").exists());
 }
@@ -112,7 +118,8 @@ fn data_that_has_moved_is_named_and_the_run_goes_on_with_it_as_if_it_had_not() {
     let (old, new) = (place.path().join("images"), place.path().join("elsewhere"));
     std::fs::rename(&old, &new).unwrap();
     let before = contents(&runs.path().join("demo-001"));
-    let output = earlybird(&runs, place.path(), &["resume", "--json", "--set", &more(1)]).output().unwrap();
+    let output =
+        earlybird(&runs, place.path(), &["resume", "--json", "--set", &more(1)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("--set data.path="), "{}", said(&output));
     assert!(before == contents(&runs.path().join("demo-001")), "a resume that never began");
@@ -120,7 +127,9 @@ fn data_that_has_moved_is_named_and_the_run_goes_on_with_it_as_if_it_had_not() {
     let output = earlybird(&runs, place.path(), &args).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let journal = read_journal(&runs.directory("demo-001").file("journal.jsonl")).unwrap().records;
-    let names_both = |text: &str| text.contains(&new.display().to_string()) && text.contains(&old.display().to_string());
+    let names_both = |text: &str| {
+        text.contains(&new.display().to_string()) && text.contains(&old.display().to_string())
+    };
     assert!(journal.iter().any(|r| matches!(&r.event, Event::Note { text } if names_both(text))));
     // It stays so: for the next resume, and for `evaluate`.
     for args in [["resume", "--json", "--set", &more(2)].as_slice(), &["evaluate", "demo-001"]] {
@@ -133,11 +142,31 @@ fn data_that_has_moved_is_named_and_the_run_goes_on_with_it_as_if_it_had_not() {
 fn other_data_under_the_same_path_is_refused_by_what_differs_and_changes_nothing() {
     type Change = fn(&Path);
     let changes: [(&str, Change, &str); 6] = [
-        ("classes exchanged", |at| exchange(&at.join("train/cat"), &at.join("train/dog")), "training images have other pixels"),
-        ("one image replaced", |at| write_image(&at.join("train/cat/07.png"), 999), "training images have other pixels"),
-        ("a test image replaced", |at| write_image(&at.join("test/dog/03.png"), 999), "test images have other pixels"),
-        ("an image less", |at| std::fs::remove_file(at.join("train/dog/19.png")).unwrap(), "39 training images instead of 40"),
-        ("a class renamed", |at| rename_class(at, "dog", "wolf"), "class \"wolf\" instead of \"dog\""),
+        (
+            "classes exchanged",
+            |at| exchange(&at.join("train/cat"), &at.join("train/dog")),
+            "training images have other pixels",
+        ),
+        (
+            "one image replaced",
+            |at| write_image(&at.join("train/cat/07.png"), 999),
+            "training images have other pixels",
+        ),
+        (
+            "a test image replaced",
+            |at| write_image(&at.join("test/dog/03.png"), 999),
+            "test images have other pixels",
+        ),
+        (
+            "an image less",
+            |at| std::fs::remove_file(at.join("train/dog/19.png")).unwrap(),
+            "39 training images instead of 40",
+        ),
+        (
+            "a class renamed",
+            |at| rename_class(at, "dog", "wolf"),
+            "class \"wolf\" instead of \"dog\"",
+        ),
         ("a class more", |at| add_class(at, "emu"), "3 classes instead of 2"),
     ];
     let (runs, place) = (Runs::new(), tempfile::tempdir().unwrap());
@@ -149,18 +178,26 @@ fn other_data_under_the_same_path_is_refused_by_what_differs_and_changes_nothing
     for (what, change, part) in changes {
         write_folder(&images);
         change(&images);
-        let output = earlybird(&runs, place.path(), &["resume", "--json", "--set", &more(1)]).output().unwrap();
+        let output = earlybird(&runs, place.path(), &["resume", "--json", "--set", &more(1)])
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(1), "{what}");
         assert!(
             said(&output).contains("not what this run trained on") && said(&output).contains(part),
             "{what}: {}",
             said(&output)
         );
-        assert!(before == contents(&runs.path().join("demo-001")), "{what}: a resume that never began");
+        assert!(
+            before == contents(&runs.path().join("demo-001")),
+            "{what}: a resume that never began"
+        );
         std::fs::remove_dir_all(&images).unwrap();
     }
     let listed = earlybird(&runs, place.path(), &["runs", "--json"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("\"state\":\"interrupted\""), "{listed:?}");
+    assert!(
+        String::from_utf8_lossy(&listed.stdout).contains("\"state\":\"interrupted\""),
+        "{listed:?}"
+    );
     // The same images, written anew, are the same data.
     write_folder(&images);
     let args = ["resume", "--json", "--set", &more(1)];
@@ -175,7 +212,9 @@ fn exchange(a: &Path, b: &Path) {
 }
 
 fn rename_class(at: &Path, from: &str, to: &str) {
-    ["train", "test"].iter().for_each(|split| std::fs::rename(at.join(split).join(from), at.join(split).join(to)).unwrap());
+    ["train", "test"].iter().for_each(|split| {
+        std::fs::rename(at.join(split).join(from), at.join(split).join(to)).unwrap()
+    });
 }
 
 fn add_class(at: &Path, name: &str) {
@@ -193,11 +232,16 @@ fn a_finished_run_whose_data_is_gone_is_still_finished() {
     assert!(earlybird(&runs, place.path(), &args).output().unwrap().status.success());
     std::fs::remove_dir_all(place.path().join("images")).unwrap();
     let before = contents(&runs.path().join("demo-001"));
-    let output = earlybird(&runs, place.path(), &["resume", "--json", "--set", "train.epochs=9"]).output().unwrap();
+    let output = earlybird(&runs, place.path(), &["resume", "--json", "--set", "train.epochs=9"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(before == contents(&runs.path().join("demo-001")));
     let listed = earlybird(&runs, place.path(), &["runs", "--json"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("\"state\":\"finished\""), "{listed:?}");
+    assert!(
+        String::from_utf8_lossy(&listed.stdout).contains("\"state\":\"finished\""),
+        "{listed:?}"
+    );
 }
 
 #[test]
@@ -214,7 +258,12 @@ fn a_checkpoint_of_before_the_data_was_kept_goes_on_and_says_so() {
     checkpoints.write(&old).unwrap();
     let (code, events) = runs.headless("resume", &["--set", &epochs]).end();
     assert_eq!(code, 0);
-    assert!(events.iter().any(|e| matches!(e, Event::Note { text } if text.contains("kept no checksum"))), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Note { text } if text.contains("kept no checksum"))),
+        "{events:?}"
+    );
     assert!(checkpoints.newest().unwrap().checkpoint.unwrap().0.state.data.is_some());
 }
 
@@ -223,7 +272,11 @@ fn a_start_that_fails_leaves_no_run_behind() {
     let nowhere = ["--set", "data.path=/nowhere"];
     let too_few = ["--set", "data.source=embedded", "--set", "data.train_limit=1"];
     let no_model = ["--set", "data.source=embedded", "--set", "model.init=/nowhere.safetensors"];
-    for (more, part) in [(nowhere.as_slice(), "/nowhere"), (&too_few, "training samples"), (&no_model, "model.init")] {
+    for (more, part) in [
+        (nowhere.as_slice(), "/nowhere"),
+        (&too_few, "training samples"),
+        (&no_model, "model.init"),
+    ] {
         let (runs, place) = (Runs::new(), tempfile::tempdir().unwrap());
         let output = earlybird(&runs, place.path(), &train(more)).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{more:?}");
@@ -232,7 +285,11 @@ fn a_start_that_fails_leaves_no_run_behind() {
         let output = earlybird(&runs, place.path(), &compare).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{more:?}: {}", said(&output));
         let left = contents(runs.path());
-        assert!(left.is_empty() && std::fs::read_dir(runs.path()).unwrap().count() == 0, "{more:?}: {:?}", left.keys());
+        assert!(
+            left.is_empty() && std::fs::read_dir(runs.path()).unwrap().count() == 0,
+            "{more:?}: {:?}",
+            left.keys()
+        );
     }
 }
 
@@ -243,7 +300,8 @@ fn a_cockpit_whose_run_cannot_start_leaves_no_run_behind() {
     let mut t = crate::terminal::Terminal::start(runs.path(), &args);
     t.wait("the reason", |s| s.contains("/nowhere"));
     assert_eq!(t.child.wait().unwrap().exit_code(), 1);
-    let left: Vec<_> = std::fs::read_dir(runs.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(runs.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name != "demo-001"), "{left:?}");
 }
 
@@ -251,7 +309,9 @@ fn a_cockpit_whose_run_cannot_start_leaves_no_run_behind() {
 fn a_comparison_that_cannot_start_says_why_and_leaves_nothing_behind() {
     for more in [&[][..], &["--headless"]] {
         let runs = Runs::new();
-        let args = [&["compare", "--set", "data.source=folder", "--set", "data.path=/nowhere"], more].concat();
+        let args =
+            [&["compare", "--set", "data.source=folder", "--set", "data.path=/nowhere"], more]
+                .concat();
         let mut t = crate::terminal::Terminal::start(runs.path(), &args);
         t.wait("the reason", |s| s.contains("/nowhere"));
         assert_eq!(t.child.wait().unwrap().exit_code(), 1, "{more:?}");
@@ -264,10 +324,15 @@ fn what_a_person_types_is_the_same_training_wherever_it_is_typed() {
     let place = tempfile::tempdir().unwrap();
     write_folder(&place.path().join("images"));
     let hashes =
-        [("images", place.path()), (place.path().join("images").to_str().unwrap(), Path::new("/"))].map(|(path, from)| {
-            let (runs, path) = (Runs::new(), format!("data.path={path}"));
-            let child = Headless::start(earlybird(&runs, from, &train(&["--set", &path, "--set", "train.epochs=2"])));
-            hash(&child.end().1)
-        });
+        [("images", place.path()), (place.path().join("images").to_str().unwrap(), Path::new("/"))]
+            .map(|(path, from)| {
+                let (runs, path) = (Runs::new(), format!("data.path={path}"));
+                let child = Headless::start(earlybird(
+                    &runs,
+                    from,
+                    &train(&["--set", &path, "--set", "train.epochs=2"]),
+                ));
+                hash(&child.end().1)
+            });
     assert_eq!(hashes[0], hashes[1]);
 }

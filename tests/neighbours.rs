@@ -9,7 +9,14 @@ use std::process::{Command, Stdio};
 /// What `make test`, a user or a batch system set for everything that is started does not count.
 fn forget_the_environment(command: &mut Command) {
     let waiting = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"];
-    let numbers = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "SLURM_CPUS_PER_TASK", "NCPUS", "NSLOTS", "LSB_DJOB_NUMPROC"];
+    let numbers = [
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "SLURM_CPUS_PER_TASK",
+        "NCPUS",
+        "NSLOTS",
+        "LSB_DJOB_NUMPROC",
+    ];
     waiting.iter().chain(&numbers).for_each(|name| _ = command.env_remove(name));
 }
 
@@ -19,11 +26,21 @@ fn threads(environment: &[(&str, &str)], program: &[&str]) -> Threads {
     let mut command = plain(Command::new(program[0]));
     command.args(&program[1..]).args(small_args(&["train", "--json"]));
     forget_the_environment(&mut command);
-    let output = command.arg("--runs-dir").arg(runs.path()).envs(environment.iter().copied()).output().unwrap();
-    let started = String::from_utf8(output.stdout).unwrap().lines().find_map(|line| match Record::from_line(line)?.event {
-        Event::RunStarted { threads, .. } => threads,
-        _ => None,
-    });
+    let output = command
+        .arg("--runs-dir")
+        .arg(runs.path())
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let started =
+        String::from_utf8(output.stdout).unwrap().lines().find_map(|line| match Record::from_line(
+            line,
+        )?
+        .event
+        {
+            Event::RunStarted { threads, .. } => threads,
+            _ => None,
+        });
     started.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
@@ -44,7 +61,11 @@ fn threads_are_no_more_than_the_job_and_the_affinity_mask_allow() {
     let job = threads(&[("SLURM_CPUS_PER_TASK", "1")], &[EARLYBIRD]);
     let cores = threads(&[], &[EARLYBIRD]);
     // On one core its own number is as small.
-    let by = if cores.count > 1 { Because::Variable("SLURM_CPUS_PER_TASK".into()) } else { cores.because.clone() };
+    let by = if cores.count > 1 {
+        Because::Variable("SLURM_CPUS_PER_TASK".into())
+    } else {
+        cores.because.clone()
+    };
     assert_eq!((job.count, job.because), (1, by));
     let asked = threads(&[("OMP_NUM_THREADS", "3"), ("SLURM_CPUS_PER_TASK", "1")], &[EARLYBIRD]);
     assert_eq!((asked.count, asked.because), (3, Because::Variable("OMP_NUM_THREADS".into())));
@@ -64,7 +85,12 @@ fn a_run_that_was_asked_for_in_no_words_waits_passively_and_has_the_program_s_na
     let mut command = program();
     forget_the_environment(&mut command);
     // Without a command, and not on a terminal: the demo, as lines.
-    let mut child = command.current_dir(runs.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command
+        .current_dir(runs.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     let name = std::fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap();

@@ -1,5 +1,5 @@
-//! One real run in a real terminal: it draws, pauses, takes a new E, survives a resize and a stray write, and gives the
-//! terminal back.
+//! One real run in a real terminal: it draws, pauses, takes a new E, survives a resize and a stray
+//! write, and gives the terminal back.
 
 use crate::support::Runs;
 use crate::terminal::Terminal;
@@ -7,13 +7,22 @@ use crossterm::event::KeyCode;
 use earlybird::tui::{Action, BINDINGS, Key, Tab};
 use std::io::Write;
 
-const LONG: [&str; 6] = ["--set", "train.epochs=100000", "--set", "data.train_limit=500", "--set", "data.test_limit=100"];
+const LONG: [&str; 6] = [
+    "--set",
+    "train.epochs=100000",
+    "--set",
+    "data.train_limit=500",
+    "--set",
+    "data.test_limit=100",
+];
 
 #[test]
 fn a_real_terminal_run() {
     let runs = Runs::new();
     let mut t = Terminal::start(runs.path(), &[&["train", "--inline"][..], &LONG].concat());
-    t.wait("training", |s| s.contains("TRAINING") && s.contains("images/s") && s.contains("class frequencies"));
+    t.wait("training", |s| {
+        s.contains("TRAINING") && s.contains("images/s") && s.contains("class frequencies")
+    });
     t.press(" ");
     t.wait("pause", |s| s.contains("PAUSED") && s.contains("go on"));
     t.press("e");
@@ -24,11 +33,18 @@ fn a_real_terminal_run() {
     t.wait("a new E", |s| s.contains("E: 3 -> 7"));
     // Whatever native code writes to the program's fd 2 is a stray write.
     let stderr = format!("/proc/{}/fd/2", t.child.process_id().unwrap());
-    std::fs::OpenOptions::new().append(true).open(stderr).unwrap().write_all(b"STRAY NATIVE WARNING\n").unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(stderr)
+        .unwrap()
+        .write_all(b"STRAY NATIVE WARNING\n")
+        .unwrap();
     t.press(" ");
     t.wait("going on", |s| s.contains("resumed"));
     t.resize(120, 36);
-    let text = t.wait("resize", |s| s.lines().count() == 36 && s.lines().last().is_some_and(|l| l.contains("b bias")));
+    let text = t.wait("resize", |s| {
+        s.lines().count() == 36 && s.lines().last().is_some_and(|l| l.contains("b bias"))
+    });
     assert!(!text.contains("STRAY"), "{text}");
     t.press("q");
     t.wait("the question", |s| s.contains("Stop the run?"));
@@ -38,7 +54,10 @@ fn a_real_terminal_run() {
     assert!(t.is_given_back());
     let raw = String::from_utf8_lossy(&t.raw).into_owned();
     let count = |part: &str| raw.matches(part).count();
-    assert!(count("\x1b[?2026h") > 3 && count("\x1b[?2026h") == count("\x1b[?2026l"), "frames are synchronized updates");
+    assert!(
+        count("\x1b[?2026h") > 3 && count("\x1b[?2026h") == count("\x1b[?2026l"),
+        "frames are synchronized updates"
+    );
     let log = std::fs::read_to_string(runs.path().join("demo-001/host.log")).unwrap();
     assert!(log.contains("STRAY NATIVE WARNING"), "{log}");
 }
@@ -133,9 +152,21 @@ fn a_wrong_keymap_is_told_with_both_names_before_the_screen_and_on_it_and_the_us
 #[test]
 fn the_end_is_summed_up_on_the_screen_rung_and_said_again_on_the_normal_screen() {
     let runs = Runs::new();
-    let small = ["--set", "train.epochs=1", "--set", "importance.pretrain_epochs=1", "--set", "data.train_limit=300"];
-    let mut t = Terminal::start(runs.path(), &[&["train", "--inline", "--notify", "desktop"][..], &small].concat());
-    t.wait("the summary", |s| s.contains("any other key looks on") && s.contains("earlybird report demo-001"));
+    let small = [
+        "--set",
+        "train.epochs=1",
+        "--set",
+        "importance.pretrain_epochs=1",
+        "--set",
+        "data.train_limit=300",
+    ];
+    let mut t = Terminal::start(
+        runs.path(),
+        &[&["train", "--inline", "--notify", "desktop"][..], &small].concat(),
+    );
+    t.wait("the summary", |s| {
+        s.contains("any other key looks on") && s.contains("earlybird report demo-001")
+    });
     t.press("q");
     let text = t.wait("the last words", |s| s.contains("Kept in"));
     assert!(text.contains("finished after 1 epochs") && text.contains("report demo-001"), "{text}");

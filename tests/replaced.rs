@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 /// A copy of the program in a directory of its own.
 fn copy_of_the_program(directory: &Path) -> PathBuf {
     let (copy, original) = (directory.join("earlybird"), EARLYBIRD);
-    std::fs::hard_link(original, &copy).or_else(|_| std::fs::copy(original, &copy).map(drop)).unwrap();
+    std::fs::hard_link(original, &copy)
+        .or_else(|_| std::fs::copy(original, &copy).map(drop))
+        .unwrap();
     copy
 }
 
@@ -33,8 +35,15 @@ fn a_comparison_goes_on_when_its_program_is_replaced_or_removed() {
         let (runs, place) = (Runs::new(), tempfile::tempdir().unwrap());
         let program = copy_of_the_program(place.path());
         let mut command = plain(Command::new(&program));
-        command.args(small_args(&["compare", "--json", "--seeds", "1", "--runs-dir"])).arg(runs.path());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command
+            .args(small_args(&["compare", "--json", "--seeds", "1", "--runs-dir"]))
+            .arg(runs.path());
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         lines.next().expect("the first epoch").unwrap();
         change(&program);
@@ -70,21 +79,31 @@ fn a_checkpoint_of_another_version_is_told_and_neither_skipped_nor_set_aside() {
     let (_, arrays) = directory.checkpoints().newest().unwrap().checkpoint.unwrap();
     let manifest = arrays.with_extension("json");
     let ours = std::fs::read_to_string(&manifest).unwrap();
-    let newer = ours.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\":\"0.1.0\"", "\"version\":\"9.8.7\"", 1);
+    let newer = ours.replacen("\"format\":2", "\"format\":3", 1).replacen(
+        "\"version\":\"0.1.0\"",
+        "\"version\":\"9.8.7\"",
+        1,
+    );
     // What this version does not know in the state, with the right checksum, is no damage either.
     let whole: serde_json::Value = serde_json::from_str(&ours).unwrap();
-    let state = whole["state"].to_string().replacen("\"train\":{", "\"train\":{\"unheard_of\":1,", 1);
+    let state =
+        whole["state"].to_string().replacen("\"train\":{", "\"train\":{\"unheard_of\":1,", 1);
     let sum = sha(&state);
     let foreign = format!(
-        "{{\"format\":2,\"version\":\"9.8.7\",\"arrays_sha256\":{},\"state_sha256\":\"{sum}\",\"state\":{state}}}",
+        "{{\"format\":2,\"version\":\"9.8.7\",\"arrays_sha256\":{},\
+         \"state_sha256\":\"{sum}\",\"state\":{state}}}",
         whole["arrays_sha256"]
     );
     for text in [newer, foreign, "{\"format\":99}".to_owned()] {
         std::fs::write(&manifest, &text).unwrap();
-        let output = program().args(["resume", "--json", "--runs-dir"]).arg(runs.path()).output().unwrap();
+        let output =
+            program().args(["resume", "--json", "--runs-dir"]).arg(runs.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains("another version") && (text.len() < 20 || said.contains("9.8.7")), "{said}");
+        assert!(
+            said.contains("another version") && (text.len() < 20 || said.contains("9.8.7")),
+            "{said}"
+        );
         assert_eq!(std::fs::read_to_string(&manifest).unwrap(), text, "it is left where it is");
     }
     std::fs::write(&manifest, ours).unwrap();
@@ -120,7 +139,8 @@ fn a_host_of_another_version_is_told_by_name_and_not_tried_again_for_ever() {
     use earlybird::link::{Delivery, PROTOCOL, connect};
     let welcome = |protocol: u32| {
         format!(
-            "{{\"welcome\":{{\"protocol\":{protocol},\"version\":\"9.8.7\",\"run\":\"demo-001\",\"pid\":1,\"client\":1,\"paused\":false}}}}"
+            "{{\"welcome\":{{\"protocol\":{protocol},\"version\":\"9.8.7\",\
+             \"run\":\"demo-001\",\"pid\":1,\"client\":1,\"paused\":false}}}}"
         )
     };
     let place = tempfile::tempdir().unwrap();

@@ -12,9 +12,14 @@ fn earlybird(runs: &Path, args: &[&str]) -> Output {
 
 /// What a page would fetch or run.
 fn outside(html: &str) -> Vec<&str> {
-    let links = html.split(['"', '\'', '(', '>']).filter(|part| part.starts_with("http") || part.starts_with("//"));
-    let scripts =
-        html.match_indices("<script").chain(html.match_indices("<link")).chain(html.match_indices("<img")).map(|(_, m)| m);
+    let links = html
+        .split(['"', '\'', '(', '>'])
+        .filter(|part| part.starts_with("http") || part.starts_with("//"));
+    let scripts = html
+        .match_indices("<script")
+        .chain(html.match_indices("<link"))
+        .chain(html.match_indices("<img"))
+        .map(|(_, m)| m);
     links.filter(|l| *l != "http://www.w3.org/2000/svg").chain(scripts).collect()
 }
 
@@ -49,12 +54,22 @@ fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
     assert_eq!(html.matches("<svg").count(), figures.len());
     for figure in figures {
         let svg = std::fs::read_to_string(report.join(format!("figures/{figure}.svg"))).unwrap();
-        assert!(html.contains(svg.trim_end()) && (svg.contains("base64") || !svg.contains("NaN")), "{figure}");
+        assert!(
+            html.contains(svg.trim_end()) && (svg.contains("base64") || !svg.contains("NaN")),
+            "{figure}"
+        );
         let png = image::open(report.join(format!("figures/{figure}.png"))).unwrap().to_luma8();
         let ink = png.pixels().filter(|p| p.0[0] < 128).count();
-        assert!(png.width() >= 1_400 && ink > 1_000, "{figure}: {}x{}, {ink} dark pixels", png.width(), png.height());
+        assert!(
+            png.width() >= 1_400 && ink > 1_000,
+            "{figure}: {}x{}, {ink} dark pixels",
+            png.width(),
+            png.height()
+        );
     }
-    for part in ["uniform-null", "95%", "not", "Before you believe it", "pretrain_epochs = 2", "seeds"] {
+    for part in
+        ["uniform-null", "95%", "not", "Before you believe it", "pretrain_epochs = 2", "seeds"]
+    {
         assert!(html.contains(part), "{part}");
     }
     assert_eq!(rows(&report.join("tables/arms.csv")).len(), 3);
@@ -72,15 +87,23 @@ fn runs_side_by_side_and_live_changes_are_reported() {
     runs.headless("train", &[]).end();
     let child = runs.headless("train", &["--set", "train.epochs=100000"]);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
-    assert!(earlybird(runs.path(), &["send", "demo-002", "set", "train.lr_scale", "0.25"]).status.success());
+    assert!(
+        earlybird(runs.path(), &["send", "demo-002", "set", "train.lr_scale", "0.25"])
+            .status
+            .success()
+    );
     child.until(|e| matches!(e, Event::EpochEnd(_)));
     assert!(earlybird(runs.path(), &["send", "demo-002", "stop"]).status.success());
     child.end();
     let out = runs.path().join("page");
-    let output = earlybird(runs.path(), &["report", "demo-001", "demo-002", "--out", out.to_str().unwrap()]);
+    let output =
+        earlybird(runs.path(), &["report", "demo-001", "demo-002", "--out", out.to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     let html = std::fs::read_to_string(out.join("index.html")).unwrap();
-    assert!(html.contains("train.lr_scale: 1.0 to 0.25") && html.contains("demo-001, demo-002"), "changes are told");
+    assert!(
+        html.contains("train.lr_scale: 1.0 to 0.25") && html.contains("demo-001, demo-002"),
+        "changes are told"
+    );
     assert!(!html.contains("Before you believe it"), "no comparison, no claims");
 }
 
@@ -89,11 +112,21 @@ fn runs_side_by_side_and_live_changes_are_reported() {
 fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_hardest() {
     let runs = Runs::new();
     let file = runs.path().join("noise.toml");
-    let config = std::fs::read_to_string("configs/demo.toml").unwrap() + "\n[arms.dropped]\nimportance.drop_hardest = 0.15\n";
+    let config = std::fs::read_to_string("configs/demo.toml").unwrap()
+        + "\n[arms.dropped]\nimportance.drop_hardest = 0.15\n";
     std::fs::write(&file, config).unwrap();
     let file = file.display().to_string();
-    let noise = ["--set", "data.label_noise=0.1", "--set", "data.imbalance=1.0", "--set", "data.train_limit=1000"];
-    let args = small_args(&[&["compare", &file, "--arms", "biased,dropped", "--seeds", "1"][..], &noise].concat());
+    let noise = [
+        "--set",
+        "data.label_noise=0.1",
+        "--set",
+        "data.imbalance=1.0",
+        "--set",
+        "data.train_limit=1000",
+    ];
+    let args = small_args(
+        &[&["compare", &file, "--arms", "biased,dropped", "--seeds", "1"][..], &noise].concat(),
+    );
     assert!(earlybird(runs.path(), &args).status.success());
     assert!(earlybird(runs.path(), &["report", "demo-compare-001"]).status.success());
     let report = runs.path().join("demo-compare-001/report");
@@ -102,11 +135,25 @@ fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_harde
         assert!(report.join(format!("figures/{figure}.svg")).exists(), "{figure}");
     }
     assert!(html.contains("of these pictures"), "the pictures say how many of them are flipped");
-    let flips = std::fs::read_to_string(report.join("figures/hardest.svg")).unwrap().matches("<rect").count() - 1;
-    assert!(flips >= 24, "{flips} of 80 pictures of the hardest are flipped: three times the base rate at least");
+    let flips = std::fs::read_to_string(report.join("figures/hardest.svg"))
+        .unwrap()
+        .matches("<rect")
+        .count()
+        - 1;
+    assert!(
+        flips >= 24,
+        "{flips} of 80 pictures of the hardest are flipped: three times the base rate at least"
+    );
     let epochs = rows(&report.join("tables/epochs.csv"));
-    let share = |arm: &str| -> f64 { epochs.iter().rev().find(|r| &r[0] == arm).unwrap()[17].parse().unwrap() };
-    assert!(share("biased") > 0.11 && share("dropped") < 0.09, "{} {}", share("biased"), share("dropped"));
+    let share = |arm: &str| -> f64 {
+        epochs.iter().rev().find(|r| &r[0] == arm).unwrap()[17].parse().unwrap()
+    };
+    assert!(
+        share("biased") > 0.11 && share("dropped") < 0.09,
+        "{} {}",
+        share("biased"),
+        share("dropped")
+    );
 }
 
 #[test]
@@ -117,7 +164,8 @@ fn nothing_to_report_is_said() {
     runs.headless("train", &[]).end();
     let journal = runs.path().join("demo-001/journal.jsonl");
     let text = std::fs::read_to_string(&journal).unwrap();
-    let before: Vec<&str> = text.lines().take_while(|line| !line.contains("\"event\":\"epoch_end\"")).collect();
+    let before: Vec<&str> =
+        text.lines().take_while(|line| !line.contains("\"event\":\"epoch_end\"")).collect();
     std::fs::write(&journal, before.join("\n") + "\n").unwrap();
     let empty = earlybird(runs.path(), &["report", "demo-001"]);
     assert_eq!(empty.status.code(), Some(1));

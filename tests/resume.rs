@@ -1,4 +1,5 @@
-//! A run stopped at any step and continued from its checkpoint ends with the same parameters as one never stopped.
+//! A run stopped at any step and continued from its checkpoint ends with the same parameters as one
+//! never stopped.
 
 use crate::environment::program;
 use crate::support::{advance_to, apply, epochs, finish, hash, session, set, small_config};
@@ -25,8 +26,11 @@ fn try_restore(checkpoint: &Checkpoint) -> Result<Session, String> {
 fn a_run_continued_from_any_moment_ends_with_the_same_parameters() {
     let options = ["data.crop_padding=2", "data.flip=true", "importance.reweight=0.5"];
     let straight = finish(&mut session(&options));
-    // In the middle of pretraining, at the switch, in the middle of a biased epoch, in its evaluation.
-    for (epoch, steps, further) in [(1, 0, 0), (1, 4, 0), (2, 10, 1), (3, 1, 0), (3, 5, 0), (4, 10, 1)] {
+    // In the middle of pretraining, at the switch, in the middle of a biased epoch, in its
+    // evaluation.
+    for (epoch, steps, further) in
+        [(1, 0, 0), (1, 4, 0), (2, 10, 1), (3, 1, 0), (3, 5, 0), (4, 10, 1)]
+    {
         let mut first = session(&options);
         let mut events = advance_to(&mut first, epoch, steps.max(1));
         for _ in 0..further {
@@ -41,8 +45,16 @@ fn a_run_continued_from_any_moment_ends_with_the_same_parameters() {
         let (a, b) = (epochs(&events), epochs(&straight));
         assert_eq!(a.len(), b.len());
         for (a, b) in a.iter().zip(b) {
-            assert_eq!((a.epoch, &a.drawn, &a.recall, a.never_drawn), (b.epoch, &b.drawn, &b.recall, b.never_drawn));
-            assert!((a.train_loss - b.train_loss).abs() < 1e-6, "{} {}", a.train_loss, b.train_loss);
+            assert_eq!(
+                (a.epoch, &a.drawn, &a.recall, a.never_drawn),
+                (b.epoch, &b.drawn, &b.recall, b.never_drawn)
+            );
+            assert!(
+                (a.train_loss - b.train_loss).abs() < 1e-6,
+                "{} {}",
+                a.train_loss,
+                b.train_loss
+            );
         }
     }
 }
@@ -52,9 +64,13 @@ fn earlybird(runs: &Path, args: &[&str]) -> ProcessCommand {
     let mut command = program();
     command.args(args).args(["--json", "--runs-dir", runs.to_str().unwrap()]);
     if args[0] == "train" {
-        for set in
-            ["data.train_limit=300", "data.test_limit=100", "train.epochs=8", "importance.pretrain_epochs=2", "train.lr=0.02"]
-        {
+        for set in [
+            "data.train_limit=300",
+            "data.test_limit=100",
+            "train.epochs=8",
+            "importance.pretrain_epochs=2",
+            "train.lr=0.02",
+        ] {
             command.args(["--set", set]);
         }
     }
@@ -63,15 +79,20 @@ fn earlybird(runs: &Path, args: &[&str]) -> ProcessCommand {
 }
 
 fn events(stdout: &[u8]) -> Vec<Event> {
-    String::from_utf8_lossy(stdout).lines().filter_map(|l| Some(Record::from_line(l)?.event)).collect()
+    String::from_utf8_lossy(stdout)
+        .lines()
+        .filter_map(|l| Some(Record::from_line(l)?.event))
+        .collect()
 }
 
-/// Runs until the first checkpoint and a bit, then kills it as nothing can be caught. Gives the runs' directory.
+/// Runs until the first checkpoint and a bit, then kills it as nothing can be caught. Gives the
+/// runs' directory.
 fn killed() -> tempfile::TempDir {
     let runs = tempfile::tempdir().unwrap();
     let mut child = earlybird(runs.path(), &["train"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || Record::from_line(&lines.next().expect("the run goes on").unwrap()).unwrap().event;
+    let mut next =
+        || Record::from_line(&lines.next().expect("the run goes on").unwrap()).unwrap().event;
     while !matches!(next(), Event::Phase { epoch: 3, .. }) {}
     child.kill().unwrap();
     child.wait().unwrap();
@@ -87,14 +108,20 @@ fn a_killed_run_resumes_to_the_same_parameters() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(hash(&events(&output.stdout)), straight);
     // The journal tells the whole story, in order.
-    let journal = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
+    let journal =
+        earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
     assert!(journal.windows(2).all(|w| w[0].seq < w[1].seq && w[0].t <= w[1].t));
-    let mut told: Vec<usize> =
-        journal.iter().filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e.epoch) } else { None }).collect();
+    let mut told: Vec<usize> = journal
+        .iter()
+        .filter_map(|r| if let Event::EpochEnd(e) = &r.event { Some(e.epoch) } else { None })
+        .collect();
     told.dedup(); // one that ended just before the kill, without its checkpoint, is told twice
     assert_eq!(told, [1, 2, 3, 4, 5, 6, 7, 8]);
     let again = earlybird(runs.path(), &["resume", "demo-001"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&again.stdout).contains("finished (8 of 8 epochs)"), "{again:?}");
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("finished (8 of 8 epochs)"),
+        "{again:?}"
+    );
 }
 
 #[test]
@@ -102,7 +129,8 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
     let runs = killed();
     let directory = runs.path().join("demo-001/checkpoints");
     let newest = |extension: &str| {
-        let mut files: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().path()).collect();
         files.retain(|f| f.extension().is_some_and(|e| e == extension));
         files.sort();
         (files.pop().unwrap(), files.len())
@@ -117,14 +145,22 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
     std::fs::write(&file, bytes).unwrap();
     let output = earlybird(runs.path(), &["resume"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("do not have their checksum") && said.contains(&format!("epoch-{reached:05}")), "{said}");
-    let told: Vec<usize> =
-        events(&output.stdout).iter().filter_map(|e| if let Event::EpochEnd(e) = e { Some(e.epoch) } else { None }).collect();
+    assert!(
+        said.contains("do not have their checksum")
+            && said.contains(&format!("epoch-{reached:05}")),
+        "{said}"
+    );
+    let told: Vec<usize> = events(&output.stdout)
+        .iter()
+        .filter_map(|e| if let Event::EpochEnd(e) = e { Some(e.epoch) } else { None })
+        .collect();
     assert_eq!(told, (reached..=8).collect::<Vec<_>>());
     assert_eq!(output.status.code(), Some(0));
     // Two are kept, and the best one, if it is none of them; the damaged one is set aside.
-    let names: Vec<String> =
-        std::fs::read_dir(&directory).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
     assert_eq!(names.iter().filter(|n| n.ends_with(".damaged")).count(), 2, "{names:?}");
     assert!(names.len() <= 8, "{names:?}");
 }
@@ -132,25 +168,41 @@ fn a_damaged_checkpoint_is_reported_and_the_one_before_used() {
 #[test]
 fn resume_changes_what_may_change_and_refuses_what_may_not() {
     let runs = killed();
-    let refused = earlybird(runs.path(), &["resume", "--set", "train.batch_size=8"]).output().unwrap();
+    let refused =
+        earlybird(runs.path(), &["resume", "--set", "train.batch_size=8"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("train.batch_size is fixed for the run"));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("train.batch_size is fixed for the run")
+    );
     let output = earlybird(runs.path(), &["resume", "--set", "train.epochs=9"]).output().unwrap();
-    assert!(matches!(events(&output.stdout).last(), Some(Event::Finished { epochs: 9, .. })), "{output:?}");
+    assert!(
+        matches!(events(&output.stdout).last(), Some(Event::Finished { epochs: 9, .. })),
+        "{output:?}"
+    );
     let unknown = earlybird(runs.path(), &["resume", "nobody"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("There are: demo-001"), "{unknown:?}");
+    assert!(
+        String::from_utf8_lossy(&unknown.stderr).contains("There are: demo-001"),
+        "{unknown:?}"
+    );
 }
 
 #[test]
 fn a_run_has_one_trainer() {
     let runs = tempfile::tempdir().unwrap();
-    let mut child = earlybird(runs.path(), &["train", "--set", "train.epochs=1000"]).spawn().unwrap();
+    let mut child =
+        earlybird(runs.path(), &["train", "--set", "train.epochs=1000"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    while !matches!(Record::from_line(&lines.next().unwrap().unwrap()).unwrap().event, Event::EpochEnd(_)) {}
+    while !matches!(
+        Record::from_line(&lines.next().unwrap().unwrap()).unwrap().event,
+        Event::EpochEnd(_)
+    ) {}
     let second = earlybird(runs.path(), &["resume"]).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("is being trained by process"), "{second:?}");
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("is being trained by process"),
+        "{second:?}"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -217,5 +269,8 @@ fn the_first_event_of_a_continued_run_is_its_config_of_then() {
     advance_to(&mut first, 3, 2);
     set(&mut first, "train.epochs", 6);
     let events = restore(&first.checkpoint()).take_events();
-    assert!(matches!(&events[0], Event::RunStarted { config, .. } if config.train.epochs == 6), "{events:?}");
+    assert!(
+        matches!(&events[0], Event::RunStarted { config, .. } if config.train.epochs == 6),
+        "{events:?}"
+    );
 }

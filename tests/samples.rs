@@ -14,7 +14,12 @@ fn earlybird(runs: &Runs, args: &[&str]) -> Output {
 #[test]
 fn every_sample_has_a_row_and_the_rows_add_up() {
     let runs = Runs::new();
-    let (_, events) = runs.headless("train", &["--set", "checkpoint.tensorboard=true", "--set", "data.label_noise=0.1"]).end();
+    let (_, events) = runs
+        .headless(
+            "train",
+            &["--set", "checkpoint.tensorboard=true", "--set", "data.label_noise=0.1"],
+        )
+        .end();
     let sheet = read_samples(&runs.directory("demo-001")).unwrap().unwrap();
     let samples = &sheet.samples;
     assert_eq!((samples.len(), samples[299].index), (300, 299));
@@ -33,7 +38,11 @@ fn every_sample_has_a_row_and_the_rows_add_up() {
     for class in 0..10 {
         for pick in [Pick::Hardest, Pick::Easiest] {
             let of_class = samples.iter().filter(|s| s.class == class);
-            assert!(pick.of(of_class, 5).iter().all(|s| sheet.pictures.of(s.index).is_some_and(|image| image.len() == 784)));
+            assert!(
+                pick.of(of_class, 5)
+                    .iter()
+                    .all(|s| sheet.pictures.of(s.index).is_some_and(|image| image.len() == 784))
+            );
         }
     }
     let files = std::fs::read_dir(runs.path().join("demo-001")).unwrap();
@@ -51,11 +60,20 @@ fn with_a_validation_split_the_test_set_is_read_once_at_the_end() {
     assert!((235..=245).contains(&trained), "a fifth of 300 is held out: {trained} are trained on");
     let tested: Vec<_> = events
         .iter()
-        .filter_map(|e| if let Event::Tested { epoch, best, accuracy, .. } = e { Some((*epoch, *best, *accuracy)) } else { None })
+        .filter_map(|e| {
+            if let Event::Tested { epoch, best, accuracy, .. } = e {
+                Some((*epoch, *best, *accuracy))
+            } else {
+                None
+            }
+        })
         .collect();
     let best = epochs.iter().map(|e| e.measured.accuracy).fold(0.0, f64::max);
     let first = epochs.iter().find(|e| e.measured.accuracy == best).unwrap().epoch;
-    assert_eq!((tested.len(), tested[0].0, tested[0].1, tested[1].0, tested[1].1), (2, first, true, 5, false));
+    assert_eq!(
+        (tested.len(), tested[0].0, tested[0].1, tested[1].0, tested[1].1),
+        (2, first, true, 5, false)
+    );
     // What `evaluate` finds of the final model.
     let output = earlybird(&runs, &["evaluate", "demo-001", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -72,15 +90,23 @@ fn a_run_starts_from_the_values_of_a_file_or_says_why_not() {
     let last = *epochs(&events).last().unwrap();
     let file = runs.path().join("demo-001/model.safetensors");
     let init = format!("model.init={}", file.display());
-    // With next to no learning rate the first epoch ends where that run ended (running statistics move a little).
-    let (_, events) = runs.headless("train", &["--set", &init, "--set", "train.lr=0.00000001"]).end();
+    // With next to no learning rate the first epoch ends where that run ended (running statistics
+    // move a little).
+    let (_, events) =
+        runs.headless("train", &["--set", &init, "--set", "train.lr=0.00000001"]).end();
     let first = epochs(&events)[0];
-    assert!((first.measured.accuracy - last.measured.accuracy).abs() < 0.15 && first.train_loss < 2.0, "{first:?}");
+    assert!(
+        (first.measured.accuracy - last.measured.accuracy).abs() < 0.15 && first.train_loss < 2.0,
+        "{first:?}"
+    );
     for (set, part) in [
         (init.as_str(), "lacks layer1.0.conv1.weight [64, 64, 3, 3]"),
         ("model.init=/no/such.safetensors", "/no/such.safetensors"),
     ] {
-        let output = earlybird(&runs, &["train", "--headless", "--set", set, "--set", "model.name=resnet18"]);
+        let output = earlybird(
+            &runs,
+            &["train", "--headless", "--set", set, "--set", "model.name=resnet18"],
+        );
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(part), "{set}: {said}");
     }

@@ -29,7 +29,10 @@ fn every_tab_at_three_sizes() {
             for (width, height) in SIZES {
                 let text = screen(&mut app, width, height);
                 assert!(!ascii || text.is_ascii(), "{text}");
-                insta::assert_snapshot!(format!("{}_{width}x{height}_{look}", tab.name().to_lowercase()), text);
+                insta::assert_snapshot!(
+                    format!("{}_{width}x{height}_{look}", tab.name().to_lowercase()),
+                    text
+                );
             }
         }
     }
@@ -50,10 +53,25 @@ fn views_behind_a_key_and_panels_on_the_whole_screen() {
     shot("classes_map_of_draws", Tab::Classes, &[key('v')], &mut app);
     shot("classes_map_of_recall", Tab::Classes, &[key('v'), key('s')], &mut app);
     shot("sample_enlarged", Tab::Samples, &[key('v'), key('l'), KeyCode::Enter], &mut app);
-    shot("compare_losses_over_time", Tab::Compare, &[key('v'), key('x'), key('x'), key('x')], &mut app);
-    shot("overview_zoomed_with_cursor", Tab::Overview, &[key('j'), key('z'), key('i'), key('h'), key('h'), key('h')], &mut app);
+    shot(
+        "compare_losses_over_time",
+        Tab::Compare,
+        &[key('v'), key('x'), key('x'), key('x')],
+        &mut app,
+    );
+    shot(
+        "overview_zoomed_with_cursor",
+        Tab::Overview,
+        &[key('j'), key('z'), key('i'), key('h'), key('h'), key('h')],
+        &mut app,
+    );
     shot("settings", Tab::Overview, &[key('S'), key('j'), KeyCode::Enter, key('9')], &mut app);
-    shot("command_line", Tab::Overview, &[key(':'), key('s'), key('e'), key('t'), key(' '), key('s')], &mut app);
+    shot(
+        "command_line",
+        Tab::Overview,
+        &[key(':'), key('s'), key('e'), key('t'), key(' '), key('s')],
+        &mut app,
+    );
 }
 
 /// Which colours and modifiers there are on each line, and on how many cells.
@@ -91,7 +109,11 @@ fn colours(app: &mut App, width: u16, height: u16) -> String {
 
 #[test]
 fn every_tab_in_the_colours_that_there_are() {
-    for (look, level) in [("truecolor", TermProfile::TrueColor), ("16", TermProfile::Ansi16), ("none", TermProfile::NoColor)] {
+    for (look, level) in [
+        ("truecolor", TermProfile::TrueColor),
+        ("16", TermProfile::Ansi16),
+        ("none", TermProfile::NoColor),
+    ] {
         let mut app = furnished(level, false);
         for tab in Tab::ALL {
             app.show(tab);
@@ -107,7 +129,9 @@ fn bytes(app: &mut App, width: u16, height: u16) -> Vec<u8> {
     app.handle(&TermEvent::Resize(width, height));
     let mut out = Vec::new();
     let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
-    let mut terminal = Terminal::with_options(CrosstermBackend::new(&mut out), TerminalOptions { viewport }).unwrap();
+    let mut terminal =
+        Terminal::with_options(CrosstermBackend::new(&mut out), TerminalOptions { viewport })
+            .unwrap();
     terminal.draw(|f| draw(f, app)).unwrap();
     drop(terminal);
     out
@@ -129,19 +153,26 @@ fn the_real_escape_stream_makes_the_screen_and_has_only_the_colours_that_there_a
             let (text, raw) = (screen(&mut app, 120, 36), bytes(&mut app, 120, 36));
             let mut parser = vt100::Parser::new(36, 120, 0);
             parser.process(&raw);
-            let trim = |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned();
+            let trim = |text: &str| {
+                text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+            };
             assert_eq!(trim(&parser.screen().contents()), trim(&text), "{tab:?} {level:?}");
             let raw = String::from_utf8(raw).unwrap();
-            let colours: Vec<&str> = raw.split("\x1b[").filter_map(|s| s.split_once('m').map(|(sgr, _)| sgr)).collect();
+            let colours: Vec<&str> =
+                raw.split("\x1b[").filter_map(|s| s.split_once('m').map(|(sgr, _)| sgr)).collect();
             let has = |part: &str| colours.iter().any(|sgr| sgr.contains(part));
             assert_eq!(has("38;2;"), level == TermProfile::TrueColor, "{tab:?} {level:?}");
             if level == TermProfile::NoColor {
-                let coloured = colours.iter().find(|sgr| sgr.starts_with("38;") || sgr.starts_with("48;"));
+                let coloured =
+                    colours.iter().find(|sgr| sgr.starts_with("38;") || sgr.starts_with("48;"));
                 assert_eq!(coloured, None, "{tab:?}");
             }
             if level == TermProfile::Ansi16 {
                 let beyond = |sgr: &&&str| {
-                    sgr.split("8;5;").nth(1).and_then(|n| n.split(';').next()?.parse::<u8>().ok()).is_some_and(|n| n > 15)
+                    sgr.split("8;5;")
+                        .nth(1)
+                        .and_then(|n| n.split(';').next()?.parse::<u8>().ok())
+                        .is_some_and(|n| n > 15)
                 };
                 assert_eq!(colours.iter().find(beyond), None, "{tab:?}");
             }
@@ -169,7 +200,8 @@ fn with_classes(count: usize) -> App {
     for event in &mut events {
         match event {
             Event::RunStarted { data, .. } => {
-                (data.classes, data.counts, data.train) = ((0..count).map(name).collect(), vec![40; count], 40 * count);
+                (data.classes, data.counts, data.train) =
+                    ((0..count).map(name).collect(), vec![40; count], 40 * count);
             }
             Event::EpochEnd(e) => {
                 e.drawn = (0..count as u64).map(|c| 20 + c % 40).collect();
@@ -195,7 +227,8 @@ fn a_thousand_classes_with_long_and_wide_names_stay_in_their_columns() {
                 for key in ['v', 's', 'v', 'G', 'v', 'g'] {
                     press(&mut app, KeyCode::Char(key));
                     let text = seen(&mut app, width, height);
-                    // Frames meet at the right edge on every line of the panels: nothing pushed them.
+                    // Frames meet at the right edge on every line of the panels: nothing pushed
+                    // them.
                     let edges = text
                         .lines()
                         .filter(|l| l.starts_with('│'))
@@ -219,7 +252,10 @@ fn classes_are_sorted_scrolled_and_filtered() {
     "珍しい".chars().for_each(|c| press(&mut app, KeyCode::Char(c)));
     press(&mut app, KeyCode::Enter);
     let text = seen(&mut app, 120, 36);
-    assert!(text.contains("250 of 1000") && text.contains("only: 珍しい") && !text.contains("Пожарная"), "{text}");
+    assert!(
+        text.contains("250 of 1000") && text.contains("only: 珍しい") && !text.contains("Пожарная"),
+        "{text}"
+    );
     app.show(Tab::Overview);
     let text = seen(&mut app, 80, 24);
     assert!(text.contains("動物") && !text.contains("Пож") && text.contains("more"), "{text}");

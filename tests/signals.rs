@@ -1,4 +1,5 @@
-//! Signals, to everything that trains or shows: what trains ends in order, with a checkpoint; what shows gives the terminal back.
+//! Signals, to everything that trains or shows: what trains ends in order, with a checkpoint; what
+//! shows gives the terminal back.
 
 use crate::support::{Runs, small_args};
 use crate::terminal::Terminal;
@@ -7,7 +8,8 @@ use rustix::process::{Signal, kill_process};
 
 const ENDLESS: &str = "train.epochs=100000";
 
-/// Every signal that would end a process, and that a program may mind; its name, and the exit code that says so.
+/// Every signal that would end a process, and that a program may mind; its name, and the exit code
+/// that says so.
 const STOPPING: &[(Signal, &str, u32)] = &[
     (Signal::INT, "SIGINT", 130),
     (Signal::QUIT, "SIGQUIT", 131),
@@ -25,14 +27,17 @@ const STOPPING: &[(Signal, &str, u32)] = &[
 
 /// Whether the run ended in order, because of the signal of this name, and can go on.
 fn assert_in_order(events: &[Event], name: &str) {
-    let has = |done: &dyn Fn(&Event) -> bool| assert!(events.iter().any(done), "{name}: {:?}", events.last());
+    let has = |done: &dyn Fn(&Event) -> bool| {
+        assert!(events.iter().any(done), "{name}: {:?}", events.last())
+    };
     has(&|e| matches!(e, Event::Note { text } if text.ends_with(name)));
     has(&|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped"));
     has(&|e| matches!(e, Event::Finished { stopped: true, .. }));
 }
 
 fn journal(runs: &Runs) -> Vec<Event> {
-    let records = earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
+    let records =
+        earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
     records.into_iter().map(|r| r.event).collect()
 }
 
@@ -58,7 +63,9 @@ fn every_signal_that_would_kill_a_run_stops_it_in_order_and_it_goes_on_later() {
 
 #[test]
 fn a_host_process_is_stopped_in_order_by_what_batch_systems_send() {
-    for (signal, name, _) in STOPPING.iter().filter(|(_, name, _)| ["SIGUSR1", "SIGXCPU", "SIGQUIT"].contains(name)) {
+    for (signal, name, _) in
+        STOPPING.iter().filter(|(_, name, _)| ["SIGUSR1", "SIGXCPU", "SIGQUIT"].contains(name))
+    {
         let runs = Runs::new();
         let mut t = Terminal::start(runs.path(), &small_args(&["train", "--set", ENDLESS]));
         t.wait("some epochs", |s| s.contains("best"));
@@ -72,7 +79,8 @@ fn a_host_process_is_stopped_in_order_by_what_batch_systems_send() {
 fn an_inline_cockpit_gives_the_terminal_back_and_says_which_signal_ended_its_run() {
     for (signal, name, code) in &STOPPING[..4] {
         let runs = Runs::new();
-        let mut t = Terminal::start(runs.path(), &small_args(&["train", "--inline", "--set", ENDLESS]));
+        let mut t =
+            Terminal::start(runs.path(), &small_args(&["train", "--inline", "--set", ENDLESS]));
         t.wait("training", |s| s.contains("TRAINING") && s.contains("images/s"));
         t.kill(*signal);
         t.wait("the last words", |s| s.contains("Kept in") && s.contains("resume demo-001"));
@@ -98,19 +106,31 @@ fn an_attached_cockpit_gives_the_terminal_back_and_the_run_does_not_notice() {
     run.until(|e| matches!(e, Event::EpochEnd(_)));
     run.kill(Signal::TERM);
     let (code, events) = run.end();
-    assert!(code == 143 && !events.iter().any(|e| matches!(e, Event::Note { text } if !text.ends_with("SIGTERM"))));
+    assert!(
+        code == 143
+            && !events
+                .iter()
+                .any(|e| matches!(e, Event::Note { text } if !text.ends_with("SIGTERM")))
+    );
 }
 
 #[test]
 fn a_terminal_that_is_closed_ends_its_cockpit_without_a_panic_and_an_inline_run_goes_on() {
     for _ in 0..5 {
         let runs = Runs::new();
-        let mut t = Terminal::start(runs.path(), &small_args(&["train", "--inline", "--set", "train.epochs=12"]));
+        let mut t = Terminal::start(
+            runs.path(),
+            &small_args(&["train", "--inline", "--set", "train.epochs=12"]),
+        );
         t.wait("training", |s| s.contains("TRAINING") && s.contains("images/s"));
         t.hang_up();
         assert_eq!(t.child.wait().unwrap().exit_code(), 0);
         let events = journal(&runs);
-        assert!(matches!(events.last(), Some(Event::Finished { epochs: 12, stopped: false, .. })), "{:?}", events.last());
+        assert!(
+            matches!(events.last(), Some(Event::Finished { epochs: 12, stopped: false, .. })),
+            "{:?}",
+            events.last()
+        );
         let log = std::fs::read_to_string(runs.path().join("demo-001/host.log")).unwrap();
         assert!(!log.contains("panicked"), "{log}");
     }

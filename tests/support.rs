@@ -19,7 +19,13 @@ use std::process::{Child, ChildStdout, Command as ProcessCommand, Stdio};
 
 /// The demo's data cut to a few hundred images, so that an epoch takes a fraction of a second.
 pub fn small_config(set: &[&str]) -> RunConfig {
-    let base = ["data.train_limit=300", "data.test_limit=200", "train.epochs=4", "train.lr=0.02", "importance.pretrain_epochs=2"];
+    let base = [
+        "data.train_limit=300",
+        "data.test_limit=200",
+        "train.epochs=4",
+        "train.lr=0.02",
+        "importance.pretrain_epochs=2",
+    ];
     let set: Vec<String> = base.iter().chain(set).map(|s| (*s).to_owned()).collect();
     config::demo(&set).unwrap()
 }
@@ -34,7 +40,10 @@ pub fn session(set: &[&str]) -> Session {
 }
 
 /// Advances until `stop` says so; gives all events, those of the last advance included.
-pub fn advance_until(session: &mut Session, mut stop: impl FnMut(&Session, &[Event], Progress) -> bool) -> Vec<Event> {
+pub fn advance_until(
+    session: &mut Session,
+    mut stop: impl FnMut(&Session, &[Event], Progress) -> bool,
+) -> Vec<Event> {
     let mut events = session.take_events();
     loop {
         let progress = session.advance();
@@ -54,7 +63,10 @@ pub fn finish(session: &mut Session) -> Vec<Event> {
 pub fn advance_to(session: &mut Session, epoch: usize, steps: usize) -> Vec<Event> {
     let (mut at, mut done) = (0, 0);
     advance_until(session, |_, events, progress| {
-        let begun = events.iter().rev().find_map(|e| if let Event::Phase { epoch, .. } = e { Some(*epoch) } else { None });
+        let begun = events
+            .iter()
+            .rev()
+            .find_map(|e| if let Event::Phase { epoch, .. } = e { Some(*epoch) } else { None });
         if let Some(begun) = begun.filter(|b| *b != at) {
             (at, done) = (begun, 0);
         }
@@ -82,9 +94,13 @@ pub fn weights(events: &[Event]) -> Vec<&WeightsSummary> {
 }
 
 pub fn hash(events: &[Event]) -> String {
-    let found = events
-        .iter()
-        .find_map(|e| if let Event::Finished { parameters_sha256, .. } = e { Some(parameters_sha256) } else { None });
+    let found = events.iter().find_map(|e| {
+        if let Event::Finished { parameters_sha256, .. } = e {
+            Some(parameters_sha256)
+        } else {
+            None
+        }
+    });
     found.expect("the run finished").clone()
 }
 
@@ -110,7 +126,10 @@ pub fn write_idx(dir: &Path, n: usize, side: usize, gzip: bool) {
         let mut labels = vec![0, 0, 8, 1];
         labels.extend((n as u32).to_be_bytes());
         labels.extend((0..n).map(|i| (i % 10) as u8));
-        for (name, bytes) in [(format!("{stem}-images-idx3-ubyte"), images), (format!("{stem}-labels-idx1-ubyte"), labels)] {
+        for (name, bytes) in [
+            (format!("{stem}-images-idx3-ubyte"), images),
+            (format!("{stem}-labels-idx1-ubyte"), labels),
+        ] {
             if gzip {
                 std::fs::write(dir.join(format!("{name}.gz")), gz(&bytes)).unwrap();
             } else {
@@ -127,7 +146,8 @@ pub fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Records of CIFAR's binary version: `label_bytes` label bytes (the last is the class), then 3072 pixels.
+/// Records of CIFAR's binary version: `label_bytes` label bytes (the last is the class), then 3072
+/// pixels.
 pub fn cifar_records(n: usize, classes: usize, label_bytes: usize) -> Vec<u8> {
     (0..n)
         .flat_map(|i| {
@@ -143,8 +163,13 @@ pub fn cifar_records(n: usize, classes: usize, label_bytes: usize) -> Vec<u8> {
 pub struct Runs(tempfile::TempDir);
 
 /// What makes a run small: five epochs of ten steps.
-const SMALL: [&str; 5] =
-    ["data.train_limit=300", "data.test_limit=100", "train.epochs=5", "importance.pretrain_epochs=2", "train.lr=0.02"];
+const SMALL: [&str; 5] = [
+    "data.train_limit=300",
+    "data.test_limit=100",
+    "train.epochs=5",
+    "importance.pretrain_epochs=2",
+    "train.lr=0.02",
+];
 
 /// `args` for a small run; what `args` sets wins.
 pub fn small_args<'a>(args: &[&'a str]) -> Vec<&'a str> {
@@ -192,7 +217,10 @@ impl Runs {
 impl Drop for Runs {
     fn drop(&mut self) {
         for run in RunDirectory::all(self.path()) {
-            if let Some(pid) = self.host(&run.id()).filter(|pid| pid.as_raw_nonzero().get() as u32 != std::process::id()) {
+            if let Some(pid) = self
+                .host(&run.id())
+                .filter(|pid| pid.as_raw_nonzero().get() as u32 != std::process::id())
+            {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
@@ -228,7 +256,8 @@ impl Headless {
     }
 
     pub fn next(&self) -> Option<Event> {
-        let event = Record::from_line(&self.lines.borrow_mut().next()?.unwrap()).expect("a record").event;
+        let event =
+            Record::from_line(&self.lines.borrow_mut().next()?.unwrap()).expect("a record").event;
         self.events.borrow_mut().push(event.clone());
         Some(event)
     }

@@ -1,4 +1,5 @@
-//! A real terminal for tests: a pty with a parser of what is written to it. Waits for screens, never for time.
+//! A real terminal for tests: a pty with a parser of what is written to it. Waits for screens,
+//! never for time.
 
 use crate::environment;
 use portable_pty::{Child, CommandBuilder, MasterPty, NativePtySystem, PtySize, PtySystem};
@@ -33,7 +34,8 @@ impl Drop for Terminal {
 }
 
 impl Terminal {
-    /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24 whose background is known to be dark.
+    /// Starts `earlybird` with `args` and `--runs-dir runs` in a terminal of 80x24 whose background
+    /// is known to be dark.
     pub fn start(runs: &Path, args: &[&str]) -> Self {
         Self::start_with(runs, args, &[("COLORFGBG", "15;0")])
     }
@@ -99,7 +101,10 @@ impl Terminal {
                     self.parser.process(&bytes);
                     self.raw.extend(bytes);
                 }
-                None => panic!("{what} did not come; the screen is\n{}", self.parser.screen().contents()),
+                None => panic!(
+                    "{what} did not come; the screen is\n{}",
+                    self.parser.screen().contents()
+                ),
             }
         }
     }
@@ -115,8 +120,9 @@ impl Terminal {
         }
     }
 
-    /// What the program writes next; `None` when it has ended, or nothing comes. No thread reads meanwhile: that would keep
-    /// the terminal's end open when it is to be hung up, and a screen that nobody reads is a slow line.
+    /// What the program writes next; `None` when it has ended, or nothing comes. No thread reads
+    /// meanwhile: that would keep the terminal's end open when it is to be hung up, and a screen
+    /// that nobody reads is a slow line.
     fn read(&self) -> Option<Vec<u8>> {
         let master = self.master.as_ref()?.as_raw_fd()?;
         // SAFETY: `self.master` owns the descriptor, and lives through this call.
@@ -130,8 +136,8 @@ impl Terminal {
         Some(block[..n].to_vec())
     }
 
-    /// Whether the program gave the terminal back: the screen, the cursor, pasted text, the mouse, and lines as the shell
-    /// knows them.
+    /// Whether the program gave the terminal back: the screen, the cursor, pasted text, the mouse,
+    /// and lines as the shell knows them.
     pub fn is_given_back(&self) -> bool {
         let screen = self.parser.screen();
         let drawn = screen.alternate_screen() || screen.hide_cursor() || screen.bracketed_paste();
@@ -141,7 +147,9 @@ impl Terminal {
     fn is_cooked(&self) -> bool {
         let master = self.master.as_ref().and_then(|m| m.as_raw_fd()).unwrap();
         // SAFETY: `self.master` owns the descriptor, and lives through this call.
-        let modes = rustix::termios::tcgetattr(unsafe { BorrowedFd::borrow_raw(master) }).unwrap().local_modes;
+        let modes = rustix::termios::tcgetattr(unsafe { BorrowedFd::borrow_raw(master) })
+            .unwrap()
+            .local_modes;
         modes.contains(rustix::termios::LocalModes::ICANON | rustix::termios::LocalModes::ECHO)
     }
 
@@ -162,7 +170,8 @@ impl Terminal {
         crate::support::send_signal(self.pid(), signal);
     }
 
-    /// The line is cut: both ends of the terminal's cable are gone, and whoever is on it is hung up on.
+    /// The line is cut: both ends of the terminal's cable are gone, and whoever is on it is hung up
+    /// on.
     pub fn hang_up(&mut self) {
         self.keys = None;
         self.master = None;

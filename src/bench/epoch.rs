@@ -1,12 +1,15 @@
-//! What the method and everything around it cost: whole epochs of a headless run (recording, plans, weights, ledger, histogram,
-//! checkpoints, sample sheets, journal on the disk) against a bare loop of the same steps.
+//! What the method and everything around it cost: whole epochs of a headless run (recording, plans,
+//! weights, ledger, histogram, checkpoints, sample sheets, journal on the disk) against a bare loop
+//! of the same steps.
 
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
 use crate::protocol::{Answer, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
-use crate::train::{Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare};
+use crate::train::{
+    Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare,
+};
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
 use std::sync::mpsc::{Sender, channel};
@@ -25,9 +28,10 @@ pub struct EpochFigures {
     pub run_s: Vec<f64>,
     /// Median over the rounds of what the run took longer, as a share of the bare loop.
     pub overhead: f64,
-    /// Share of the run's time, evaluations left out, that was not spent in the parts of steps that a bare loop has too: keeping
-    /// losses and observations, plans, weights, the ledger, figures, checkpoints, each time. Told by the run's own clock: what
-    /// else the machine does meanwhile slows both.
+    /// Share of the run's time, evaluations left out, that was not spent in the parts of steps that
+    /// a bare loop has too: keeping losses and observations, plans, weights, the ledger, figures,
+    /// checkpoints, each time. Told by the run's own clock: what else the machine does meanwhile
+    /// slows both.
     pub around_steps: Vec<f64>,
 }
 
@@ -52,16 +56,19 @@ pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, String> {
             bare_s.push(bare_on_a_thread(b)?);
         }
     }
-    let mut shares: Vec<f64> = bare_s.iter().zip(&run_s).map(|(bare, run)| run / bare - 1.0).collect();
+    let mut shares: Vec<f64> =
+        bare_s.iter().zip(&run_s).map(|(bare, run)| run / bare - 1.0).collect();
     shares.sort_by(f64::total_cmp);
     let overhead = shares.get(shares.len() / 2).copied().unwrap_or(f64::NAN);
     Ok(EpochFigures { bare_s, run_s, overhead, around_steps })
 }
 
-/// The bare loop on a thread of its own, as a trainer's: LibTorch keeps threads for each thread that computes, and those of
-/// one that has not ended would spin beside the other's.
+/// The bare loop on a thread of its own, as a trainer's: LibTorch keeps threads for each thread
+/// that computes, and those of one that has not ended would spin beside the other's.
 fn bare_on_a_thread(b: &StepBench) -> Result<f64, String> {
-    std::thread::scope(|scope| scope.spawn(|| bare(b)).join().unwrap_or_else(|_| Err("the bare loop panicked".into())))
+    std::thread::scope(|scope| {
+        scope.spawn(|| bare(b)).join().unwrap_or_else(|_| Err("the bare loop panicked".into()))
+    })
 }
 
 /// Nothing but steps.
@@ -96,7 +103,8 @@ fn bare(b: &StepBench) -> Result<f64, String> {
     Ok(seconds)
 }
 
-/// A run as `train --headless` makes it, in a temporary directory: seconds an epoch, and the share around its steps.
+/// A run as `train --headless` makes it, in a temporary directory: seconds an epoch, and the share
+/// around its steps.
 fn whole_run(b: &StepBench) -> Result<(f64, f64), String> {
     let path = std::env::temp_dir().join(format!("earlybird-bench-run-{}", std::process::id()));
     std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -105,8 +113,8 @@ fn whole_run(b: &StepBench) -> Result<(f64, f64), String> {
     measured
 }
 
-/// A hub's outlet that tells when the second epoch begins, by the trainer's own clock: its record comes only after the first
-/// epoch's checkpoint is on the disk, steps later.
+/// A hub's outlet that tells when the second epoch begins, by the trainer's own clock: its record
+/// comes only after the first epoch's checkpoint is on the disk, steps later.
 struct Clocked {
     hub: HubOutlet,
     begun: Sender<Instant>,
@@ -159,14 +167,18 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
     let (outlet, hub) = hub.start().map_err(|e| e.to_string())?;
     let (second_epoch, begun) = channel();
     let outlet = Clocked { hub: outlet, begun: second_epoch };
-    let build = move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
+    let build =
+        move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
     let trainer = prepare(build, received)?.train(outlet);
     let (mut evaluated, mut ended, mut in_steps) = (0.0, None, 0.0);
     for record in hear {
         match record.event {
             Event::EpochEnd(e) if e.epoch > 1 => {
                 evaluated += e.eval_seconds;
-                in_steps += e.step_ms.map_or(0.0, |t| t.data + t.forward + t.backward + t.optimizer) * steps / 1e3;
+                in_steps +=
+                    e.step_ms.map_or(0.0, |t| t.data + t.forward + t.backward + t.optimizer)
+                        * steps
+                        / 1e3;
             }
             Event::Finished { .. } => ended = Some(Instant::now()),
             Event::Failed { reason } => return Err(reason),

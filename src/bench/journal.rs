@@ -34,7 +34,14 @@ fn measure(path: &std::path::Path, records: usize) -> io::Result<JournalFigures>
     let rate = |count: usize, began: Instant| count as f64 / began.elapsed().as_secs_f64();
     let began = Instant::now();
     for i in 0..records {
-        let event = Event::Step { epoch: 1, step: i, steps: records, loss: 1.25, lr: 0.05, images_per_s: 1e4 };
+        let event = Event::Step {
+            epoch: 1,
+            step: i,
+            steps: records,
+            loss: 1.25,
+            lr: 0.05,
+            images_per_s: 1e4,
+        };
         // A second apart: none is thinned out.
         journal.append(&Record { seq: i as u64 + 1, t: i as f64, event })?;
     }
@@ -52,5 +59,9 @@ fn measure(path: &std::path::Path, records: usize) -> io::Result<JournalFigures>
     let durable_events_per_s = rate(durable, began);
     let began = Instant::now();
     let read = read_journal(path)?;
-    Ok(JournalFigures { step_records_per_s, durable_events_per_s, records_read_per_s: rate(read.records.len(), began) })
+    Ok(JournalFigures {
+        step_records_per_s,
+        durable_events_per_s,
+        records_read_per_s: rate(read.records.len(), began),
+    })
 }

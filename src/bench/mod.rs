@@ -1,5 +1,6 @@
-//! Measurements: the real trainer's step, the sampler, the data path, the journal, the cockpit's frames. Each gives plain figures;
-//! how they are shown, and the peers that they are put beside, is the command line's.
+//! Measurements: the real trainer's step, the sampler, the data path, the journal, the cockpit's
+//! frames. Each gives plain figures; how they are shown, and the peers that they are put beside, is
+//! the command line's.
 
 mod epoch;
 mod journal;
@@ -25,6 +26,8 @@ pub fn memory_mib() -> f64 {
 
 fn memory(key: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|l| l.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    let kib = status
+        .lines()
+        .find_map(|l| l.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
 }

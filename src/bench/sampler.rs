@@ -39,5 +39,11 @@ pub fn sampler(samples: usize) -> Result<SamplerFigures, String> {
         std::hint::black_box(draws.last());
     }
     let draw_s = began.elapsed().as_secs_f64();
-    Ok(SamplerFigures { samples, build_s, draw_s, draws_per_s: samples as f64 / (build_s + draw_s), peak_mib: peak_memory_mib() })
+    Ok(SamplerFigures {
+        samples,
+        build_s,
+        draw_s,
+        draws_per_s: samples as f64 / (build_s + draw_s),
+        peak_mib: peak_memory_mib(),
+    })
 }

@@ -3,7 +3,10 @@
 use crate::config::RunConfig;
 use crate::importance::{Quartiles, Sample};
 use crate::link::Delivery;
-use crate::protocol::{DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record, WeightsSummary};
+use crate::protocol::{
+    DataSummary, EpochSummary, Event, Measured, MeasuredOn, ModelSummary, Phase, Record,
+    WeightsSummary,
+};
 use crate::train::Pictures;
 use crate::tui::{App, Appearance, Other, Sheet, Tab, Themes, Watching, draw};
 use crossterm::event::{Event as TermEvent, KeyCode};
@@ -44,7 +47,8 @@ pub struct TabFigures {
 /// When there is no such theme.
 pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
     let mut app = App::new(
-        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default()).map_err(|e| e.to_string())?,
+        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default())
+            .map_err(|e| e.to_string())?,
         Watching::Run,
     );
     let events = story(steps, classes);
@@ -56,14 +60,22 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
     let fold_ns = 1e9 * began.elapsed().as_secs_f64() / count as f64;
     app.handle(&TermEvent::Resize(SIZE.0, SIZE.1));
     app.sheet = Some(sheet(classes));
-    let beside = |k: usize| Other { id: format!("run-{k:03}"), dashboard: app.dashboard.clone(), shown: k < 3 };
+    let beside = |k: usize| Other {
+        id: format!("run-{k:03}"),
+        dashboard: app.dashboard.clone(),
+        shown: k < 3,
+    };
     app.others.list = (0..10).map(beside).collect();
     let mut tabs = Vec::new();
     for tab in Tab::ALL {
         app.show(tab);
         let views = if tab == Tab::Classes { 3 } else { 1 };
         for view in 0..views {
-            let name = if views > 1 { format!("{} {}", tab.name(), view + 1) } else { tab.name().to_owned() };
+            let name = if views > 1 {
+                format!("{} {}", tab.name(), view + 1)
+            } else {
+                tab.name().to_owned()
+            };
             tabs.push(TabFigures { tab: name, frame_ms: frames(&app)? });
             app.handle(&TermEvent::Key(KeyCode::Char('v').into()));
         }
@@ -73,7 +85,8 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
 
 /// Median and longest of a hundred frames, milliseconds.
 fn frames(app: &App) -> Result<[f64; 2], String> {
-    let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).map_err(|e| e.to_string())?;
+    let mut terminal =
+        Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).map_err(|e| e.to_string())?;
     let mut frames: Vec<f64> = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
@@ -100,7 +113,11 @@ fn sheet(classes: usize) -> Sheet {
     };
     let samples: Vec<Sample> = (0..count).map(sample).collect();
     let pixels = (0..samples.len() * 3 * 32 * 32).map(|k| (k * 7) as u8).collect();
-    Sheet::of(&samples, Pictures { index: (0..count).collect(), pixels, shape: [3, 32, 32] }, classes)
+    Sheet::of(
+        &samples,
+        Pictures { index: (0..count).collect(), pixels, shape: [3, 32, 32] },
+        classes,
+    )
 }
 
 fn story(steps: usize, classes: usize) -> Vec<Event> {

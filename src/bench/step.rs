@@ -1,4 +1,5 @@
-//! The trainer's own step, as a session makes it: draw, gather, augment, forward, loss and recording, backward, update.
+//! The trainer's own step, as a session makes it: draw, gather, augment, forward, loss and
+//! recording, backward, update.
 
 use super::{memory_mib, peak_memory_mib};
 use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
@@ -100,7 +101,8 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
 pub fn step(b: &StepBench) -> Result<StepFigures, String> {
     let config = config_of(b);
     let device = b.device.open().map_err(|e| e.to_string())?;
-    let mut session = Session::new(config, dataset(b), &[], &device, "bench").map_err(|e| e.to_string())?;
+    let mut session =
+        Session::new(config, dataset(b), &[], &device, "bench").map_err(|e| e.to_string())?;
     let mut advance = |steps: usize| {
         let mut done = 0;
         let mut memory = 0.0;
@@ -140,12 +142,18 @@ pub fn data(b: &StepBench) -> Result<DataFigures, String> {
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
     let mut rng = stream(3, Purpose::Draw, 0);
     let mut rate = |augment: bool| {
-        let crops: Vec<Crop> =
-            (0..b.batch).map(|k| Crop { down: k as i64 % 5 - 2, right: k as i64 % 3 - 1, flip: k.is_multiple_of(2) }).collect();
+        let crops: Vec<Crop> = (0..b.batch)
+            .map(|k| Crop {
+                down: k as i64 % 5 - 2,
+                right: k as i64 % 3 - 1,
+                flip: k.is_multiple_of(2),
+            })
+            .collect();
         let mut last = None;
         let began = Instant::now();
         for _ in 0..b.steps {
-            let drawn: Vec<u32> = (0..b.batch).map(|_| rng.random_range(0..b.samples as u32)).collect();
+            let drawn: Vec<u32> =
+                (0..b.batch).map(|_| rng.random_range(0..b.samples as u32)).collect();
             last = Some(split.batch(&drawn, augment.then_some(&crops)).0);
         }
         let _ = last.map(|images| images.sum().into_scalar::<f32>()); // waits for the device

@@ -18,7 +18,8 @@ pub(super) struct TrainArgs {
     /// Seed of every random stream (the same as --set seed=S).
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// Write TensorBoard's event files into the run's directory (the same as --set checkpoint.tensorboard=true).
+    /// Write TensorBoard's event files into the run's directory (the same as --set
+    /// checkpoint.tensorboard=true).
     #[arg(long)]
     pub(super) tensorboard: bool,
     /// Print the resolved config and exit.
@@ -53,7 +54,8 @@ pub(super) struct HowArgs {
 pub(super) struct ResumeArgs {
     /// The run: its name under the runs' directory, or a path. Default: the newest.
     pub(super) run: Option<String>,
-    /// Change a value that may change while a run goes on, e.g. --set train.epochs=30 (may be repeated).
+    /// Change a value that may change while a run goes on, e.g. --set train.epochs=30 (may be
+    /// repeated).
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
     #[command(flatten)]
@@ -63,18 +65,24 @@ pub(super) struct ResumeArgs {
 /// What computes.
 #[derive(Debug, Default, Args)]
 pub(super) struct ComputeArgs {
-    /// cpu, cuda:0 or flex. Default: the device that a run to be continued was on, else the first CUDA device, else the CPU.
+    /// cpu, cuda:0 or flex. Default: the device that a run to be continued was on, else the first
+    /// CUDA device, else the CPU.
     #[arg(long)]
     pub(super) device: Option<String>,
-    /// CPU threads of LibTorch. Default: the physical cores, but no more than affinity mask, cgroup and batch job allow.
+    /// CPU threads of LibTorch. Default: the physical cores, but no more than affinity mask, cgroup
+    /// and batch job allow.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
 }
 
 impl ComputeArgs {
-    /// The device that was named; else `before`, the one that a run to be continued was on; else the best there is.
+    /// The device that was named; else `before`, the one that a run to be continued was on; else
+    /// the best there is.
     pub(super) fn device(&self, before: Option<DeviceName>) -> Result<DeviceName, Outcome> {
-        let name = self.device.as_deref().map_or_else(|| Ok(before.unwrap_or_else(DeviceName::best)), str::parse);
+        let name = self
+            .device
+            .as_deref()
+            .map_or_else(|| Ok(before.unwrap_or_else(DeviceName::best)), str::parse);
         name.map_err(usage)
     }
 
@@ -100,7 +108,8 @@ impl Default for PlaceArgs {
 /// Arguments of `earlybird attach`.
 #[derive(Debug, Args)]
 pub(super) struct AttachArgs {
-    /// The run: its name under the runs' directory, or a path. Default: the newest that is being trained.
+    /// The run: its name under the runs' directory, or a path. Default: the newest that is being
+    /// trained.
     pub(super) run: Option<String>,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
@@ -209,13 +218,20 @@ pub(super) struct ExportArgs {
 /// Arguments of `earlybird compare`.
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Config file in TOML; none = the demo on the embedded data. [arms.NAME] tables in it define arms.
+    /// Config file in TOML; none = the demo on the embedded data. [arms.NAME] tables in it define
+    /// arms.
     pub(super) config: Option<PathBuf>,
     /// Arms, separated by commas; uniform and uniform-null are always among them.
-    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "biased,class-balanced")]
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        default_value = "biased,class-balanced"
+    )]
     pub(super) arms: Vec<String>,
     /// How many seeds, from the config's on.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(super) seeds: u64,
     /// Name of the comparison. Default: the config's, with -compare.
     #[arg(long, value_parser = run_name)]
@@ -286,7 +302,8 @@ pub(super) struct BenchArgs {
     /// Crop and flip.
     #[arg(long)]
     pub(super) augment: bool,
-    /// step and sampler: PyTorch (and NumPy) on the same work, in turn with ours, each in a process of its own.
+    /// step and sampler: PyTorch (and NumPy) on the same work, in turn with ours, each in a process
+    /// of its own.
     #[arg(long)]
     pub(super) against_pytorch: bool,
     /// How often in turn.
@@ -337,13 +354,17 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) fn positive(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| "expected a number above 0".into())
+    text.parse()
+        .ok()
+        .filter(|v: &f64| v.is_finite() && *v > 0.0)
+        .ok_or_else(|| "expected a number above 0".into())
 }
 
 /// How the cockpit looks.
 #[derive(Debug, Default, Clone, Args)]
 pub(super) struct ScreenArgs {
-    /// Theme: dark, light, high-contrast, colorblind, mono, or one of your own. Default: by the terminal's background.
+    /// Theme: dark, light, high-contrast, colorblind, mono, or one of your own. Default: by the
+    /// terminal's background.
     #[arg(long, value_name = "NAME")]
     pub(super) theme: Option<String>,
     /// Colours that are used. Default: those that the terminal has.
@@ -364,7 +385,8 @@ pub(super) struct ScreenArgs {
 }
 
 impl ScreenArgs {
-    /// The set-up of a screen that is about to be opened. What is wrong there is told, and is no reason not to open it.
+    /// The set-up of a screen that is about to be opened. What is wrong there is told, and is no
+    /// reason not to open it.
     pub(super) fn setup(&self) -> Result<Setup, Outcome> {
         let asked = Asked {
             theme: self.theme.clone(),

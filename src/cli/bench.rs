@@ -1,4 +1,5 @@
-//! `earlybird bench`: measurements as a table and as JSON, and PyTorch on the same work in turn with ours.
+//! `earlybird bench`: measurements as a table and as JSON, and PyTorch on the same work in turn
+//! with ours.
 
 use super::{BenchArgs, BenchWhat, Outcome, failed, say, usage};
 use crate::bench::{self, StepBench, StepFigures};
@@ -29,8 +30,10 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
                 v.get(v.len() / 2).copied().unwrap_or(f64::NAN)
             };
             let words = format!(
-                "an epoch of a headless run {:.3} s, of a bare loop {:.3} s (medians of {}): {:+.2}%\n\
-                 by the run's own clock {:.2}% of its time is not spent in steps: the method and all around it",
+                "an epoch of a headless run {:.3} s, of a bare loop {:.3} s (medians of {}): \
+                 {:+.2}%\n\
+                 by the run's own clock {:.2}% of its time is not spent in steps: the method and \
+                 all around it",
                 middle(&f.run_s),
                 middle(&f.bare_s),
                 args.rounds,
@@ -41,15 +44,18 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
         }
         BenchWhat::Data => {
             let f = bench::data(&step_bench(args)?).map_err(failed)?;
-            let words =
-                format!("{:.0} images/s as they are, {:.0} cropped and flipped", f.plain_images_per_s, f.augmented_images_per_s);
+            let words = format!(
+                "{:.0} images/s as they are, {:.0} cropped and flipped",
+                f.plain_images_per_s, f.augmented_images_per_s
+            );
             show(args, &json!(f), &words);
         }
         BenchWhat::Sampler if args.against_pytorch => return sampler_against_peers(args),
         BenchWhat::Sampler => {
             let f = bench::sampler(args.samples.unwrap_or(10_000_000)).map_err(failed)?;
             let words = format!(
-                "{} weights: table in {:.3} s, as many draws in {:.3} s; {:.1} million draws/s in all; {:.0} MiB at most",
+                "{} weights: table in {:.3} s, as many draws in {:.3} s; {:.1} million draws/s in \
+                 all; {:.0} MiB at most",
                 f.samples,
                 f.build_s,
                 f.draw_s,
@@ -61,18 +67,25 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
         BenchWhat::Journal => {
             let f = bench::journal(args.steps.unwrap_or(100_000)).map_err(failed)?;
             let words = format!(
-                "{:.0} step records/s, {:.0} events/s each on the disk before the next, {:.0} records/s read back",
+                "{:.0} step records/s, {:.0} events/s each on the disk before the next, {:.0} \
+                 records/s read back",
                 f.step_records_per_s, f.durable_events_per_s, f.records_read_per_s
             );
             show(args, &json!(f), &words);
         }
         BenchWhat::Cockpit => {
-            let f = bench::screen(args.steps.unwrap_or(1_000_000), args.classes.unwrap_or(1_000)).map_err(failed)?;
-            let mut words =
-                format!("{} steps, {} classes: {:.0} ns to fold a record; frames of 200x60:", f.steps, f.classes, f.fold_ns);
+            let f = bench::screen(args.steps.unwrap_or(1_000_000), args.classes.unwrap_or(1_000))
+                .map_err(failed)?;
+            let mut words = format!(
+                "{} steps, {} classes: {:.0} ns to fold a record; frames of 200x60:",
+                f.steps, f.classes, f.fold_ns
+            );
             for tab in &f.tabs {
                 let [median, longest] = tab.frame_ms;
-                words.push_str(&format!("\n  {:<12} {median:.2} ms (median), {longest:.2} ms (longest of 100)", tab.tab));
+                words.push_str(&format!(
+                    "\n  {:<12} {median:.2} ms (median), {longest:.2} ms (longest of 100)",
+                    tab.tab
+                ));
             }
             show(args, &json!(f), &words);
         }
@@ -90,7 +103,11 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
         [] if resnet => [3, 32, 32],
         [] => [1, 28, 28],
         [c, h, w] if *c > 0 && *h >= 8 && *w >= 8 => [*c, *h, *w],
-        _ => return Err(usage("--shape takes channels,height,width, the sides at least 8, as 3,32,32")),
+        _ => {
+            return Err(usage(
+                "--shape takes channels,height,width, the sides at least 8, as 3,32,32",
+            ));
+        }
     };
     Ok(StepBench {
         model: if resnet { ModelName::Resnet18 } else { ModelName::Convnet },
@@ -117,7 +134,8 @@ fn step_words(args: &BenchArgs, f: &StepFigures) -> String {
     let t = &f.times;
     let precision = if args.bf16 { "bf16" } else { "fp32" };
     format!(
-        "{:?} {precision}, {} thread(s): {:.0} images/s, {:.2} ms a step (data {:.2}, forward {:.2}, backward {:.2}, optimizer {:.2}, bookkeeping \
+        "{:?} {precision}, {} thread(s): {:.0} images/s, {:.2} ms a step (data {:.2}, forward \
+         {:.2}, backward {:.2}, optimizer {:.2}, bookkeeping \
          {:.2}, waiting {:.2}); {:.0} MiB at most, {:.0} then {:.0} MiB",
         args.model,
         f.threads,
@@ -147,13 +165,28 @@ fn against_pytorch(args: &BenchArgs) -> Result<Outcome, Outcome> {
     let shape = b.shape.map(|v| v.to_string()).join(",");
     let threads = args.compute.threads().unwrap_or(0);
     let peer = |format: &'static str, lean: bool| -> Box<dyn Fn() -> Command> {
-        let (python, shape, model) = (python.clone(), shape.clone(), format!("{:?}", args.model).to_lowercase());
+        let (python, shape, model) =
+            (python.clone(), shape.clone(), format!("{:?}", args.model).to_lowercase());
         let (batch, steps, bf16, classes) = (b.batch, b.steps, args.bf16, b.classes);
         Box::new(move || {
             let mut command = Command::new(&python);
-            command.arg(PEERS.to_owned() + "/step.py").args(["--model", &model, "--shape", &shape, "--format", format]);
-            command.args(["--batch", &batch.to_string(), "--steps", &steps.to_string(), "--threads", &threads.to_string()]);
-            command.args(["--classes", &classes.to_string(), "--dtype", if bf16 { "bf16" } else { "fp32" }]);
+            command
+                .arg(PEERS.to_owned() + "/step.py")
+                .args(["--model", &model, "--shape", &shape, "--format", format]);
+            command.args([
+                "--batch",
+                &batch.to_string(),
+                "--steps",
+                &steps.to_string(),
+                "--threads",
+                &threads.to_string(),
+            ]);
+            command.args([
+                "--classes",
+                &classes.to_string(),
+                "--dtype",
+                if bf16 { "bf16" } else { "fp32" },
+            ]);
             if lean {
                 command.arg("--lean");
             }
@@ -161,7 +194,8 @@ fn against_pytorch(args: &BenchArgs) -> Result<Outcome, Outcome> {
         })
     };
     let program = crate::host::where_it_is().map_err(failed)?;
-    let own: Vec<String> = std::env::args().skip(1).filter(|a| a != "--against-pytorch" && a != "--json").collect();
+    let own: Vec<String> =
+        std::env::args().skip(1).filter(|a| a != "--against-pytorch" && a != "--json").collect();
     let ours: Box<dyn Fn() -> Command> = Box::new(move || {
         let mut command = Command::new(&program);
         command.args(&own).arg("--json");
@@ -182,7 +216,12 @@ fn sampler_against_peers(args: &BenchArgs) -> Result<Outcome, Outcome> {
         let python = python.clone();
         Box::new(move || {
             let mut command = Command::new(&python);
-            command.arg(PEERS.to_owned() + "/sampler.py").args(["--samples", &samples.to_string(), "--what", what]);
+            command.arg(PEERS.to_owned() + "/sampler.py").args([
+                "--samples",
+                &samples.to_string(),
+                "--what",
+                what,
+            ]);
             command
         })
     };
@@ -206,7 +245,9 @@ const PEERS: &str = "tests/peers";
 /// A Python with PyTorch, which is fetched the first time.
 fn peers() -> Result<PathBuf, Outcome> {
     let made = Command::new("scripts/peers.sh").stderr(Stdio::inherit()).output();
-    let made = made.map_err(|e| usage(format!("scripts/peers.sh: {e}\n  Call this from the project's directory.")))?;
+    let made = made.map_err(|e| {
+        usage(format!("scripts/peers.sh: {e}\n  Call this from the project's directory."))
+    })?;
     if !made.status.success() {
         return Err(failed("PyTorch cannot be provided (the reason is above)"));
     }
@@ -214,15 +255,28 @@ fn peers() -> Result<PathBuf, Outcome> {
 }
 
 /// Every runner in turn, `args.rounds` times; medians, and ours as a ratio of each.
-fn compare(args: &BenchArgs, runners: &[Runner], key: &str, unit: &str) -> Result<Outcome, Outcome> {
+fn compare(
+    args: &BenchArgs,
+    runners: &[Runner],
+    key: &str,
+    unit: &str,
+) -> Result<Outcome, Outcome> {
     let mut figures: Vec<Vec<Value>> = vec![Vec::new(); runners.len()];
     for _ in 0..args.rounds {
         for ((name, command), figures) in runners.iter().zip(&mut figures) {
-            let output = command().stderr(Stdio::inherit()).output().map_err(|e| failed(format!("{name}: {e}")))?;
+            let output = command()
+                .stderr(Stdio::inherit())
+                .output()
+                .map_err(|e| failed(format!("{name}: {e}")))?;
             let text = String::from_utf8_lossy(&output.stdout);
-            let value =
-                text.lines().rev().find_map(|l| serde_json::from_str::<Value>(l).ok()).filter(|_| output.status.success());
-            figures.push(value.ok_or_else(|| failed(format!("{name} gave no figures: {}", text.trim())))?);
+            let value = text
+                .lines()
+                .rev()
+                .find_map(|l| serde_json::from_str::<Value>(l).ok())
+                .filter(|_| output.status.success());
+            figures.push(
+                value.ok_or_else(|| failed(format!("{name} gave no figures: {}", text.trim())))?,
+            );
         }
     }
     let median = |of: &[Value], key: &str| -> f64 {
@@ -237,7 +291,10 @@ fn compare(args: &BenchArgs, runners: &[Runner], key: &str, unit: &str) -> Resul
         .map(|((name, _), f)| {
             let theirs = median(f, key);
             json!({
-                "name": name, "median": theirs, "earlybird_over_it": ours / theirs, "peak_mib": median(f, "peak_mib"),
+                "name": name,
+                "median": theirs,
+                "earlybird_over_it": ours / theirs,
+                "peak_mib": median(f, "peak_mib"),
                 "all": f.iter().map(|v| v[key].clone()).collect::<Vec<_>>(),
             })
         })

@@ -1,5 +1,5 @@
-//! `earlybird compare`: the comparison is settled on the plain terminal; then a process of its own trains it and a screen opens
-//! on it, or this process trains it and prints a line an epoch.
+//! `earlybird compare`: the comparison is settled on the plain terminal; then a process of its own
+//! trains it and a screen opens on it, or this process trains it and prints a line an epoch.
 
 use super::data::ProgressLine;
 use super::headless;
@@ -24,7 +24,8 @@ pub(super) fn run(args: &CompareArgs) -> Outcome {
 
 fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     if args.detached {
-        // No terminal can take it along. Fails where this process leads a group already, which is as good.
+        // No terminal can take it along. Fails where this process leads a group already, which is
+        // as good.
         let _ = rustix::process::setsid();
     }
     let workers = workers(args)?;
@@ -33,8 +34,9 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     let setup = if prints { None } else { Some(args.screen.setup()?) };
     let comparison = match &args.resume {
         Some(name) => {
-            let directory = find(&args.place.runs_dir, name)
-                .ok_or_else(|| usage(format!("{name} is no comparison in {}", args.place.runs_dir.display())))?;
+            let directory = find(&args.place.runs_dir, name).ok_or_else(|| {
+                usage(format!("{name} is no comparison in {}", args.place.runs_dir.display()))
+            })?;
             Comparison::open(directory).map_err(failed)?
         }
         None => begin(args)?,
@@ -43,8 +45,13 @@ fn try_run(args: &CompareArgs) -> Result<Outcome, Outcome> {
     let directory = comparison.directory().clone();
     drop(comparison); // the process that trains it takes the lock
     if let Err(e) = start(&directory, args) {
-        let discarded = args.resume.is_none() && Comparison::open(directory.clone()).is_ok_and(|c| c.discard());
-        let kept = format!("\n  What was trained is kept; {} compare --resume {} goes on.", program(), directory.id());
+        let discarded =
+            args.resume.is_none() && Comparison::open(directory.clone()).is_ok_and(|c| c.discard());
+        let kept = format!(
+            "\n  What was trained is kept; {} compare --resume {} goes on.",
+            program(),
+            directory.id()
+        );
         return Err(failed(format!("{e}{}", if discarded { "" } else { &kept })));
     }
     Ok(watch(&directory, &setup))
@@ -62,7 +69,10 @@ fn workers(args: &CompareArgs) -> Result<Vec<DeviceName>, Outcome> {
 
 /// The comparison that a name or a path names.
 pub(super) fn find(runs: &Path, name: &str) -> Option<RunDirectory> {
-    [name.into(), runs.join(name)].iter().map(|p| RunDirectory::open(p)).find(compare::is_comparison)
+    [name.into(), runs.join(name)]
+        .iter()
+        .map(|p| RunDirectory::open(p))
+        .find(compare::is_comparison)
 }
 
 fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
@@ -72,7 +82,11 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
     }
     let (config, text, file) = match &args.config {
         None => (config::demo(&set), config::DEMO.to_owned(), "the built-in demo".to_owned()),
-        Some(path) => (config::load(path, &set), config::text(path).map_err(usage)?, path.display().to_string()),
+        Some(path) => (
+            config::load(path, &set),
+            config::text(path).map_err(usage)?,
+            path.display().to_string(),
+        ),
     };
     let config = config.map_err(usage)?;
     let own = config::arms(&text, &file).map_err(usage)?;
@@ -82,11 +96,19 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
 }
 
 /// Trains it in this process, with a line an epoch, and puts the arms side by side.
-fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) -> Result<Outcome, Outcome> {
+fn train(
+    comparison: &Comparison,
+    workers: &[DeviceName],
+    args: &CompareArgs,
+) -> Result<Outcome, Outcome> {
     let directory = comparison.directory();
     let id = directory.id();
     let pieces = comparison.design().pieces().len();
-    let at_once = if workers.len() > 1 { format!("{} at once", workers.len()) } else { "one after another".to_owned() };
+    let at_once = if workers.len() > 1 {
+        format!("{} at once", workers.len())
+    } else {
+        "one after another".to_owned()
+    };
     complain_to_json(args.json, &format!("{id}: {pieces} runs, {at_once}"));
     let stopper = Stopper::default();
     let signalled = host::mind_signals(|words| complain(words));
@@ -100,7 +122,10 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     });
     // Side by side on one processor they share its cores.
     let cpu = workers.iter().filter(|d| !d.is_gpu()).count();
-    let threads = args.compute.threads().or_else(|| (cpu > 1).then(|| (threads_for(None).count / cpu).max(1)));
+    let threads = args
+        .compute
+        .threads()
+        .or_else(|| (cpu > 1).then(|| (threads_for(None).count / cpu).max(1)));
     let mut shown = ProgressLine::default();
     let mut parent = Parent { listens: args.detached };
     let trained = comparison.train(workers, threads, &stopper, &mut |said| {
@@ -110,24 +135,34 @@ fn train(comparison: &Comparison, workers: &[DeviceName], args: &CompareArgs) ->
     if let Err(e) = &trained {
         parent.say(&StartUp::Failed(e.to_string()));
     }
-    let Some(outcome) = trained.map_err(|e| broken_off(comparison, &e, args.resume.is_none()))? else {
+    let Some(outcome) = trained.map_err(|e| broken_off(comparison, &e, args.resume.is_none()))?
+    else {
         complain(format!("stopped; {} compare --resume {id} goes on", program()));
         return Ok(Outcome::Interrupted(signalled.exit_code().unwrap_or(130)));
     };
     if args.json {
-        say(serde_json::json!({ "comparison": id, "rows": outcome.rows(), "cautions": outcome.cautions() }));
+        say(serde_json::json!({
+            "comparison": id,
+            "rows": outcome.rows(),
+            "cautions": outcome.cautions(),
+        }));
     } else {
         say(format!("\n{}\nkept in {}", outcome.text(), directory.path().display()));
     }
     Ok(Outcome::Done)
 }
 
-/// Says why a comparison did not come to its end. A start that failed leaves nothing behind; a resume leaves what was begun.
+/// Says why a comparison did not come to its end. A start that failed leaves nothing behind; a
+/// resume leaves what was begun.
 fn broken_off(comparison: &Comparison, e: &CompareError, is_new: bool) -> Outcome {
     if is_new && comparison.discard() {
         return failed(e);
     }
-    failed(format!("{e}\n  What was trained is kept; {} compare --resume {} goes on.", program(), comparison.directory().id()))
+    failed(format!(
+        "{e}\n  What was trained is kept; {} compare --resume {} goes on.",
+        program(),
+        comparison.directory().id()
+    ))
 }
 
 fn complain_to_json(json: bool, text: &str) {
@@ -167,9 +202,13 @@ fn tell(said: Said, json: bool, shown: &mut ProgressLine) {
     ));
 }
 
-/// Whether somebody should know of it at once: a run that waits for its disk, say, and its going on.
+/// Whether somebody should know of it at once: a run that waits for its disk, say, and its going
+/// on.
 fn is_trouble(event: &Event) -> bool {
-    matches!(event, Event::Warning { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::Failed { .. })
+    matches!(
+        event,
+        Event::Warning { .. } | Event::Paused { .. } | Event::Resumed { .. } | Event::Failed { .. }
+    )
 }
 
 /// The process that started this one to train a comparison: it waits until the first run trains.
@@ -200,7 +239,8 @@ impl Parent {
     }
 }
 
-/// Starts a process that trains the comparison, whatever becomes of this one, and waits until its first run trains.
+/// Starts a process that trains the comparison, whatever becomes of this one, and waits until its
+/// first run trains.
 fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), StartError> {
     let file = directory.file("compare.log");
     let log = OpenOptions::new().create(true).append(true).open(&file)?;
@@ -222,7 +262,8 @@ fn start(directory: &RunDirectory, args: &CompareArgs) -> Result<(), StartError>
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
     let mut shown = ProgressLine::default();
-    let begun = host::until_ready(&mut child, &file, before, &mut |word| watch::report(&mut shown, word));
+    let begun =
+        host::until_ready(&mut child, &file, before, &mut |word| watch::report(&mut shown, word));
     shown.end();
     match begun {
         // Nothing was left to train.
@@ -242,22 +283,32 @@ pub(super) fn watch(directory: &RunDirectory, setup: &Setup) -> Outcome {
         Err(e) => failed(format!("the terminal: {e}\n  The comparison goes on: {p} attach {id}")),
         Ok((_, Left::Stop)) => stop(directory),
         Ok((race, _)) if race.done() == race.of() => {
-            say(format!("{}\nkept in {}; as a page: {p} report {id}", race.outcome().text(), directory.path().display()));
+            say(format!(
+                "{}\nkept in {}; as a page: {p} report {id}",
+                race.outcome().text(),
+                directory.path().display()
+            ));
             Outcome::Done
         }
         Ok(_) if directory.trained_by().is_somebody() => {
-            say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop"));
+            say(format!(
+                "{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop"
+            ));
             Outcome::Done
         }
         Ok((race, _)) => {
-            say(format!("{id}: {} of {} runs are trained; go on: {p} compare --resume {id}", race.done(), race.of()));
+            say(format!(
+                "{id}: {} of {} runs are trained; go on: {p} compare --resume {id}",
+                race.done(),
+                race.of()
+            ));
             Outcome::Interrupted(130)
         }
     }
 }
 
-/// Has the process that trains a comparison end in order: a comparison has no socket, so a signal asks,
-/// of that very process.
+/// Has the process that trains a comparison end in order: a comparison has no socket, so a signal
+/// asks, of that very process.
 pub(super) fn stop(directory: &RunDirectory) -> Outcome {
     let id = directory.id();
     let asked = match directory.trained_by() {
@@ -271,14 +322,18 @@ pub(super) fn stop(directory: &RunDirectory) -> Outcome {
         }
         by => {
             return failed(format!(
-                "{id} is being trained by {by}, which cannot be asked from here\n  There, `{} send {id} stop` ends it.",
+                "{id} is being trained by {by}, which cannot be asked from here\n  There, `{} send \
+                 {id} stop` ends it.",
                 program()
             ));
         }
     };
     match asked {
         Ok(()) => {
-            say(format!("{id} stops after the step in progress; go on: {} compare --resume {id}", program()));
+            say(format!(
+                "{id} stops after the step in progress; go on: {} compare --resume {id}",
+                program()
+            ));
             Outcome::Done
         }
         Err(e) => failed(format!("{id}: {e}")),

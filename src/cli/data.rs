@@ -12,7 +12,11 @@ const SOURCES: [(&str, Source, &str); 5] = [
     ("fashion-mnist", Source::FashionMnist, "60,000 + 10,000 grey 28x28, 10 classes (30 MB)"),
     ("cifar10", Source::Cifar10, "50,000 + 10,000 colour 32x32, 10 classes (170 MB)"),
     ("cifar100", Source::Cifar100, "50,000 + 10,000 colour 32x32, 100 classes (169 MB)"),
-    ("folder", Source::Folder, "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path"),
+    (
+        "folder",
+        Source::Folder,
+        "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path",
+    ),
 ];
 
 /// `earlybird data list`
@@ -22,7 +26,10 @@ pub(super) fn list() -> Outcome {
         let here = match source {
             Source::Embedded => "yes".to_owned(),
             Source::Folder => "-".to_owned(),
-            _ => data::locate(source).map_or_else(|| format!("no: earlybird data fetch {name}"), |p| p.display().to_string()),
+            _ => data::locate(source).map_or_else(
+                || format!("no: earlybird data fetch {name}"),
+                |p| p.display().to_string(),
+            ),
         };
         say(format!("{name:<15} {about:<68} {here}"));
     }
@@ -33,7 +40,9 @@ pub(super) fn list() -> Outcome {
 /// `earlybird data fetch NAME`
 pub(super) fn fetch(name: &str) -> Outcome {
     let Some((_, source, _)) = SOURCES.iter().find(|(n, ..)| *n == name) else {
-        complain(format!("unknown data set \"{name}\"\n  Known are fashion-mnist, cifar10 and cifar100."));
+        complain(format!(
+            "unknown data set \"{name}\"\n  Known are fashion-mnist, cifar10 and cifar100."
+        ));
         return Outcome::Usage;
     };
     let remotes = data::remotes(*source);
@@ -46,8 +55,12 @@ pub(super) fn fetch(name: &str) -> Outcome {
         let fetched = data::download(&remote, &data::cache_dir(), PATIENCE, &mut |p| line.show(&p));
         line.end();
         match fetched {
-            Ok(Download::Present(path)) => say(format!("{} is here, checksum right", path.display())),
-            Ok(Download::Fetched(path)) => say(format!("{} fetched, checksum right", path.display())),
+            Ok(Download::Present(path)) => {
+                say(format!("{} is here, checksum right", path.display()))
+            }
+            Ok(Download::Fetched(path)) => {
+                say(format!("{} fetched, checksum right", path.display()))
+            }
             Err(e) => {
                 complain(e);
                 return Outcome::Failed;
@@ -84,7 +97,10 @@ pub(super) fn check(path: &Path) -> Outcome {
         say(format!("  {name:<24} {train:>8} {test:>8}"));
     }
     if let Format::Folder { image_size } = format {
-        say(format!("Images were scaled to {image_size}x{image_size} for this check; data.image_size sets it."));
+        say(format!(
+            "Images were scaled to {image_size}x{image_size} for this check; data.image_size sets \
+             it."
+        ));
     }
     data.findings.iter().for_each(|finding| complain(format!("warning: {}", finding.text())));
     if data.findings.iter().any(data::Finding::is_loss) { Outcome::Failed } else { Outcome::Done }
@@ -93,7 +109,8 @@ pub(super) fn check(path: &Path) -> Outcome {
 /// How long images are read before a word is said of it.
 const UNSAID: Duration = Duration::from_millis(500);
 
-/// One line that shows how far data on its way is; on a terminal rewritten in place, else one line per ten seconds.
+/// One line that shows how far data on its way is; on a terminal rewritten in place, else one line
+/// per ten seconds.
 #[derive(Debug)]
 pub(super) struct ProgressLine {
     begun: Instant,
@@ -115,7 +132,10 @@ impl ProgressLine {
             _ if terminal => Duration::from_millis(100),
             _ => Duration::from_secs(10),
         };
-        if self.shown.is_none() && matches!(progress, Progress::Images { .. }) && self.begun.elapsed() < UNSAID {
+        if self.shown.is_none()
+            && matches!(progress, Progress::Images { .. })
+            && self.begun.elapsed() < UNSAID
+        {
             return;
         }
         self.last = Some(progress.clone());

@@ -54,7 +54,8 @@ fn libtorch() -> Finding {
         warning(
             "libtorch",
             text,
-            "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf .libtorch && make build` fetches the right one.",
+            "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf \
+             .libtorch && make build` fetches the right one.",
         )
     }
 }
@@ -63,11 +64,16 @@ fn devices() -> Vec<Finding> {
     let mut found = vec![ok("device", "cpu")];
     let driver = Path::new("/proc/driver/nvidia/version").exists();
     match (device::cuda_devices(), driver, device::has_cuda_build()) {
-        (0, false, _) => found.push(ok("device", "no CUDA device (no NVIDIA driver on this machine)")),
+        (0, false, _) => found.push(ok(
+            "device",
+            "no CUDA device (no NVIDIA driver on this \
+                                                  machine)",
+        )),
         (0, true, false) => found.push(warning(
             "device",
             "an NVIDIA driver is present, but this LibTorch is the CPU build",
-            "rm -rf .libtorch && EARLYBIRD_LIBTORCH=cuda make build, or activate a Python with torch 2.9 and build again.",
+            "rm -rf .libtorch && EARLYBIRD_LIBTORCH=cuda make build, or activate a Python with \
+             torch 2.9 and build again.",
         )),
         (0, true, true) => found.push(warning(
             "device",
@@ -83,9 +89,19 @@ fn devices() -> Vec<Finding> {
 fn precision() -> Finding {
     let known = device::bf16_units();
     if known.is_empty() {
-        ok("precision", "fp32 (this processor has no units for bf16: train.precision = \"bf16\" works, but is no faster on it)")
+        ok(
+            "precision",
+            "fp32 (this processor has no units for bf16: train.precision = \"bf16\" works, but is \
+             no faster on it)",
+        )
     } else {
-        ok("precision", format!("fp32; bf16 in hardware ({}): --set train.precision=bf16 is faster", known.join(", ")))
+        ok(
+            "precision",
+            format!(
+                "fp32; bf16 in hardware ({}): --set train.precision=bf16 is faster",
+                known.join(", ")
+            ),
+        )
     }
 }
 
@@ -94,14 +110,20 @@ fn threads() -> Finding {
     // This process does not compute, so it was not started with passive threads, as trainers are.
     let waiting = if host::user_decides_waiting() { waiting } else { Waiting::Passive };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let text = format!("{count} by {because}, {waiting}; this process may use {processors} processor(s)");
+    let text =
+        format!("{count} by {because}, {waiting}; this process may use {processors} processor(s)");
     let remedy = match (because, waiting) {
         (Because::Variable(name), _) if count > processors => {
-            format!("More threads than processors slow training down: --threads {processors}, or unset {name}.")
+            format!(
+                "More threads than processors slow training down: --threads {processors}, or unset \
+                 {name}."
+            )
         }
-        (_, Waiting::Spinning) => "Threads that spin starve each other beside other work: unset OMP_WAIT_POLICY and \
+        (_, Waiting::Spinning) => {
+            "Threads that spin starve each other beside other work: unset OMP_WAIT_POLICY and \
                                    GOMP_SPINCOUNT, unless the machine is yours alone."
-            .into(),
+                .into()
+        }
         _ => return ok("threads", text),
     };
     warning("threads", text, remedy)
@@ -110,7 +132,11 @@ fn threads() -> Finding {
 fn terminal() -> Vec<Finding> {
     let t = Terminal::find();
     let Some((width, height)) = t.size else {
-        return vec![warning("terminal", "stdout is not a terminal", "The cockpit needs one; --headless prints lines instead.")];
+        return vec![warning(
+            "terminal",
+            "stdout is not a terminal",
+            "The cockpit needs one; --headless prints lines instead.",
+        )];
     };
     let size = format!("{width}x{height}");
     vec![
@@ -123,12 +149,20 @@ fn terminal() -> Vec<Finding> {
         } else if width >= 80 && height >= 24 {
             ok("terminal", size)
         } else {
-            warning("terminal", size, "The cockpit shows a short form; 80x24 and more show all panels.")
+            warning(
+                "terminal",
+                size,
+                "The cockpit shows a short form; 80x24 and more show all panels.",
+            )
         },
         if t.unicode {
             ok("unicode", "the locale is UTF-8")
         } else {
-            warning("unicode", "the locale is not UTF-8: the cockpit draws with ASCII", "export LANG=C.UTF-8")
+            warning(
+                "unicode",
+                "the locale is not UTF-8: the cockpit draws with ASCII",
+                "export LANG=C.UTF-8",
+            )
         },
         match t.colors.as_str() {
             "truecolor" => ok("colors", "truecolor"),
@@ -137,19 +171,31 @@ fn terminal() -> Vec<Finding> {
                 "none (NO_COLOR or TERM=dumb)",
                 "unset NO_COLOR, and set TERM to your terminal's name, for colours.",
             ),
-            level => warning("colors", level.to_owned(), "If your terminal can do truecolor: export COLORTERM=truecolor"),
+            level => warning(
+                "colors",
+                level.to_owned(),
+                "If your terminal can do truecolor: export COLORTERM=truecolor",
+            ),
         },
     ]
 }
 
 fn caches() -> Vec<Finding> {
     let cache = data::cache_dir();
-    let mut found = vec![ok("data", format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()))];
-    for (name, source) in [("fashion-mnist", Source::FashionMnist), ("cifar10", Source::Cifar10), ("cifar100", Source::Cifar100)]
-    {
+    let mut found = vec![ok(
+        "data",
+        format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()),
+    )];
+    for (name, source) in [
+        ("fashion-mnist", Source::FashionMnist),
+        ("cifar10", Source::Cifar10),
+        ("cifar100", Source::Cifar100),
+    ] {
         found.push(match data::locate(source) {
             Some(path) => ok("data", format!("{name} in {}", path.display())),
-            None => ok("data", format!("{name} is not here; `earlybird data fetch {name}` gets it")),
+            None => {
+                ok("data", format!("{name} is not here; `earlybird data fetch {name}` gets it"))
+            }
         });
     }
     found

@@ -1,4 +1,5 @@
-//! `earlybird evaluate` and `earlybird export`: a trained model on a test set, and as a file for others.
+//! `earlybird evaluate` and `earlybird export`: a trained model on a test set, and as a file for
+//! others.
 
 use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
@@ -35,7 +36,8 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         (model.state, model.file, Some(directory.file("config.toml")))
     } else if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
-        let state = from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
+        let state =
+            from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)
     } else {
         let directory = reach::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
@@ -49,11 +51,15 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
     let dataset = data::load(&config.data, config.seed, &mut |p| line.show(&p));
     line.end();
     let dataset = dataset.map_err(failed)?;
-    dataset.findings.iter().for_each(|finding| super::complain(format!("warning: {}", finding.text())));
+    dataset
+        .findings
+        .iter()
+        .for_each(|finding| super::complain(format!("warning: {}", finding.text())));
     let opened = device.open().map_err(failed)?;
     let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|misfits| {
         failed(format!(
-            "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with --data CONFIG, or --set model.name=...",
+            "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with \
+             --data CONFIG, or --set model.name=...",
             from.display(),
             config::value_text(&config, "model.name")
         ))
@@ -73,8 +79,16 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         let (c, names) = (&evaluated.confusion, &dataset.classes);
         let (mean, std) = dataset.mean_std();
         say(json!({
-            "model": from.display().to_string(), "samples": dataset.test.len(), "accuracy": c.accuracy(), "loss": evaluated.loss,
-            "mean": mean, "std": std, "classes": names, "recall": c.recall(), "precision": c.precision(), "confusion": c,
+            "model": from.display().to_string(),
+            "samples": dataset.test.len(),
+            "accuracy": c.accuracy(),
+            "loss": evaluated.loss,
+            "mean": mean,
+            "std": std,
+            "classes": names,
+            "recall": c.recall(),
+            "precision": c.precision(),
+            "confusion": c,
             "warnings": warnings,
         }));
     } else {
@@ -93,7 +107,12 @@ fn config_of(args: &EvaluateArgs, of_run: Option<PathBuf>) -> Result<RunConfig, 
 fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
     let c = &evaluated.confusion;
     let n = c.total();
-    say(format!("{}: test accuracy {:.2}% of {n}, loss {:.4}\n", from.display(), 100.0 * c.accuracy(), evaluated.loss));
+    say(format!(
+        "{}: test accuracy {:.2}% of {n}, loss {:.4}\n",
+        from.display(),
+        100.0 * c.accuracy(),
+        evaluated.loss
+    ));
     let shown = classes.len().min(CLASSES);
     let numbers: String = (0..shown).map(|k| format!("{k:>7}")).collect();
     say(format!(
@@ -108,7 +127,11 @@ fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
     for (k, name) in classes.iter().enumerate() {
         let short: String = name.chars().take(20).collect();
         let row: String = c.row(k).iter().take(shown).map(|v| format!("{v:>7}")).collect();
-        say(format!("{k:>3} {short:<20} {:>7.2}% {:>9.2}%        {row}", 100.0 * recall[k], 100.0 * precision[k]));
+        say(format!(
+            "{k:>3} {short:<20} {:>7.2}% {:>9.2}%        {row}",
+            100.0 * recall[k],
+            100.0 * precision[k]
+        ));
     }
     if classes.len() > shown {
         say(format!("\nThe first {shown} columns of the confusion matrix; --json has all of it."));
@@ -128,7 +151,11 @@ pub(super) fn export(args: &ExportArgs) -> Outcome {
     tell(&model.warnings());
     match to_safetensors(&model.state).and_then(|bytes| std::fs::write(&args.to, bytes)) {
         Ok(()) => {
-            say(format!("{} (from {}), PyTorch's names and layouts", args.to.display(), model.file.display()));
+            say(format!(
+                "{} (from {}), PyTorch's names and layouts",
+                args.to.display(),
+                model.file.display()
+            ));
             Outcome::Done
         }
         Err(e) => failed(format!("{}: {e}", args.to.display())),

@@ -1,4 +1,5 @@
-//! A run without a cockpit: one readable line per epoch and per event of note, or every event as JSON.
+//! A run without a cockpit: one readable line per epoch and per event of note, or every event as
+//! JSON.
 
 use super::output::{say, try_to_say};
 use super::{Outcome, complain, failed, program, reach};
@@ -9,7 +10,8 @@ use crate::run::RunDirectory;
 use crate::train::TrainerReport;
 use std::io::ErrorKind;
 
-/// Prints until the run is over. A signal stops it (a second one at once); a terminal that goes away does not.
+/// Prints until the run is over. A signal stops it (a second one at once); a terminal that goes
+/// away does not.
 pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json: bool) -> Outcome {
     signalled.stop_with(host.stopper(|text| complain(text)));
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {
@@ -33,12 +35,17 @@ pub(super) fn run(host: Host, mut link: CockpitEnd, signalled: &Signalled, json:
     });
     let outcome = match ending.join() {
         Ok(TrainerReport::Finished) => Outcome::Done,
-        Ok(TrainerReport::Stopped) if !gave_up => Outcome::Interrupted(signalled.exit_code().unwrap_or(130)),
+        Ok(TrainerReport::Stopped) if !gave_up => {
+            Outcome::Interrupted(signalled.exit_code().unwrap_or(130))
+        }
         _ => Outcome::Failed,
     };
     if !json {
-        let again =
-            if outcome == Outcome::Done { String::new() } else { format!("; go on: {} resume {}", program(), directory.id()) };
+        let again = if outcome == Outcome::Done {
+            String::new()
+        } else {
+            format!("; go on: {} resume {}", program(), directory.id())
+        };
         // Somebody may have removed it.
         let path = directory.path();
         out.line(&if path.exists() {
@@ -74,7 +81,8 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
                 }
                 Delivery::Record(record) => {
                     out.print(&record);
-                    is_over |= matches!(record.event, Event::Finished { .. } | Event::Failed { .. });
+                    is_over |=
+                        matches!(record.event, Event::Finished { .. } | Event::Failed { .. });
                     match record.event {
                         Event::Finished { stopped: true, .. } => end = Outcome::Interrupted(130),
                         Event::Failed { .. } => end = Outcome::Failed,
@@ -82,8 +90,12 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
                     }
                 }
                 Delivery::Notice(text) => out.line(&text),
-                Delivery::Closed(why) if !is_over => return Some(format!("{why}\n  Go on: {p} resume {id}")),
-                Delivery::Parted(why) if !is_over => return Some(format!("{why}\n  The run goes on: {p} attach {id}")),
+                Delivery::Closed(why) if !is_over => {
+                    return Some(format!("{why}\n  Go on: {p} resume {id}"));
+                }
+                Delivery::Parted(why) if !is_over => {
+                    return Some(format!("{why}\n  The run goes on: {p} attach {id}"));
+                }
                 Delivery::Closed(_) | Delivery::Parted(_) => {}
             }
             if !out.open {
@@ -103,7 +115,11 @@ pub(super) fn story(records: &[Record], json: bool) {
 
 /// Prints one record as an answer; whether what was asked is done.
 pub(super) fn answer(record: &Record, json: bool) -> bool {
-    say(if json { record.to_line() } else { line_of(record).unwrap_or_else(|| record.to_line()).trim_start().to_owned() });
+    say(if json {
+        record.to_line()
+    } else {
+        line_of(record).unwrap_or_else(|| record.to_line()).trim_start().to_owned()
+    });
     !matches!(record.event, Event::Refused { .. } | Event::Warning { .. } | Event::Failed { .. })
 }
 
@@ -142,7 +158,8 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
         Event::RunStarted { run, data, model, device, config, .. } => {
             let (e, n) = (config.importance.pretrain_epochs, config.train.epochs);
             format!(
-                "run {run}: {} ({} train, {} test, {} classes), {} ({} parameters), {device}, E = {e} of N = {n}, seed {}",
+                "run {run}: {} ({} train, {} test, {} classes), {} ({} parameters), {device}, E = \
+                 {e} of N = {n}, seed {}",
                 data.name,
                 data.train,
                 data.test,
@@ -152,12 +169,18 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
                 config.seed
             )
         }
-        Event::Phase { .. } | Event::Step { .. } | Event::Evaluating { .. } | Event::WeightsPreview(_) => return None,
+        Event::Phase { .. }
+        | Event::Step { .. }
+        | Event::Evaluating { .. }
+        | Event::WeightsPreview(_) => return None,
         Event::Continued { epoch, step: 0, .. } => format!("goes on after epoch {epoch}"),
-        Event::Continued { epoch, step, .. } => format!("goes on in epoch {}, after step {step}", epoch + 1),
+        Event::Continued { epoch, step, .. } => {
+            format!("goes on in epoch {}, after step {step}", epoch + 1)
+        }
         Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => return None,
         Event::Weights(w) => format!(
-            "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective sample size {:.1}% of {}",
+            "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective \
+             sample size {:.1}% of {}",
             w.epoch,
             w.spread.min,
             w.spread.quartiles[0],
@@ -170,10 +193,13 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
         Event::EpochEnd(e) => {
             let biased = match e.phase {
                 Phase::Pretrain => String::new(),
-                _ => format!(", coverage {:.1}%, never drawn {}", 100.0 * e.coverage, e.never_drawn),
+                _ => {
+                    format!(", coverage {:.1}%, never drawn {}", 100.0 * e.coverage, e.never_drawn)
+                }
             };
             format!(
-                "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%, balance {:.3}{biased}, {:.1} s",
+                "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%, balance \
+                 {:.3}{biased}, {:.1} s",
                 e.epoch,
                 e.phase.word(),
                 e.train_loss,
@@ -185,9 +211,13 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
                 e.seconds
             )
         }
-        Event::Changed { key, old, new, effective, .. } => format!("changed {key}: {old} -> {new}, {effective}"),
+        Event::Changed { key, old, new, effective, .. } => {
+            format!("changed {key}: {old} -> {new}, {effective}")
+        }
         Event::Refused { key, value, reason } => format!("refused {key} = {value}: {reason}"),
-        Event::Paused { reason, .. } => format!("paused{}", reason.as_ref().map_or_else(String::new, |r| format!(": {r}"))),
+        Event::Paused { reason, .. } => {
+            format!("paused{}", reason.as_ref().map_or_else(String::new, |r| format!(": {r}")))
+        }
         Event::Resumed { .. } => "resumed".into(),
         Event::Note { text } => format!("note: {text}"),
         Event::Checkpoint { file, .. } => format!("written {file}"),
@@ -198,8 +228,17 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
             if *best { "best model" } else { "last model" },
             100.0 * accuracy
         ),
-        Event::Finished { epochs, best_accuracy, best_epoch, final_accuracy, seconds, parameters_sha256, stopped } => format!(
-            "{} after {epochs} epochs in {seconds:.1} s: accuracy {:.2}%, best {:.2}% (epoch {best_epoch}), parameters {}",
+        Event::Finished {
+            epochs,
+            best_accuracy,
+            best_epoch,
+            final_accuracy,
+            seconds,
+            parameters_sha256,
+            stopped,
+        } => format!(
+            "{} after {epochs} epochs in {seconds:.1} s: accuracy {:.2}%, best {:.2}% (epoch \
+             {best_epoch}), parameters {}",
             if *stopped { "stopped" } else { "finished" },
             100.0 * final_accuracy,
             100.0 * best_accuracy,

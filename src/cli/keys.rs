@@ -9,7 +9,14 @@ pub(super) fn run() -> Outcome {
     wrong.iter().for_each(complain);
     say(keys_table(&preferences.keymap));
     let file = config_directory().join("cockpit.toml");
-    say(format!("To put an action on other keys, in {}:\n\n    [keys]\n    theme = [\"T\", \"f2\"]", file.display()));
+    say(format!(
+        "To put an action on other keys, in {}:\n\n    [keys]\n    theme = [\"T\", \"f2\"]",
+        file.display()
+    ));
     // Who looks here whether a file of theirs is right is told by the code, too.
-    if wrong.iter().any(|w| matches!(w, Wrong::Content(_))) { Outcome::Usage } else { Outcome::Done }
+    if wrong.iter().any(|w| matches!(w, Wrong::Content(_))) {
+        Outcome::Usage
+    } else {
+        Outcome::Done
+    }
 }

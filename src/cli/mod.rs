@@ -18,8 +18,8 @@ mod train;
 mod watch;
 
 use self::arguments::{
-    AttachArgs, BenchArgs, BenchWhat, BiasWord, CompareArgs, DataCommand, EvaluateArgs, ExportArgs, HowArgs, PlaceArgs,
-    ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
+    AttachArgs, BenchArgs, BenchWhat, BiasWord, CompareArgs, DataCommand, EvaluateArgs, ExportArgs,
+    HowArgs, PlaceArgs, ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
 };
 use self::output::say;
 use clap::{Parser, Subcommand};
@@ -65,7 +65,11 @@ impl From<Outcome> for ExitCode {
 #[derive(Debug, Parser)]
 #[command(name = "earlybird", version, max_term_width = 110)]
 #[command(
-    after_help = "Without a command, earlybird trains the demo on its embedded data.\nA run is trained by a process of its own: it goes on when the cockpit is left or the line is cut.\nExit codes: 0 finished (or left), 1 failed, 2 bad usage or config, 130 interrupted, 143 terminated (128 and the number of the signal that stopped the run)."
+    after_help = "Without a command, earlybird trains the demo on its embedded data.\nA run is \
+                  trained by a process of its own: it goes on when the cockpit is left or the line \
+                  is cut.\nExit codes: 0 finished (or left), 1 failed, 2 bad usage or config, 130 \
+                  interrupted, 143 terminated (128 and the number of the signal that stopped the \
+                  run)."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -112,7 +116,8 @@ enum Command {
     /// Train a run in a process of its own (what `train` and `resume` start).
     #[command(hide = true)]
     Host(crate::host::Arguments),
-    /// Measure the trainer's step, the data path, the sampler, the journal, or the cockpit's frames.
+    /// Measure the trainer's step, the data path, the sampler, the journal, or the cockpit's
+    /// frames.
     Bench(BenchArgs),
     /// The cockpit's keys as a table, with your own ones, and where to change them.
     Keys,
@@ -138,7 +143,9 @@ impl Command {
     /// Whether this process computes, not only one that it starts.
     fn computes_here(&self) -> bool {
         match self {
-            Self::Train(TrainArgs { how, .. }) | Self::Resume(ResumeArgs { how, .. }) => train::computes_here(how),
+            Self::Train(TrainArgs { how, .. }) | Self::Resume(ResumeArgs { how, .. }) => {
+                train::computes_here(how)
+            }
             Self::Bench(args) => !args.against_pytorch,
             Self::Host(_) | Self::Evaluate(_) => true,
             _ => false,
@@ -192,7 +199,11 @@ fn usage(e: impl std::fmt::Display) -> Outcome {
 /// Prints an error as people see it.
 fn complain(text: impl std::fmt::Display) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "earlybird: {}", crate::printable::printable(&text.to_string()));
+    let _ = writeln!(
+        std::io::stderr(),
+        "earlybird: {}",
+        crate::printable::printable(&text.to_string())
+    );
 }
 
 #[cfg(test)]

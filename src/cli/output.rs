@@ -20,7 +20,8 @@ pub(super) fn say(text: impl Display) {
 /// # Errors
 /// What keeps it from being written.
 pub(super) fn try_to_say(text: impl Display) -> io::Result<()> {
-    let written = writeln!(io::stdout(), "{}", printable(&text.to_string())).and_then(|()| io::stdout().flush());
+    let written = writeln!(io::stdout(), "{}", printable(&text.to_string()))
+        .and_then(|()| io::stdout().flush());
     written.inspect_err(remember)
 }
 
@@ -32,7 +33,8 @@ fn remember(e: &io::Error) {
     }
 }
 
-/// Writing to a terminal that was closed gives EIO; a disk may give that, too, but is no character device.
+/// Writing to a terminal that was closed gives EIO; a disk may give that, too, but is no character
+/// device.
 fn is_closed_terminal(e: &io::Error) -> bool {
     let is_device = || {
         let status = rustix::fs::fstat(io::stdout()).ok();
@@ -52,7 +54,8 @@ pub(super) fn settle(outcome: Outcome) -> Outcome {
     }
 }
 
-/// Prints what clap has to say to a command line: help or the version as a result, or what is wrong with it.
+/// Prints what clap has to say to a command line: help or the version as a result, or what is wrong
+/// with it.
 pub(super) fn explain(e: &clap::Error) -> Outcome {
     let _ = e.print().and_then(|()| io::stdout().flush()).inspect_err(remember);
     settle(Outcome::from(u8::try_from(e.exit_code()).unwrap_or(2)))

@@ -1,5 +1,5 @@
-//! Which run is meant, and what to say of one that cannot be reached: a process may train it all the same, where there can
-//! be no sockets, or on another machine.
+//! Which run is meant, and what to say of one that cannot be reached: a process may train it all
+//! the same, where there can be no sockets, or on another machine.
 
 use super::{complain, program};
 use crate::link::ConnectError;
@@ -33,7 +33,10 @@ pub(super) fn why(directory: &RunDirectory, e: &ConnectError) -> String {
     let by = directory.trained_by();
     match (&by, e) {
         (TrainedBy::Here(trainer), _) if trainer.is_stopped() => {
-            format!("{id} is being trained by {by}, which is stopped\n  `kill -CONT {}` lets it go on.", trainer.pid)
+            format!(
+                "{id} is being trained by {by}, which is stopped\n  `kill -CONT {}` lets it go on.",
+                trainer.pid
+            )
         }
         (TrainedBy::Elsewhere(..), _) => format!(
             "{id} is being trained by {by}: it can be shown and steered there\n  `{p} replay {id}` \
@@ -52,7 +55,9 @@ pub(super) fn why(directory: &RunDirectory, e: &ConnectError) -> String {
             )
         }
         (TrainedBy::Nobody, ConnectError::NotLive(_)) => {
-            format!("{e}\n  `{p} resume {id}` goes on with it, `{p} replay {id}` shows what happened.")
+            format!(
+                "{e}\n  `{p} resume {id}` goes on with it, `{p} replay {id}` shows what happened."
+            )
         }
         _ => e.to_string(),
     }

@@ -27,6 +27,8 @@ pub(super) fn run(what: &[String], out: Option<PathBuf>, runs: &Path) -> Outcome
 
 /// A run, or a comparison.
 fn find(runs: &Path, name: &str) -> Result<RunDirectory, crate::run::RunError> {
-    let comparison = [PathBuf::from(name), runs.join(name)].into_iter().find(|p| p.join("comparison.json").is_file());
+    let comparison = [PathBuf::from(name), runs.join(name)]
+        .into_iter()
+        .find(|p| p.join("comparison.json").is_file());
     comparison.map_or_else(|| reach::find(runs, Some(name)), |path| Ok(RunDirectory::open(&path)))
 }

@@ -53,8 +53,10 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
     }
     let directories = RunDirectory::all(runs);
     let sockets: Vec<PathBuf> = directories.iter().map(RunDirectory::socket).collect();
-    let rows: Vec<Row> = directories.iter().zip(link::probe_all(&sockets)).map(|(d, p)| row(d, p)).collect();
-    let comparisons: Vec<ComparisonRow> = RunDirectory::others(runs).iter().filter_map(comparison).collect();
+    let rows: Vec<Row> =
+        directories.iter().zip(link::probe_all(&sockets)).map(|(d, p)| row(d, p)).collect();
+    let comparisons: Vec<ComparisonRow> =
+        RunDirectory::others(runs).iter().filter_map(comparison).collect();
     if json {
         rows.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
         comparisons.iter().for_each(|row| say(serde_json::to_string(row).unwrap_or_default()));
@@ -71,21 +73,35 @@ pub(super) fn run(runs: &Path, json: bool) -> Outcome {
             let runs = format!("{}/{}", row.done, row.of);
             let by = row.trained_by.as_ref().map_or_else(String::new, |by| format!("  by {by}"));
             let arms = row.arms.join(", ");
-            say(format!("{:<width$}  {:<11}  {runs:>9}  {arms}{by}", row.comparison, word(row.state)));
+            say(format!(
+                "{:<width$}  {:<11}  {runs:>9}  {arms}{by}",
+                row.comparison,
+                word(row.state)
+            ));
         }
     }
     if rows.is_empty() {
         return Outcome::Done;
     }
     let width = rows.iter().map(|r| r.run.len()).max().unwrap_or(0).max(3);
-    say(format!("{:<width$}  {:<11}  {:>9}  {:>16}  {:>9}", "run", "state", "epoch", "best accuracy", "size"));
+    say(format!(
+        "{:<width$}  {:<11}  {:>9}  {:>16}  {:>9}",
+        "run", "state", "epoch", "best accuracy", "size"
+    ));
     for row in &rows {
         let best = row.best_accuracy.zip(row.best_epoch);
-        let best = best.map_or_else(|| "-".to_owned(), |(accuracy, epoch)| format!("{:.2}% @{epoch}", 100.0 * accuracy));
+        let best = best.map_or_else(
+            || "-".to_owned(),
+            |(accuracy, epoch)| format!("{:.2}% @{epoch}", 100.0 * accuracy),
+        );
         let epoch = format!("{}/{}", row.epoch, row.epochs);
         let size = format!("{:.1} MB", row.bytes as f64 / 1e6);
         let by = row.trained_by.as_ref().map_or_else(String::new, |by| format!("  by {by}"));
-        say(format!("{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}{by}", row.run, word(row.state)));
+        say(format!(
+            "{:<width$}  {:<11}  {epoch:>9}  {best:>16}  {size:>9}{by}",
+            row.run,
+            word(row.state)
+        ));
     }
     Outcome::Done
 }

@@ -12,7 +12,8 @@ pub(super) fn run(args: SendArgs) -> Outcome {
         return match args.what {
             SendWhat::Stop { after_epoch: false } => compare::stop(&comparison),
             _ => usage(format!(
-                "{} is a comparison, which takes `stop` only\n  Its runs take everything: {} send {}/seed-1/uniform pause, say.",
+                "{} is a comparison, which takes `stop` only\n  Its runs take everything: {} send \
+                 {}/seed-1/uniform pause, say.",
                 comparison.id(),
                 program(),
                 comparison.path().display()
@@ -31,7 +32,9 @@ pub(super) fn run(args: SendArgs) -> Outcome {
         Ok(Answered::Record(record)) if headless::answer(&record, args.json) => Outcome::Done,
         Ok(Answered::Record(_)) => Outcome::Failed,
         Ok(Answered::Nothing(Some(why))) => failed(format!("{}: {why}", directory.id())),
-        Ok(Answered::Nothing(None)) => failed(format!("{} ended before it answered", directory.id())),
+        Ok(Answered::Nothing(None)) => {
+            failed(format!("{} ended before it answered", directory.id()))
+        }
         Err(e) => failed(reach::why(&directory, &e)),
     }
 }
@@ -55,8 +58,12 @@ fn command(what: SendWhat) -> Result<Command, String> {
             Command::Bias { bias }
         }
         SendWhat::Set { key, value } => {
-            let (key, value) = config::parse_set(&format!("{key}={value}")).map_err(|p| p.to_string())?;
-            Command::Set { key: key.path.into(), value: serde_json::to_value(value).map_err(|e| e.to_string())? }
+            let (key, value) =
+                config::parse_set(&format!("{key}={value}")).map_err(|p| p.to_string())?;
+            Command::Set {
+                key: key.path.into(),
+                value: serde_json::to_value(value).map_err(|e| e.to_string())?,
+            }
         }
     })
 }

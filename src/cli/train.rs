@@ -1,7 +1,9 @@
-//! `earlybird train` and `earlybird resume`: the config is settled on the plain terminal; then a process of its own trains and
-//! the cockpit opens on it, or this process does both.
+//! `earlybird train` and `earlybird resume`: the config is settled on the plain terminal; then a
+//! process of its own trains and the cockpit opens on it, or this process does both.
 
-use super::{HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, reach, say, usage, watch};
+use super::{
+    HowArgs, Outcome, ResumeArgs, TrainArgs, complain, failed, headless, reach, say, usage, watch,
+};
 use crate::config::{self, RunConfig};
 use crate::host::{self, Beginning, Changes, Plan, StartError};
 use crate::link::Backlog;
@@ -35,11 +37,14 @@ impl How {
     /// `before` is the device that a run to be continued was on.
     fn settle(args: &HowArgs, before: Option<DeviceName>) -> Result<Self, Outcome> {
         let device = args.compute.device(before)?;
-        let setup = || args.screen.setup().map(Box::new); // nothing is read of it where no screen is opened
+        // nothing is read of it where no screen is opened
+        let setup = || args.screen.setup().map(Box::new);
         let shown = match (args.headless || args.json, watch::no_screen(), args.inline) {
             (true, ..) => Shown::Lines { json: args.json },
             (false, Some(why), _) => {
-                complain(format!("{why}: printing lines instead of opening the cockpit (--headless)"));
+                complain(format!(
+                    "{why}: printing lines instead of opening the cockpit (--headless)"
+                ));
                 Shown::Lines { json: false }
             }
             (false, None, true) => Shown::Inline(setup()?),
@@ -69,7 +74,8 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
     let text = toml::to_string(&config).map_err(failed)?;
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
     let written = directory.write("config.toml", &text).map_err(failed);
-    let begun = written.and_then(|()| begin(directory.clone(), Beginning::New(Box::new(config)), &[], how));
+    let begun =
+        written.and_then(|()| begin(directory.clone(), Beginning::New(Box::new(config)), &[], how));
     begun.inspect_err(|_| directory.discard())
 }
 
@@ -105,16 +111,26 @@ fn is_over(directory: &RunDirectory, set: &[String]) -> Result<bool, Outcome> {
         return Ok(false);
     }
     if !directory.has_its_model(&ending) {
-        complain(format!("{id} is finished, but model.safetensors is missing or damaged; writing it again"));
+        complain(format!(
+            "{id} is finished, but model.safetensors is missing or damaged; writing it again"
+        ));
         return Ok(false);
     }
-    say(format!("{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}", n + 10));
+    say(format!(
+        "{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}",
+        n + 10
+    ));
     Ok(true)
 }
 
-/// Has a process of its own or this one train the run; `set` are the changes to one that goes on. An error: nothing of it has
-/// begun.
-fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How) -> Result<Outcome, Outcome> {
+/// Has a process of its own or this one train the run; `set` are the changes to one that goes on.
+/// An error: nothing of it has begun.
+fn begin(
+    directory: RunDirectory,
+    beginning: Beginning,
+    set: &[String],
+    how: How,
+) -> Result<Outcome, Outcome> {
     let mut how = how;
     if let Shown::Attached(setup) = how.shown {
         let resume = matches!(beginning, Beginning::Resume { .. }).then_some(set);
@@ -122,7 +138,8 @@ fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How
             Ok(()) => return Ok(watch::attached(&directory, &setup, how.device, how.threads)),
             Err(StartError::Unreachable(why)) => {
                 complain(format!(
-                    "{why}\n  So this process trains (--inline): leaving the cockpit ends the run; losing the terminal does not."
+                    "{why}\n  So this process trains (--inline): leaving the cockpit ends the run; \
+                     losing the terminal does not."
                 ));
                 how.shown = Shown::Inline(setup);
             }
@@ -133,8 +150,14 @@ fn begin(directory: RunDirectory, beginning: Beginning, set: &[String], how: How
     in_this_process(directory, beginning, commands, how)
 }
 
-fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<Command>, how: How) -> Result<Outcome, Outcome> {
-    let backlog = if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
+fn in_this_process(
+    directory: RunDirectory,
+    beginning: Beginning,
+    commands: Vec<Command>,
+    how: How,
+) -> Result<Outcome, Outcome> {
+    let backlog =
+        if let Shown::Lines { .. } = how.shown { Backlog::Whole } else { Backlog::Bounded };
     let plan = Plan { directory, device: how.device, threads: how.threads, beginning, commands };
     let unbegun = plan.directory.clone();
     let signalled = host::mind_signals(move |words| {
@@ -149,7 +172,9 @@ fn in_this_process(directory: RunDirectory, beginning: Beginning, commands: Vec<
     let (host, Some(link)) = begun.map_err(failed)? else { return Ok(Outcome::Failed) };
     Ok(match how.shown {
         Shown::Lines { json } => headless::run(host, link, &signalled, json),
-        Shown::Inline(setup) | Shown::Attached(setup) => watch::inline(host, link, &signalled, &setup),
+        Shown::Inline(setup) | Shown::Attached(setup) => {
+            watch::inline(host, link, &signalled, &setup)
+        }
     })
 }
 

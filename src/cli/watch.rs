@@ -1,8 +1,11 @@
-//! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what `train` and `resume` open.
+//! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what
+//! `train` and `resume` open.
 
 use super::compare;
 use super::data::ProgressLine;
-use super::{AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage};
+use super::{
+    AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage,
+};
 use crate::dashboard::{Dashboard, RunState};
 use crate::host::{self, Host, Signalled, StartError, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
@@ -26,15 +29,23 @@ pub(super) fn attach(args: &AttachArgs) -> Outcome {
 }
 
 fn try_attach(args: &AttachArgs) -> Result<Outcome, Outcome> {
-    if let Some(comparison) = args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name)) {
+    if let Some(comparison) =
+        args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name))
+    {
         if no_screen().is_some() {
-            return Err(usage("the screen needs a terminal (table.txt in the comparison's directory has what was found)"));
+            return Err(usage(
+                "the screen needs a terminal (table.txt in the comparison's directory has what was \
+                 found)",
+            ));
         }
         return Ok(compare::watch(&comparison, &args.screen.setup()?));
     }
     let directory = live(args)?;
     if !is_terminal() {
-        return Err(usage("the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` print)"));
+        return Err(usage(
+            "the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` \
+             print)",
+        ));
     }
     if let Some(why) = no_screen() {
         complain(format!("{why}: printing lines instead of opening the cockpit"));
@@ -62,7 +73,9 @@ pub(super) fn no_screen() -> Option<&'static str> {
 /// The device that a run was trained on last, as its journal has it.
 pub(super) fn device_of(directory: &RunDirectory) -> Option<DeviceName> {
     let records = run::read_without_steps(&directory.file("journal.jsonl")).ok()?;
-    let device = |r: &Record| if let Event::RunStarted { device, .. } = &r.event { device.parse().ok() } else { None };
+    let device = |r: &Record| {
+        if let Event::RunStarted { device, .. } = &r.event { device.parse().ok() } else { None }
+    };
     records.iter().rev().find_map(device)
 }
 
@@ -72,7 +85,9 @@ fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
     if args.run.is_some() {
         return reach::find(runs, args.run.as_deref()).map_err(usage);
     }
-    let is_live = |d: &RunDirectory| d.is_ours() && (link::probe(&d.socket()).is_some() || d.trained_by().is_somebody());
+    let is_live = |d: &RunDirectory| {
+        d.is_ours() && (link::probe(&d.socket()).is_some() || d.trained_by().is_somebody())
+    };
     let all = RunDirectory::all(runs);
     let newest = all.iter().rev().find(|d| is_live(d)).cloned();
     if newest.is_some() {
@@ -80,15 +95,22 @@ fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
     }
     newest.ok_or_else(|| {
         failed(format!(
-            "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on with the newest, `{p} train` begins one.",
+            "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on \
+             with the newest, `{p} train` begins one.",
             runs.display(),
             p = program()
         ))
     })
 }
 
-/// Opens the cockpit on a run in another process. Should that be resumed from here, it is on `device`.
-pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceName, threads: Option<usize>) -> Outcome {
+/// Opens the cockpit on a run in another process. Should that be resumed from here, it is on
+/// `device`.
+pub(super) fn attached(
+    directory: &RunDirectory,
+    setup: &Setup,
+    device: DeviceName,
+    threads: Option<usize>,
+) -> Outcome {
     let id = directory.id();
     loop {
         let link = match link::connect(&directory.socket()) {
@@ -96,7 +118,12 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
             Err(e) => return unreachable(directory, &e),
         };
         match tui::run(Source::Run(link), setup, directory, "cockpit.log") {
-            Err(e) => return failed(format!("the terminal: {e}\n  The run goes on: {} attach {id}", program())),
+            Err(e) => {
+                return failed(format!(
+                    "the terminal: {e}\n  The run goes on: {} attach {id}",
+                    program()
+                ));
+            }
             Ok(Ended::Again) => {
                 // The process that trained it writes its last words after its last event.
                 let by = directory.trained_by();
@@ -104,17 +131,25 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
                     if link::probe(&directory.socket()).is_some() {
                         continue; // it is there, and listens
                     }
-                    say(format!("{by} has to end first: waiting for up to {} s", PATIENCE.as_secs()));
+                    say(format!(
+                        "{by} has to end first: waiting for up to {} s",
+                        PATIENCE.as_secs()
+                    ));
                 }
                 let gone = directory.wait_until_free(PATIENCE).map_err(failed);
                 say(format!("{} resume {id}", program()));
-                if let Err(outcome) = gone.and_then(|()| start(directory, device, threads, Some(&[])).map_err(failed)) {
+                if let Err(outcome) =
+                    gone.and_then(|()| start(directory, device, threads, Some(&[])).map_err(failed))
+                {
                     return outcome;
                 }
             }
             Ok(Ended::Reattach) => {}
             Ok(Ended::Left) => {
-                say(format!("{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop", p = program()));
+                say(format!(
+                    "{id} trains on. See it again: {p} attach {id}; end it: {p} send {id} stop",
+                    p = program()
+                ));
                 return Outcome::Done;
             }
             Ok(ended) => return after(ended, directory),
@@ -122,7 +157,8 @@ pub(super) fn attached(directory: &RunDirectory, setup: &Setup, device: DeviceNa
     }
 }
 
-/// Starts a process for the run, new or (`resume`) continued with these changes, and shows how it gets on until it trains.
+/// Starts a process for the run, new or (`resume`) continued with these changes, and shows how it
+/// gets on until it trains.
 pub(super) fn start(
     directory: &RunDirectory,
     device: DeviceName,
@@ -149,20 +185,29 @@ pub(super) fn report(shown: &mut ProgressLine, s: StartUp) {
 
 fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
     let mut dashboard = Dashboard::default();
-    if let (ConnectError::NotLive(_), Ok(records)) = (e, run::read_without_steps(&directory.file("journal.jsonl"))) {
+    if let (ConnectError::NotLive(_), Ok(records)) =
+        (e, run::read_without_steps(&directory.file("journal.jsonl")))
+    {
         records.into_iter().for_each(|record| dashboard.fold(record));
     }
     match (e, dashboard.state, dashboard.summary) {
         // It was over before anybody could look.
-        (_, RunState::Finished { stopped: false }, Some(summary)) => after(Ended::Finished(summary), directory),
+        (_, RunState::Finished { stopped: false }, Some(summary)) => {
+            after(Ended::Finished(summary), directory)
+        }
         (_, RunState::Failed, Some(summary)) => after(Ended::Failed(summary), directory),
         _ => failed(reach::why(directory, e)),
     }
 }
 
-/// Opens the cockpit in the process that trains. A signal stops the run as it does without a screen; a terminal that goes away
-/// takes the screen along, and nothing else.
-pub(super) fn inline(host: Host, link: CockpitEnd, signalled: &Signalled, setup: &Setup) -> Outcome {
+/// Opens the cockpit in the process that trains. A signal stops the run as it does without a
+/// screen; a terminal that goes away takes the screen along, and nothing else.
+pub(super) fn inline(
+    host: Host,
+    link: CockpitEnd,
+    signalled: &Signalled,
+    setup: &Setup,
+) -> Outcome {
     let directory = host.directory().clone();
     let requests = host.requests().clone();
     signalled.stop_with(host.stopper(|_| {}));
@@ -172,21 +217,25 @@ pub(super) fn inline(host: Host, link: CockpitEnd, signalled: &Signalled, setup:
     match (&ended, signalled.exit_code()) {
         (Ok(Ok(Ended::Left)), None) => {}
         (Ok(Ok(Ended::Left)), Some(_)) => complain("stopping after this step (once more: at once)"),
-        // Whatever ended the cockpit: a trainer that is still at work stops, and writes what it has.
+        // Whatever ended the cockpit: a trainer that is still at work stops, and writes what it
+        // has.
         _ => drop(requests.try_send(Command::Stop { stop: Stop::Now }.into())),
     }
     drop(requests);
-    let report = ending.join().unwrap_or_else(|_| TrainerReport::Failed("the host panicked".into()));
+    let report =
+        ending.join().unwrap_or_else(|_| TrainerReport::Failed("the host panicked".into()));
     match (ended, report) {
-        (Err(_), _) => {
-            failed(format!("the cockpit panicked (the report is above, and in {})", directory.file("host.log").display()))
-        }
+        (Err(_), _) => failed(format!(
+            "the cockpit panicked (the report is above, and in {})",
+            directory.file("host.log").display()
+        )),
         (Ok(Err(e)), _) => failed(format!("the terminal: {e}")),
         (_, TrainerReport::Failed(reason)) => after(Ended::Failed(reason), &directory),
         (Ok(Ok(Ended::Left)), TrainerReport::Finished) => Outcome::Done,
-        (Ok(Ok(Ended::Left)), TrainerReport::Stopped) => {
-            stopped(after(Ended::Stopped(format!("Run {} was stopped", directory.id())), &directory), signalled)
-        }
+        (Ok(Ok(Ended::Left)), TrainerReport::Stopped) => stopped(
+            after(Ended::Stopped(format!("Run {} was stopped", directory.id())), &directory),
+            signalled,
+        ),
         (Ok(Ok(ended)), _) => stopped(after(ended, &directory), signalled),
     }
 }
@@ -219,7 +268,9 @@ fn after(ended: Ended, directory: &RunDirectory) -> Outcome {
             ));
             Outcome::Failed
         }
-        Ended::Lost(why) => failed(format!("{why}\n  Go on from the last checkpoint: {p} resume {id}")),
+        Ended::Lost(why) => {
+            failed(format!("{why}\n  Go on from the last checkpoint: {p} resume {id}"))
+        }
         Ended::Parted(why) => failed(format!("{why}\n  The run goes on: {p} attach {id}")),
         Ended::Left | Ended::Again | Ended::Reattach => Outcome::Done,
     }

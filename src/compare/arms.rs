@@ -1,4 +1,5 @@
-//! The arms of a comparison: names for config values that differ after E. Knows nothing of training.
+//! The arms of a comparison: names for config values that differ after E. Knows nothing of
+//! training.
 
 use crate::config::{self, ArmChanges, ConfigError, RunConfig};
 use sha2::{Digest, Sha256};
@@ -15,8 +16,22 @@ const KNOWN: &[(&str, &[(&str, &str)])] = &[
     (NULL, &[("importance.sampler", "uniform")]),
     ("biased", &[("importance.sampler", "biased"), ("importance.level", "sample")]),
     ("biased-class-level", &[("importance.sampler", "biased"), ("importance.level", "class")]),
-    ("biased-systematic", &[("importance.sampler", "biased"), ("importance.level", "sample"), ("importance.draw", "systematic")]),
-    ("el2n", &[("importance.sampler", "biased"), ("importance.level", "sample"), ("importance.metric", "el2n")]),
+    (
+        "biased-systematic",
+        &[
+            ("importance.sampler", "biased"),
+            ("importance.level", "sample"),
+            ("importance.draw", "systematic"),
+        ],
+    ),
+    (
+        "el2n",
+        &[
+            ("importance.sampler", "biased"),
+            ("importance.level", "sample"),
+            ("importance.metric", "el2n"),
+        ],
+    ),
     ("class-balanced", &[("importance.sampler", "class-balanced")]),
     ("uniform-replacement", &[("importance.sampler", "uniform-replacement")]),
 ];
@@ -35,7 +50,8 @@ pub struct Arm {
 pub enum ArmError {
     /// No such name.
     #[error(
-        "unknown arm \"{name}\"\n  Known are {known}; a config defines its own: [arms.mine] with importance.exponent = 0.5, say."
+        "unknown arm \"{name}\"\n  Known are {known}; a config defines its own: [arms.mine] with \
+         importance.exponent = 0.5, say."
     )]
     Unknown {
         /// What was asked for.
@@ -44,7 +60,10 @@ pub enum ArmError {
         known: String,
     },
     /// A config defines an arm that every comparison knows.
-    #[error("[arms.{0}]: every comparison has an arm {0}, with a meaning of its own\n  Choose another name for yours.")]
+    #[error(
+        "[arms.{0}]: every comparison has an arm {0}, with a meaning of its own\n  Choose another \
+         name for yours."
+    )]
     Taken(String),
     /// Its values contradict the config's.
     #[error("arm {name}: {what}")]
@@ -59,12 +78,14 @@ pub enum ArmError {
     Config(#[from] ConfigError),
 }
 
-/// The arms called `names`, each once, the baseline and the null arm first whether named or not. `own` are the config's.
+/// The arms called `names`, each once, the baseline and the null arm first whether named or not.
+/// `own` are the config's.
 ///
 /// # Errors
 /// [`ArmError::Unknown`], and [`ArmError::Taken`] where the config gives an arm a known name.
 pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError> {
-    if let Some((name, _)) = own.iter().find(|(own, _)| KNOWN.iter().any(|(known, _)| known == own)) {
+    if let Some((name, _)) = own.iter().find(|(own, _)| KNOWN.iter().any(|(known, _)| known == own))
+    {
         return Err(ArmError::Taken(name.clone()));
     }
     let mut arms: Vec<Arm> = Vec::new();
@@ -74,13 +95,20 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
         }
         let mine = own.iter().find(|(n, _)| n == name);
         let changes = match (mine, KNOWN.iter().find(|(n, _)| *n == name)) {
-            (Some((_, changes)), _) => changes.iter().map(|(key, value)| (key.path.to_owned(), value.clone())).collect(),
-            (None, Some((_, changes))) => {
-                changes.iter().map(|(key, word)| ((*key).to_owned(), Value::String((*word).to_owned()))).collect()
+            (Some((_, changes)), _) => {
+                changes.iter().map(|(key, value)| (key.path.to_owned(), value.clone())).collect()
             }
+            (None, Some((_, changes))) => changes
+                .iter()
+                .map(|(key, word)| ((*key).to_owned(), Value::String((*word).to_owned())))
+                .collect(),
             (None, None) => {
-                let known = KNOWN.iter().map(|(n, _)| *n).chain(own.iter().map(|(n, _)| n.as_str()));
-                return Err(ArmError::Unknown { name: name.to_owned(), known: known.collect::<Vec<_>>().join(", ") });
+                let known =
+                    KNOWN.iter().map(|(n, _)| *n).chain(own.iter().map(|(n, _)| n.as_str()));
+                return Err(ArmError::Unknown {
+                    name: name.to_owned(),
+                    known: known.collect::<Vec<_>>().join(", "),
+                });
             }
         };
         arms.push(Arm { name: name.to_owned(), changes });
@@ -89,7 +117,8 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
 }
 
 impl Arm {
-    /// The config of this arm of a run with `base`: what differs, and random streams of its own (the baseline keeps the run's).
+    /// The config of this arm of a run with `base`: what differs, and random streams of its own
+    /// (the baseline keeps the run's).
     ///
     /// # Errors
     /// [`ArmError::Contradiction`].
@@ -104,7 +133,8 @@ impl Arm {
     }
 }
 
-/// The fork of an arm: by its name, so that it draws the same whatever other arms there are. Never 0.
+/// The fork of an arm: by its name, so that it draws the same whatever other arms there are. Never
+/// 0.
 fn fork_of(name: &str) -> u32 {
     let digest = Sha256::digest(name.as_bytes());
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]).max(1)
@@ -118,7 +148,8 @@ mod tests {
     #[test]
     fn baseline_and_null_are_always_there_and_first() {
         let names: Vec<String> = ["biased", "uniform", "biased"].map(String::from).to_vec();
-        let arms: Vec<String> = choose(&names, &[]).expect("known").into_iter().map(|a| a.name).collect();
+        let arms: Vec<String> =
+            choose(&names, &[]).expect("known").into_iter().map(|a| a.name).collect();
         assert_eq!(arms, ["uniform", "uniform-null", "biased"]);
     }
 
@@ -126,21 +157,29 @@ mod tests {
     fn an_arm_changes_what_it_says_and_draws_on_its_own() {
         let base = config::demo(&[]).expect("demo");
         let names: Vec<String> = KNOWN.iter().map(|(n, _)| (*n).to_owned()).collect();
-        let configs: Vec<RunConfig> =
-            choose(&names, &[]).expect("known").iter().map(|a| a.config(&base).expect("fits")).collect();
+        let configs: Vec<RunConfig> = choose(&names, &[])
+            .expect("known")
+            .iter()
+            .map(|a| a.config(&base).expect("fits"))
+            .collect();
         assert_eq!((configs[0].importance.sampler, configs[0].fork), (Sampler::Uniform, 0));
         let forks: std::collections::HashSet<u32> = configs.iter().map(|c| c.fork).collect();
         assert_eq!(forks.len(), KNOWN.len());
         assert_eq!(configs[3].importance.level, Level::Class);
         assert_eq!(configs[5].importance.metric, Metric::El2n);
         for c in &configs {
-            assert_eq!((c.seed, &c.train, c.importance.pretrain_epochs), (base.seed, &base.train, 3), "the same budget");
+            assert_eq!(
+                (c.seed, &c.train, c.importance.pretrain_epochs),
+                (base.seed, &base.train, 3),
+                "the same budget"
+            );
         }
     }
 
     #[test]
     fn a_config_defines_its_own_arms() {
-        let text = "[arms.half]\nimportance.exponent = 0.5\n[arms.mixed.importance]\nuniform_mix = 0.5\n";
+        let text =
+            "[arms.half]\nimportance.exponent = 0.5\n[arms.mixed.importance]\nuniform_mix = 0.5\n";
         let own = config::arms(text, "mine.toml").expect("arms");
         let arms = choose(&["half".into(), "mixed".into()], &own).expect("known");
         let base = config::from_str(text, "mine.toml", &[]).expect("a config that also trains");

@@ -1,5 +1,5 @@
-//! What is compared, as it stands in a comparison's directory, and what of it is there already. Read-only: whoever looks needs
-//! no lock.
+//! What is compared, as it stands in a comparison's directory, and what of it is there already.
+//! Read-only: whoever looks needs no lock.
 
 use super::arms::{BASELINE, NULL};
 use super::outcome::{ArmOutcome, Outcome, SeedOutcome, Tested};
@@ -75,7 +75,8 @@ impl Design {
         let (e, n) = (self.config.importance.pretrain_epochs, self.config.train.epochs);
         if e == 0 || e >= n {
             return Some(format!(
-                "importance.pretrain_epochs = {e} leaves nothing to compare\n  Arms are forked at E: it must lie in 1..N."
+                "importance.pretrain_epochs = {e} leaves nothing to compare\n  Arms are forked at \
+                 E: it must lie in 1..N."
             ));
         }
         if self.arms.first().is_none_or(|(name, _)| name != BASELINE) {
@@ -96,7 +97,9 @@ impl Design {
             Some(help) => Some(format!("an arm cannot be called \"{name}\"\n  {help}")),
             None if !names.insert(name) => Some(format!("arm {name} is there twice")),
             None => {
-                if [BASELINE, NULL].contains(&name.as_str()) && config.importance.sampler != Sampler::Uniform {
+                if [BASELINE, NULL].contains(&name.as_str())
+                    && config.importance.sampler != Sampler::Uniform
+                {
                     return Some(format!("arm {name} does not draw uniformly"));
                 }
                 let key = self.differs_from(config)?;
@@ -125,19 +128,30 @@ impl Design {
     }
 
     /// The first of these keys whose value is another one in `theirs`.
-    fn differs_in(&self, theirs: &RunConfig, of_these: impl Fn(&Key) -> bool) -> Option<&'static str> {
-        let (Ok(ours), Ok(theirs)) = (Value::try_from(&self.config), Value::try_from(theirs)) else {
+    fn differs_in(
+        &self,
+        theirs: &RunConfig,
+        of_these: impl Fn(&Key) -> bool,
+    ) -> Option<&'static str> {
+        let (Ok(ours), Ok(theirs)) = (Value::try_from(&self.config), Value::try_from(theirs))
+        else {
             return Some("config");
         };
-        let at = |values: &Value, path: &str| path.split('.').try_fold(values, |value, part| value.get(part)).cloned();
+        let at = |values: &Value, path: &str| {
+            path.split('.').try_fold(values, |value, part| value.get(part)).cloned()
+        };
         let mut keys = config::KEYS.iter().filter(|key| of_these(key)).map(|key| key.path);
         keys.find(|path| at(&ours, path) != at(&theirs, path))
     }
 
     /// All runs, in the order in which one worker would train them.
     pub fn pieces(&self) -> Vec<Piece> {
-        let names = || std::iter::once(PRETRAIN).chain(self.arms.iter().map(|(name, _)| name.as_str()));
-        self.seeds.iter().flat_map(|&seed| names().map(move |arm| Piece { seed, arm: arm.to_owned() })).collect()
+        let names =
+            || std::iter::once(PRETRAIN).chain(self.arms.iter().map(|(name, _)| name.as_str()));
+        self.seeds
+            .iter()
+            .flat_map(|&seed| names().map(move |arm| Piece { seed, arm: arm.to_owned() }))
+            .collect()
     }
 
     /// Whether a piece is trained as far as it is to be.
@@ -164,7 +178,11 @@ impl Design {
     ///
     /// # Errors
     /// As [`can_fork`](Self::can_fork).
-    pub(super) fn fork_point(&self, seed: u64, directory: &RunDirectory) -> io::Result<Option<Checkpoint>> {
+    pub(super) fn fork_point(
+        &self,
+        seed: u64,
+        directory: &RunDirectory,
+    ) -> io::Result<Option<Checkpoint>> {
         let newest = directory.checkpoints().newest()?.checkpoint;
         let e = self.config.importance.pretrain_epochs;
         let fits = |c: &Checkpoint| {
@@ -191,7 +209,12 @@ impl Design {
             }
             arms.push(ArmOutcome { arm: arm.clone(), config: config.clone(), seeds });
         }
-        Ok(Outcome { name: comparison.id(), config: self.config.clone(), baseline: BASELINE.into(), arms })
+        Ok(Outcome {
+            name: comparison.id(),
+            config: self.config.clone(),
+            baseline: BASELINE.into(),
+            arms,
+        })
     }
 }
 
@@ -206,7 +229,8 @@ pub fn is_comparison(directory: &RunDirectory) -> bool {
 }
 
 fn reached(directory: &RunDirectory, seed: u64) -> io::Result<SeedOutcome> {
-    let (mut dashboard, mut parameters_sha256, mut tested) = (Dashboard::default(), String::new(), None);
+    let (mut dashboard, mut parameters_sha256, mut tested) =
+        (Dashboard::default(), String::new(), None);
     for record in run::read_without_steps(&directory.file("journal.jsonl"))? {
         match &record.event {
             Event::Finished { parameters_sha256: hash, .. } => parameters_sha256.clone_from(hash),

@@ -1,6 +1,6 @@
-//! A comparison: several arms of one run, paired by seed. Each seed pretrains once; every arm is forked from that checkpoint
-//! into a run of its own, which is trained, kept and resumed like any other. What they reached is put side by side honestly.
-//! Knows nothing of screens.
+//! A comparison: several arms of one run, paired by seed. Each seed pretrains once; every arm is
+//! forked from that checkpoint into a run of its own, which is trained, kept and resumed like any
+//! other. What they reached is put side by side honestly. Knows nothing of screens.
 
 mod arms;
 mod design;

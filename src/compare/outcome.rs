@@ -71,7 +71,8 @@ impl SeedOutcome {
         self.epochs.last().map_or(0.0, |e| e.measured.accuracy)
     }
 
-    /// Highest test accuracy of any epoch; with a validation split, test accuracy of the epoch that was best on that.
+    /// Highest test accuracy of any epoch; with a validation split, test accuracy of the epoch that
+    /// was best on that.
     pub fn best(&self) -> f64 {
         if let Some(t) = &self.tested {
             return t.best;
@@ -81,7 +82,11 @@ impl SeedOutcome {
 
     /// Lowest recall of a class after the last epoch.
     fn lowest_recall(&self) -> f64 {
-        let recall = self.tested.as_ref().map(|t| &t.recall).or_else(|| self.epochs.last().map(|e| &e.recall));
+        let recall = self
+            .tested
+            .as_ref()
+            .map(|t| &t.recall)
+            .or_else(|| self.epochs.last().map(|e| &e.recall));
         recall.map_or(0.0, |r| r.iter().copied().fold(1.0, f64::min))
     }
 }
@@ -175,8 +180,11 @@ impl Outcome {
     fn row(&self, arm: &ArmOutcome) -> Option<Row> {
         let baseline = self.arms.iter().find(|a| a.arm == self.baseline)?;
         // Only seeds that both have are paired.
-        let pairs: Vec<(&SeedOutcome, &SeedOutcome)> =
-            arm.seeds.iter().filter_map(|s| Some((s, baseline.seeds.iter().find(|b| b.seed == s.seed)?))).collect();
+        let pairs: Vec<(&SeedOutcome, &SeedOutcome)> = arm
+            .seeds
+            .iter()
+            .filter_map(|s| Some((s, baseline.seeds.iter().find(|b| b.seed == s.seed)?)))
+            .collect();
         let gain = |figure: &dyn Fn(&SeedOutcome) -> f64| {
             let differences: Vec<f64> = pairs.iter().map(|(s, b)| figure(s) - figure(b)).collect();
             Difference::of(&differences).filter(|_| arm.arm != self.baseline)
@@ -201,11 +209,13 @@ impl Outcome {
         let seeds = self.arms.iter().map(|a| a.seeds.len()).min().unwrap_or(0);
         let mut out = vec![match self.config.measured_on() {
             MeasuredOn::Test => {
-                "Best epochs and targets were chosen on the test set: best accuracies are a little too high for every arm \
+                "Best epochs and targets were chosen on the test set: best accuracies are a little \
+                 too high for every arm \
                  (data.validation = 0.1 chooses them on a tenth of the training set instead)."
             }
             MeasuredOn::Validation => {
-                "Best epochs, targets and speedups were chosen on the validation split; accuracies and recall are those of the test \
+                "Best epochs, targets and speedups were chosen on the validation split; accuracies \
+                 and recall are those of the test \
                  set, which was read once, at the end."
             }
         }
@@ -213,25 +223,33 @@ impl Outcome {
         let data = &self.config.data;
         if data.validation > 0.0 && (data.imbalance > 1.0 || !data.class_counts.is_empty()) {
             out.push(
-                "The validation split has the long tail of the training set, the test set has not: what is best on one need not be \
+                "The validation split has the long tail of the training set, the test set has not: \
+                 what is best on one need not be \
                  on the other."
                     .to_owned(),
             );
         }
         if seeds < FEW_SEEDS {
-            out.push(format!("Only {seeds} seed(s): a difference means little. Use --seeds 3 or more."));
+            out.push(format!(
+                "Only {seeds} seed(s): a difference means little. Use --seeds 3 or more."
+            ));
         }
         let null = rows.iter().find(|r| r.arm == NULL);
         if let Some(null) = null {
-            let reached = null.speedups.iter().filter(|s| matches!(s, Speedup::Reached { .. })).count();
+            let reached =
+                null.speedups.iter().filter(|s| matches!(s, Speedup::Reached { .. })).count();
             out.push(format!(
-                "By chance alone ({NULL}) the baseline's maximum was reached in {reached} of {} seeds; a speedup beside that means nothing.",
+                "By chance alone ({NULL}) the baseline's maximum was reached in {reached} of {} \
+                 seeds; a speedup beside that means nothing.",
                 null.speedups.len()
             ));
         }
         for row in rows.iter().filter(|r| r.arm != NULL) {
             if row.last_gain.is_some_and(|g| !g.is_decided()) {
-                out.push(format!("{}: its final accuracy differs from the baseline's by no more than seeds do.", row.arm));
+                out.push(format!(
+                    "{}: its final accuracy differs from the baseline's by no more than seeds do.",
+                    row.arm
+                ));
             }
         }
         for arm in &self.arms {
@@ -244,7 +262,11 @@ impl Outcome {
                 ));
             }
             if let Some(e) = ends.clone().find(|e| e.coverage < LOW_COVERAGE) {
-                out.push(format!("{}: an epoch sees {:.0}% of the samples.", arm.arm, 100.0 * e.coverage));
+                out.push(format!(
+                    "{}: an epoch sees {:.0}% of the samples.",
+                    arm.arm,
+                    100.0 * e.coverage
+                ));
             }
         }
         out
@@ -257,7 +279,8 @@ impl Outcome {
         let mut out = String::new();
         for row in &table {
             let width = |column: usize| table.iter().map(|r| r[column].len()).max().unwrap_or(0);
-            let line: String = row.iter().enumerate().map(|(k, cell)| format!("{cell:<0$}  ", width(k))).collect();
+            let line: String =
+                row.iter().enumerate().map(|(k, cell)| format!("{cell:<0$}  ", width(k))).collect();
             out += line.trim_end();
             out += "\n";
         }
@@ -277,7 +300,11 @@ mod tests {
             parameters_sha256: String::new(),
             tested: None,
         };
-        ArmOutcome { arm: name.into(), config: RunConfig::default(), seeds: seeds.iter().enumerate().map(seed).collect() }
+        ArmOutcome {
+            arm: name.into(),
+            config: RunConfig::default(),
+            seeds: seeds.iter().enumerate().map(seed).collect(),
+        }
     }
 
     fn outcome() -> Outcome {
@@ -303,7 +330,11 @@ mod tests {
         assert!((sd - 0.005_773_5).abs() < 1e-6, "{sd}");
         assert_eq!(rows[1].speedups.iter().filter(|s| **s == Speedup::NotReached).count(), 1);
         let cautions = outcome().cautions().join("\n");
-        assert!(cautions.contains("was reached in 2 of 3 seeds") && !cautions.contains("biased: its final"), "{cautions}");
+        assert!(
+            cautions.contains("was reached in 2 of 3 seeds")
+                && !cautions.contains("biased: its final"),
+            "{cautions}"
+        );
     }
 
     #[test]
@@ -327,9 +358,12 @@ mod tests {
         o.arms[2].seeds[0].epochs[2].ess = 0.05;
         o.arms[2].seeds[0].epochs[2].coverage = 0.3;
         let cautions = o.cautions().join("\n");
-        for part in
-            ["Only 1 seed(s)", "biased: effective sample size 5% of n", "biased: an epoch sees 30%", "biased: its final accuracy"]
-        {
+        for part in [
+            "Only 1 seed(s)",
+            "biased: effective sample size 5% of n",
+            "biased: an epoch sees 30%",
+            "biased: its final accuracy",
+        ] {
             assert!(cautions.contains(part), "{part}: {cautions}");
         }
     }

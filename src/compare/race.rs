@@ -1,5 +1,5 @@
-//! A comparison while it is trained, as a fold over the journals of its runs: what a screen shows. Reads only, so that as many
-//! as like may look, and nobody disturbs the training.
+//! A comparison while it is trained, as a fold over the journals of its runs: what a screen shows.
+//! Reads only, so that as many as like may look, and nobody disturbs the training.
 
 use super::design::{Design, PRETRAIN, Piece};
 use super::outcome::Outcome;
@@ -76,12 +76,21 @@ impl Race {
     pub fn open(directory: &RunDirectory) -> io::Result<Self> {
         let design = Design::of(directory)?;
         let entries = |arm: &str| -> Vec<Entry> {
-            design.seeds.iter().map(|&seed| Entry::new(&Piece { seed, arm: arm.to_owned() }, directory)).collect()
+            design
+                .seeds
+                .iter()
+                .map(|&seed| Entry::new(&Piece { seed, arm: arm.to_owned() }, directory))
+                .collect()
         };
-        let lanes = design.arms.iter().map(|(arm, _)| Lane { arm: arm.clone(), entries: entries(arm) }).collect();
+        let lanes = design
+            .arms
+            .iter()
+            .map(|(arm, _)| Lane { arm: arm.clone(), entries: entries(arm) })
+            .collect();
         let outcome = design.outcome(directory)?;
         let pretraining = entries(PRETRAIN);
-        let mut race = Self { directory: directory.clone(), design, pretraining, lanes, outcome, counted: 0 };
+        let mut race =
+            Self { directory: directory.clone(), design, pretraining, lanes, outcome, counted: 0 };
         race.refresh()?;
         Ok(race)
     }
@@ -92,7 +101,9 @@ impl Race {
     /// When a journal cannot be read.
     pub fn refresh(&mut self) -> io::Result<bool> {
         let mut news = false;
-        for entry in self.pretraining.iter_mut().chain(self.lanes.iter_mut().flat_map(|l| &mut l.entries)) {
+        for entry in
+            self.pretraining.iter_mut().chain(self.lanes.iter_mut().flat_map(|l| &mut l.entries))
+        {
             news |= entry.refresh()?;
         }
         let done = self.done();
@@ -142,13 +153,15 @@ impl Race {
         all.map(|(arm, e)| (e.seed, arm, &e.dashboard)).collect()
     }
 
-    /// Epochs of an arm with a seed (by position): its own, else those of the pretraining that it will be forked from.
+    /// Epochs of an arm with a seed (by position): its own, else those of the pretraining that it
+    /// will be forked from.
     pub fn epochs(&self, lane: usize, seed: usize) -> &[EpochSummary] {
         let own = &self.lanes[lane].entries[seed].dashboard.epochs;
         if own.is_empty() { &self.pretraining[seed].dashboard.epochs } else { own }
     }
 
-    /// The figures of an arm with a seed (by position), those of the pretraining before it is forked.
+    /// The figures of an arm with a seed (by position), those of the pretraining before it is
+    /// forked.
     pub fn dashboard(&self, lane: usize, seed: usize) -> &Dashboard {
         let own = &self.lanes[lane].entries[seed].dashboard;
         if own.epochs.is_empty() { &self.pretraining[seed].dashboard } else { own }

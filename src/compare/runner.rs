@@ -1,5 +1,5 @@
-//! Trains the runs of a comparison, each in a process of its own, as many at once as there are workers; what was trained is
-//! not trained again.
+//! Trains the runs of a comparison, each in a process of its own, as many at once as there are
+//! workers; what was trained is not trained again.
 
 use super::arms::{Arm, ArmError};
 use super::design::{Design, FILE, OUTCOME, PRETRAIN, Piece, has_journal};
@@ -130,7 +130,10 @@ impl Queue {
             if stopper.is_asked() || state.error.is_some() {
                 return None;
             }
-            let ready = state.todo.iter().position(|p| p.arm == PRETRAIN || state.pretrained.contains(&p.seed));
+            let ready = state
+                .todo
+                .iter()
+                .position(|p| p.arm == PRETRAIN || state.pretrained.contains(&p.seed));
             match ready {
                 Some(at) => return Some(state.todo.remove(at)),
                 None if state.todo.is_empty() => return None,
@@ -154,19 +157,31 @@ impl Queue {
 }
 
 impl Comparison {
-    /// A new one under `runs`: `arms` (the baseline first) of the run `config` with seeds `config.seed` and those after it.
+    /// A new one under `runs`: `arms` (the baseline first) of the run `config` with seeds
+    /// `config.seed` and those after it.
     ///
     /// # Errors
     /// [`CompareError`].
-    pub fn create(runs: &Path, name: &str, config: RunConfig, arms: &[Arm], seeds: u64) -> Result<Self, CompareError> {
+    pub fn create(
+        runs: &Path,
+        name: &str,
+        config: RunConfig,
+        arms: &[Arm],
+        seeds: u64,
+    ) -> Result<Self, CompareError> {
         let arms = arms.iter().map(|arm| Ok((arm.name.clone(), arm.config(&config)?)));
         let arms = arms.collect::<Result<_, ArmError>>()?;
-        let design = Design { seeds: (config.seed..config.seed.saturating_add(seeds)).collect(), config, arms };
+        let design = Design {
+            seeds: (config.seed..config.seed.saturating_add(seeds)).collect(),
+            config,
+            arms,
+        };
         if let Some(why) = design.objection() {
             return Err(CompareError::Impossible(why));
         }
         let directory = RunDirectory::create(runs, name)?;
-        let text = serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
+        let text =
+            serde_json::to_string_pretty(&design).map_err(|e| at(&directory, FILE)(e.into()))?;
         let locked = directory.lock().and_then(|lock| directory.write(FILE, &text).map(|()| lock));
         let lock = locked.inspect_err(|_| {
             let _ = std::fs::remove_file(directory.file(FILE));
@@ -194,8 +209,15 @@ impl Comparison {
             seeds.extend(directory.path().parent().map(Path::to_owned));
         }
         seeds.iter().for_each(|seed| drop(std::fs::remove_dir(seed)));
-        if !self.design.pieces().iter().any(|piece| piece.directory(&self.directory).path().exists()) {
-            [FILE, "compare.log"].iter().for_each(|name| drop(std::fs::remove_file(self.directory.file(name))));
+        if !self
+            .design
+            .pieces()
+            .iter()
+            .any(|piece| piece.directory(&self.directory).path().exists())
+        {
+            [FILE, "compare.log"]
+                .iter()
+                .for_each(|name| drop(std::fs::remove_file(self.directory.file(name))));
             self.directory.discard();
         }
         !self.directory.path().exists()
@@ -211,8 +233,8 @@ impl Comparison {
         &self.design
     }
 
-    /// Trains what is not trained yet, a worker on each of `devices`; keeps and gives what was found, `None` when it was
-    /// stopped before the end.
+    /// Trains what is not trained yet, a worker on each of `devices`; keeps and gives what was
+    /// found, `None` when it was stopped before the end.
     ///
     /// # Errors
     /// [`CompareError`].
@@ -240,7 +262,10 @@ impl Comparison {
                 pretrained.insert(piece.seed);
             }
         }
-        let queue = Queue { state: Mutex::new(QueueState { todo, pretrained, error: None }), changed: Condvar::new() };
+        let queue = Queue {
+            state: Mutex::new(QueueState { todo, pretrained, error: None }),
+            changed: Condvar::new(),
+        };
         let (tell, told) = channel();
         std::thread::scope(|scope| {
             for &device in devices {
@@ -255,7 +280,8 @@ impl Comparison {
             drop(tell);
             told.iter().for_each(&mut *hear);
         });
-        if let Some(error) = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner).error {
+        if let Some(error) = queue.state.into_inner().unwrap_or_else(PoisonError::into_inner).error
+        {
             return Err(error);
         }
         if self.lock.is_lost() {
@@ -266,14 +292,20 @@ impl Comparison {
             return Ok(None);
         }
         let outcome = self.design.outcome(&self.directory).map_err(at(&self.directory, ""))?;
-        let text = serde_json::to_string(&outcome).map_err(|e| at(&self.directory, OUTCOME)(e.into()))?;
+        let text =
+            serde_json::to_string(&outcome).map_err(|e| at(&self.directory, OUTCOME)(e.into()))?;
         self.directory.write(OUTCOME, &text)?;
         self.directory.write("table.txt", &outcome.text())?;
         Ok(Some(outcome))
     }
 
     /// Waits until no process trains a piece, says so, and gives up when it is stopped.
-    fn wait_until_free(&self, piece: &Piece, stopper: &Stopper, hear: &mut dyn FnMut(Said)) -> Result<(), CompareError> {
+    fn wait_until_free(
+        &self,
+        piece: &Piece,
+        stopper: &Stopper,
+        hear: &mut dyn FnMut(Said),
+    ) -> Result<(), CompareError> {
         let directory = piece.directory(&self.directory);
         let began = Instant::now();
         let mut is_told = false;
@@ -303,8 +335,10 @@ impl Comparison {
     ) -> Result<(), CompareError> {
         let directory = piece.directory(&self.directory);
         if let Some(link) = directory.path().ancestors().take(2).find(|path| is_link(path)) {
-            let reason =
-                format!("{} is a link, and a comparison trains inside its own directory only: move it away", link.display());
+            let reason = format!(
+                "{} is a link, and a comparison trains inside its own directory only: move it away",
+                link.display()
+            );
             return Err(CompareError::Failed { piece: piece.clone(), reason });
         }
         let pretrains = piece.arm == PRETRAIN;
@@ -317,7 +351,8 @@ impl Comparison {
         let until = pretrains.then_some(self.design.config.importance.pretrain_epochs);
         let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason };
         let broken = |e: StartError| failed(e.to_string());
-        let (mut host, input) = TiedHost::start(&directory, device, threads, resume, until).map_err(broken)?;
+        let (mut host, input) =
+            TiedHost::start(&directory, device, threads, resume, until).map_err(broken)?;
         stopper.add(piece, input);
         let mut reason = None;
         while let Some(said) = host.hear() {
@@ -342,26 +377,38 @@ impl Comparison {
         if stopper.is_asked() || self.is_trained(piece)? {
             return Ok(());
         }
-        Err(failed(reason.unwrap_or_else(|| format!("it ended with exit code {code} before its end"))))
+        Err(failed(
+            reason.unwrap_or_else(|| format!("it ended with exit code {code} before its end")),
+        ))
     }
 
-    /// Whether a piece is trained as far as it is to be; of a pretraining, whether its checkpoint at
-    /// E is whole, since all arms go on from that.
+    /// Whether a piece is trained as far as it is to be; of a pretraining, whether its checkpoint
+    /// at E is whole, since all arms go on from that.
     fn is_trained(&self, piece: &Piece) -> Result<bool, CompareError> {
         let directory = piece.directory(&self.directory);
         if piece.arm == PRETRAIN {
-            return self.design.can_fork(piece.seed, &directory).map_err(at(&directory, "checkpoints"));
+            return self
+                .design
+                .can_fork(piece.seed, &directory)
+                .map_err(at(&directory, "checkpoints"));
         }
         Ok(self.design.is_done(piece, &self.directory))
     }
 
     /// Makes the directory of a seed's pretraining what a host begins with; whether it goes on from
     /// what is there. What cannot be gone on from is set aside.
-    fn prepare_pretraining(&self, piece: &Piece, directory: &RunDirectory, note: &dyn Fn(String)) -> Result<bool, CompareError> {
+    fn prepare_pretraining(
+        &self,
+        piece: &Piece,
+        directory: &RunDirectory,
+        note: &dyn Fn(String),
+    ) -> Result<bool, CompareError> {
         let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
         let e = self.design.config.importance.pretrain_epochs;
         match &found.checkpoint {
-            Some(_) if !has_journal(directory) => set_aside(directory, "its journal is gone", note)?,
+            Some(_) if !has_journal(directory) => {
+                set_aside(directory, "its journal is gone", note)?
+            }
             Some((checkpoint, _)) if let Some(why) = self.design.is_another(checkpoint, piece) => {
                 set_aside(directory, &why, note)?;
             }
@@ -386,13 +433,19 @@ impl Comparison {
         std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
         let mut config = RunConfig { seed: piece.seed, ..self.design.config.clone() };
         config.importance.sampler = Sampler::Uniform;
-        let text = toml::to_string(&config).map_err(|e| at(directory, "config.toml")(io::Error::other(e)))?;
+        let text = toml::to_string(&config)
+            .map_err(|e| at(directory, "config.toml")(io::Error::other(e)))?;
         directory.write("config.toml", &text)?;
         Ok(begins_anew)
     }
 
     /// Forks an arm that is not there yet, or has nothing to go on from.
-    fn prepare_arm(&self, piece: &Piece, directory: &RunDirectory, note: &dyn Fn(String)) -> Result<bool, CompareError> {
+    fn prepare_arm(
+        &self,
+        piece: &Piece,
+        directory: &RunDirectory,
+        note: &dyn Fn(String),
+    ) -> Result<bool, CompareError> {
         let config = self.design.arms.iter().find(|(name, _)| *name == piece.arm);
         let config = config.map(|(_, config)| config.clone()).unwrap_or_default();
         let config = RunConfig { seed: piece.seed, name: piece.arm.clone(), ..config };
@@ -407,9 +460,11 @@ impl Comparison {
             set_aside(directory, &why, note)?;
         }
         let from = Piece { seed: piece.seed, arm: PRETRAIN.into() }.directory(&self.directory);
-        let checkpoint = self.design.fork_point(piece.seed, &from).map_err(at(&from, "checkpoints"))?;
+        let checkpoint =
+            self.design.fork_point(piece.seed, &from).map_err(at(&from, "checkpoints"))?;
         let Some(checkpoint) = checkpoint else {
-            let reason = "the pretraining has no whole checkpoint at E: compare --resume makes one".into();
+            let reason =
+                "the pretraining has no whole checkpoint at E: compare --resume makes one".into();
             return Err(CompareError::Failed { piece: piece.clone(), reason });
         };
         fork(checkpoint, &from, directory, config)?;
@@ -418,7 +473,12 @@ impl Comparison {
 
     /// Why the run in `directory`, whose newest checkpoint is given, is not the arm with this
     /// config, or `None`.
-    fn is_no_arm(&self, checkpoint: &Checkpoint, config: &RunConfig, directory: &RunDirectory) -> Option<String> {
+    fn is_no_arm(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &RunConfig,
+        directory: &RunDirectory,
+    ) -> Option<String> {
         let (state, e) = (&checkpoint.state, self.design.config.importance.pretrain_epochs);
         let reached = state.completed;
         if state.config.fork != config.fork {
@@ -436,7 +496,11 @@ impl Comparison {
 }
 
 /// Gives a run's directory another name: nothing is removed that may be of use, or somebody else's.
-fn set_aside(directory: &RunDirectory, why: &str, note: &dyn Fn(String)) -> Result<(), CompareError> {
+fn set_aside(
+    directory: &RunDirectory,
+    why: &str,
+    note: &dyn Fn(String),
+) -> Result<(), CompareError> {
     let aside = give_another_name(directory).map_err(at(directory, ""))?;
     note(format!("starting over, since {why}; the old files are in {}", aside.display()));
     Ok(())
@@ -466,7 +530,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn at<'a>(directory: &'a RunDirectory, file: &'a str) -> impl FnOnce(io::Error) -> CompareError + 'a {
+fn at<'a>(
+    directory: &'a RunDirectory,
+    file: &'a str,
+) -> impl FnOnce(io::Error) -> CompareError + 'a {
     move |source| CompareError::Io { path: directory.file(file).display().to_string(), source }
 }
 
@@ -476,7 +543,12 @@ fn is_link(path: &Path) -> bool {
 
 /// Makes `to` a run that goes on from the `checkpoint` of `from`, with another config. It has its
 /// name only when it is whole.
-fn fork(mut checkpoint: Checkpoint, from: &RunDirectory, to: &RunDirectory, config: RunConfig) -> Result<(), CompareError> {
+fn fork(
+    mut checkpoint: Checkpoint,
+    from: &RunDirectory,
+    to: &RunDirectory,
+    config: RunConfig,
+) -> Result<(), CompareError> {
     if config.importance.sampler != Sampler::Uniform {
         checkpoint.state.preferred = config.importance.sampler;
     }

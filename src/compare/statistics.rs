@@ -1,5 +1,5 @@
-//! What a comparison may claim: means and deviations over seeds, differences paired by seed with their interval, and the
-//! speedup to the baseline's maximum. Pure; knows no runs.
+//! What a comparison may claim: means and deviations over seeds, differences paired by seed with
+//! their interval, and the speedup to the baseline's maximum. Pure; knows no runs.
 
 use crate::protocol::EpochSummary;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,8 @@ impl Spread {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-        (!values.is_empty()).then(|| Self { mean, sd: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) })
+        (!values.is_empty())
+            .then(|| Self { mean, sd: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) })
     }
 }
 
@@ -53,14 +54,16 @@ impl Difference {
         let spread = Spread::of(differences)?;
         let n = differences.len() as f64;
         let quantile = || StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|t| t.inverse_cdf(0.975));
-        let half = spread.sd.zip(spread.sd.and_then(|_| quantile())).map(|(sd, t)| t * sd / n.sqrt());
+        let half =
+            spread.sd.zip(spread.sd.and_then(|_| quantile())).map(|(sd, t)| t * sd / n.sqrt());
         Some(Self { mean: spread.mean, interval: half.map(|h| (spread.mean - h, spread.mean + h)) })
     }
 
     /// In percentage points with the interval, as `+1.49 [+0.40, +2.57]`.
     pub fn points(&self) -> String {
         let mean = points(100.0 * self.mean);
-        let interval = |(low, high)| format!("{mean} [{}, {}]", points(100.0 * low), points(100.0 * high));
+        let interval =
+            |(low, high)| format!("{mean} [{}, {}]", points(100.0 * low), points(100.0 * high));
         self.interval.map_or(mean.clone(), interval)
     }
 
@@ -98,9 +101,11 @@ pub fn speedup(baseline: &[EpochSummary], arm: &[EpochSummary]) -> Option<Speedu
     let theirs = first(baseline)?;
     Some(match first(arm) {
         None => Speedup::NotReached,
-        Some(ours) => {
-            Speedup::Reached { epochs: theirs.0 / ours.0, samples: theirs.1 / ours.1, seconds: theirs.2 / ours.2.max(1e-9) }
-        }
+        Some(ours) => Speedup::Reached {
+            epochs: theirs.0 / ours.0,
+            samples: theirs.1 / ours.1,
+            seconds: theirs.2 / ours.2.max(1e-9),
+        },
     })
 }
 
@@ -150,7 +155,11 @@ pub(super) mod tests {
         // t(0.975, 2) = 4.302653
         let d = Difference::of(&[1.0, 2.0, 3.0]).expect("values");
         let (low, high) = d.interval.expect("three");
-        assert!((low - (2.0 - 4.302_653 / 3.0_f64.sqrt())).abs() < 1e-5 && (high + low - 4.0).abs() < 1e-9, "{low} {high}");
+        assert!(
+            (low - (2.0 - 4.302_653 / 3.0_f64.sqrt())).abs() < 1e-5
+                && (high + low - 4.0).abs() < 1e-9,
+            "{low} {high}"
+        );
         assert!(!d.is_decided() && Difference::of(&[1.0, 1.1, 0.9]).expect("values").is_decided());
         assert!(!Difference::of(&[1.0]).expect("a value").is_decided(), "one seed decides nothing");
     }
@@ -159,12 +168,16 @@ pub(super) mod tests {
     fn a_speedup_is_the_ratio_of_first_epochs_and_not_reached_is_no_number() {
         let baseline = run(&[0.5, 0.7, 0.9, 0.8]);
         assert_eq!(speedup(&baseline, &run(&[0.5, 0.89, 0.89, 0.89])), Some(Speedup::NotReached));
-        let Some(Speedup::Reached { epochs, samples, seconds }) = speedup(&baseline, &run(&[0.5, 0.91, 0.6, 0.95])) else {
+        let Some(Speedup::Reached { epochs, samples, seconds }) =
+            speedup(&baseline, &run(&[0.5, 0.91, 0.6, 0.95]))
+        else {
             panic!("reached in epoch 2");
         };
         assert_eq!((epochs, samples, seconds), (1.5, 1.5, 1.5));
         assert_eq!(speedup(&[], &baseline), None);
-        let Some(Speedup::Reached { epochs, .. }) = speedup(&baseline, &baseline) else { panic!("the baseline reaches itself") };
+        let Some(Speedup::Reached { epochs, .. }) = speedup(&baseline, &baseline) else {
+            panic!("the baseline reaches itself")
+        };
         assert_eq!(epochs, 1.0);
     }
 }

@@ -1,5 +1,5 @@
-//! A config that is read from anywhere - a journal, a checkpoint, a comparison, a socket - is checked
-//! as a typed one is: whatever has one need not ask again.
+//! A config that is read from anywhere - a journal, a checkpoint, a comparison, a socket - is
+//! checked as a typed one is: whatever has one need not ask again.
 
 use super::load::contradictions;
 use super::{KEYS, Origin, RunConfig};
@@ -56,7 +56,8 @@ mod tests {
         ] {
             let mut bad = good.clone();
             bad[table][key] = value.clone();
-            let why = serde_json::from_value::<RunConfig>(bad).expect_err("not allowed").to_string();
+            let why =
+                serde_json::from_value::<RunConfig>(bad).expect_err("not allowed").to_string();
             assert!(why.contains(&format!("{table}.{key}")), "{why}");
         }
     }

@@ -1,5 +1,5 @@
-//! The one table of config keys: type, range, meaning, and whether a running session takes a change.
-//! Reading files, `--set`, live commands, error messages and help all go by it.
+//! The one table of config keys: type, range, meaning, and whether a running session takes a
+//! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
 use toml::Value;
 
@@ -59,38 +59,118 @@ const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) ->
 pub const KEYS: &[Key] = &[
     key("name", Name, No, "name of the run; its directory begins with it"),
     key("seed", Integer(0, i64::MAX), No, "seed of every random stream"),
-    key("fork", Integer(0, u32::MAX as i64), No, "which fork of the run, for its draws; 0 = the run itself"),
-    key("data.source", OneOf(&["embedded", "fashion-mnist", "cifar10", "cifar100", "folder"]), No, "where the images come from"),
+    key(
+        "fork",
+        Integer(0, u32::MAX as i64),
+        No,
+        "which fork of the run, for its draws; 0 = the run itself",
+    ),
+    key(
+        "data.source",
+        OneOf(&["embedded", "fashion-mnist", "cifar10", "cifar100", "folder"]),
+        No,
+        "where the images come from",
+    ),
     key("data.path", Text, No, "directory or archive; empty = where the source usually is"),
-    key("data.train_limit", Integer(0, 1 << 31), No, "keep at most so many training samples; 0 = all"),
+    key(
+        "data.train_limit",
+        Integer(0, 1 << 31),
+        No,
+        "keep at most so many training samples; 0 = all",
+    ),
     key("data.test_limit", Integer(0, 1 << 31), No, "keep at most so many test samples; 0 = all"),
-    key("data.imbalance", Number(1.0, 1e6), No, "long tail: largest over smallest class; 1 = as it is"),
+    key(
+        "data.imbalance",
+        Number(1.0, 1e6),
+        No,
+        "long tail: largest over smallest class; 1 = as it is",
+    ),
     key("data.class_counts", Integers(0, 1 << 31), No, "training samples per class; [] = as it is"),
-    key("data.image_size", Integer(8, 1024), No, "side in pixels to which an image folder is scaled"),
-    key("data.crop_padding", Integer(0, 64), No, "random crop after padding by so many pixels; 0 = off"),
+    key(
+        "data.image_size",
+        Integer(8, 1024),
+        No,
+        "side in pixels to which an image folder is scaled",
+    ),
+    key(
+        "data.crop_padding",
+        Integer(0, 64),
+        No,
+        "random crop after padding by so many pixels; 0 = off",
+    ),
     key("data.flip", Flag, No, "random horizontal flip"),
-    key("data.label_noise", Number(0.0, 0.9), No, "share of the training labels flipped to another class"),
-    key("data.validation", Number(0.0, 0.9), No, "share of each class to measure epochs on; 0 = on the test set"),
+    key(
+        "data.label_noise",
+        Number(0.0, 0.9),
+        No,
+        "share of the training labels flipped to another class",
+    ),
+    key(
+        "data.validation",
+        Number(0.0, 0.9),
+        No,
+        "share of each class to measure epochs on; 0 = on the test set",
+    ),
     key("model.name", OneOf(&["convnet", "resnet18"]), No, "architecture"),
-    key("model.init", Text, No, "safetensors file with the values to start from; empty = by the seed"),
+    key(
+        "model.init",
+        Text,
+        No,
+        "safetensors file with the values to start from; empty = by the seed",
+    ),
     key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
     key("train.precision", OneOf(&["fp32", "bf16"]), No, "what activations are computed in"),
     key("train.tf32", Flag, No, "CUDA: multiply f32 as TF32"),
-    key("train.cudnn_benchmark", Flag, No, "CUDA: cuDNN's fastest algorithms by trying; false = the same bits in every run"),
+    key(
+        "train.cudnn_benchmark",
+        Flag,
+        No,
+        "CUDA: cuDNN's fastest algorithms by trying; false = the same bits in every run",
+    ),
     key("train.batch_size", Integer(2, 65_536), No, "images per step"),
-    key("train.eval_batch_size", Integer(1, 65_536), No, "images per forward pass of an evaluation"),
+    key(
+        "train.eval_batch_size",
+        Integer(1, 65_536),
+        No,
+        "images per forward pass of an evaluation",
+    ),
     key("train.lr", Number(1e-8, 100.0), NextStep, "peak learning rate"),
     key("train.lr_scale", Number(1e-6, 1e3), NextStep, "factor on the scheduled learning rate"),
-    key("train.schedule", OneOf(&["constant", "step", "cosine", "one-cycle"]), No, "course of the learning rate, by step"),
-    key("train.warmup", Number(0.0, 0.9), No, "share of all steps in which the rate climbs to its peak"),
+    key(
+        "train.schedule",
+        OneOf(&["constant", "step", "cosine", "one-cycle"]),
+        No,
+        "course of the learning rate, by step",
+    ),
+    key(
+        "train.warmup",
+        Number(0.0, 0.9),
+        No,
+        "share of all steps in which the rate climbs to its peak",
+    ),
     key("train.final_lr", Number(0.0, 1.0), No, "learning rate at the end, as a share of the peak"),
-    key("train.step_epochs", Integer(1, 100_000), No, "epochs between two drops of the step schedule"),
+    key(
+        "train.step_epochs",
+        Integer(1, 100_000),
+        No,
+        "epochs between two drops of the step schedule",
+    ),
     key("train.step_factor", Number(1e-6, 1.0), No, "factor of each drop of the step schedule"),
     key("train.momentum", Number(0.0, 0.9999), No, "momentum"),
     key("train.nesterov", Flag, No, "Nesterov's form of momentum"),
     key("train.weight_decay", Number(0.0, 1.0), No, "weight decay (L2)"),
-    key("train.label_smoothing", Number(0.0, 0.9), No, "share of the target spread over all classes"),
-    key("importance.pretrain_epochs", Integer(0, 100_000), NextEpoch, "pretraining epochs E, at most N"),
+    key(
+        "train.label_smoothing",
+        Number(0.0, 0.9),
+        No,
+        "share of the target spread over all classes",
+    ),
+    key(
+        "importance.pretrain_epochs",
+        Integer(0, 100_000),
+        NextEpoch,
+        "pretraining epochs E, at most N",
+    ),
     key(
         "importance.sampler",
         OneOf(&["biased", "uniform", "uniform-replacement", "class-balanced"]),
@@ -103,18 +183,68 @@ pub const KEYS: &[Key] = &[
         AtScoring,
         "what makes a sample important",
     ),
-    key("importance.window", OneOf(&["mean", "last", "fresh"]), AtScoring, "which recorded epochs count"),
+    key(
+        "importance.window",
+        OneOf(&["mean", "last", "fresh"]),
+        AtScoring,
+        "which recorded epochs count",
+    ),
     key("importance.exponent", Number(0.01, 20.0), NextEpoch, "exponent a on the weights"),
     key("importance.uniform_mix", Number(0.0, 1.0), NextEpoch, "share u of uniform draws"),
-    key("importance.drop_hardest", Number(0.0, 0.95), NextEpoch, "share of the hardest samples that is never drawn"),
-    key("importance.level", OneOf(&["sample", "class"]), NextEpoch, "bias towards samples or towards classes"),
-    key("importance.reweight", Number(0.0, 1.0), NextEpoch, "k: losses are multiplied by (1/(n q))^k"),
-    key("importance.uniform_tail", Number(0.0, 1.0), NextEpoch, "last share of the biased epochs drawn uniformly again"),
-    key("importance.draw", OneOf(&["multinomial", "systematic"]), NextEpoch, "independent draws or systematic ones"),
-    key("importance.rescore_every", Integer(0, 100_000), NextEpoch, "weights anew every so many biased epochs; 0 = never"),
-    key("checkpoint.every_minutes", Number(0.0, 10_080.0), NextStep, "minutes between checkpoints in mid-epoch; 0 = none"),
-    key("checkpoint.tensorboard", Flag, No, "write TensorBoard's event files into the run's directory, too"),
-    key("checkpoint.on_disk_error", OneOf(&["pause", "continue"]), NextStep, "when the run's state cannot be written"),
+    key(
+        "importance.drop_hardest",
+        Number(0.0, 0.95),
+        NextEpoch,
+        "share of the hardest samples that is never drawn",
+    ),
+    key(
+        "importance.level",
+        OneOf(&["sample", "class"]),
+        NextEpoch,
+        "bias towards samples or towards classes",
+    ),
+    key(
+        "importance.reweight",
+        Number(0.0, 1.0),
+        NextEpoch,
+        "k: losses are multiplied by (1/(n q))^k",
+    ),
+    key(
+        "importance.uniform_tail",
+        Number(0.0, 1.0),
+        NextEpoch,
+        "last share of the biased epochs drawn uniformly again",
+    ),
+    key(
+        "importance.draw",
+        OneOf(&["multinomial", "systematic"]),
+        NextEpoch,
+        "independent draws or systematic ones",
+    ),
+    key(
+        "importance.rescore_every",
+        Integer(0, 100_000),
+        NextEpoch,
+        "weights anew every so many biased epochs; 0 = never",
+    ),
+    key(
+        "checkpoint.every_minutes",
+        Number(0.0, 10_080.0),
+        NextStep,
+        "minutes between checkpoints in mid-epoch; 0 = none",
+    ),
+    key(
+        "checkpoint.tensorboard",
+        Flag,
+        No,
+        "write TensorBoard's event files into the run's directory, too",
+    ),
+    key(
+        "checkpoint.on_disk_error",
+        OneOf(&["pause", "continue"]),
+        NextStep,
+        "when the run's state cannot be written",
+    ),
 ];
 
 /// What makes a name.
@@ -125,7 +255,8 @@ pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// The known key closest to an unknown one, by whole path or by last part; `None` when nothing is near.
+/// The known key closest to an unknown one, by whole path or by last part; `None` when nothing is
+/// near.
 pub fn nearest(path: &str) -> Option<&'static Key> {
     let last = |p: &str| p.rsplit('.').next().unwrap_or(p).to_owned();
     let similarity = |k: &&Key| {
@@ -157,7 +288,9 @@ impl Rule {
             (Number(low, high), Value::Float(v)) => v.is_finite() && *low <= *v && *v <= *high,
             (Number(low, high), Value::Integer(v)) => *low <= *v as f64 && *v as f64 <= *high,
             (OneOf(words), Value::String(s)) => words.contains(&s.as_str()),
-            (Integers(low, high), Value::Array(a)) => a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v))),
+            (Integers(low, high), Value::Array(a)) => {
+                a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v)))
+            }
             _ => false,
         };
         (!ok).then(|| format!("expected {}", self.describe()))
@@ -165,14 +298,20 @@ impl Rule {
 
     /// The allowed values in words.
     pub fn describe(&self) -> String {
-        let top = |high: i64| if high == i64::MAX { "2^63 - 1".to_owned() } else { high.to_string() };
+        let top =
+            |high: i64| if high == i64::MAX { "2^63 - 1".to_owned() } else { high.to_string() };
         match self {
             Text => "text in quotes".into(),
-            Name => "a name of 1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'".into(),
+            Name => {
+                "a name of 1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'".into()
+            }
             Integer(low, high) => format!("a whole number in {low}..={}", top(*high)),
             Number(low, high) => format!("a number in {low}..={high}"),
             Flag => "true or false".into(),
-            OneOf(words) => format!("one of {}", words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ")),
+            OneOf(words) => format!(
+                "one of {}",
+                words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ")
+            ),
             Integers(low, high) => format!("a list of whole numbers in {low}..={}", top(*high)),
         }
     }
@@ -187,7 +326,11 @@ mod tests {
         match value {
             Value::Table(t) => {
                 for (k, v) in t {
-                    leaves(v, &if path.is_empty() { k.clone() } else { format!("{path}.{k}") }, out);
+                    leaves(
+                        v,
+                        &if path.is_empty() { k.clone() } else { format!("{path}.{k}") },
+                        out,
+                    );
                 }
             }
             _ => out.push(path.to_owned()),
@@ -206,7 +349,8 @@ mod tests {
     fn every_default_is_in_its_range() {
         let config = Value::try_from(RunConfig::default()).expect("defaults serialize");
         for key in KEYS {
-            let value = key.path.split('.').try_fold(&config, |v, part| v.get(part)).expect("same keys");
+            let value =
+                key.path.split('.').try_fold(&config, |v, part| v.get(part)).expect("same keys");
             assert_eq!(key.rule.objection(value), None, "{} = {value}", key.path);
         }
     }
@@ -216,8 +360,10 @@ mod tests {
         for key in KEYS {
             if let Rule::OneOf(words) = key.rule {
                 for word in words {
-                    let set = vec![format!("{}={word}", key.path), "data.path=somewhere".to_owned()];
-                    crate::config::from_str("", "test.toml", &set).unwrap_or_else(|e| panic!("{} = {word}: {e}", key.path));
+                    let set =
+                        vec![format!("{}={word}", key.path), "data.path=somewhere".to_owned()];
+                    crate::config::from_str("", "test.toml", &set)
+                        .unwrap_or_else(|e| panic!("{} = {word}: {e}", key.path));
                 }
             }
         }

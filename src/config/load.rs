@@ -1,5 +1,5 @@
-//! From TOML text and `--set key=value` to a checked [`RunConfig`], or to errors that say file, line, key, value and range.
-//! Live changes go the same way. Knows nothing of what the values do.
+//! From TOML text and `--set key=value` to a checked [`RunConfig`], or to errors that say file,
+//! line, key, value and range. Live changes go the same way. Knows nothing of what the values do.
 
 use super::keys::{self, Key, Live};
 use super::{RunConfig, Source, syntax};
@@ -57,7 +57,10 @@ impl fmt::Display for Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{file}: {source}\n  Give the path of a config file (the shipped ones are in configs/), or none for the demo.")]
+    #[error(
+        "{file}: {source}\n  Give the path of a config file (the shipped ones are in configs/), or \
+         none for the demo."
+    )]
     Unreadable {
         /// Its path.
         file: String,
@@ -77,8 +80,11 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`] for a bad `set`.
 pub fn demo(set: &[String]) -> Result<RunConfig, ConfigError> {
-    // The demo's long tail is made for its own data: other data, or other class sizes, are taken as they are.
-    let sets = |key: &str| set.iter().any(|item| item.split('=').next().is_some_and(|path| path.trim() == key));
+    // The demo's long tail is made for its own data: other data, or other class sizes, are taken as
+    // they are.
+    let sets = |key: &str| {
+        set.iter().any(|item| item.split('=').next().is_some_and(|path| path.trim() == key))
+    };
     let is_as_it_is = (sets("data.source") || sets("data.class_counts")) && !sets("data.imbalance");
     let first = is_as_it_is.then(|| "data.imbalance=1".to_owned());
     let set: Vec<String> = first.into_iter().chain(set.iter().cloned()).collect();
@@ -105,9 +111,11 @@ pub fn load(file: &Path, set: &[String]) -> Result<RunConfig, ConfigError> {
 /// [`ConfigError`], when it cannot be read or is no UTF-8.
 pub fn text(file: &Path) -> Result<String, ConfigError> {
     let name = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
-    let text = syntax::text_of(&bytes)
-        .map_err(|(line, what, help)| ConfigError::Syntax(Problem { origin: Origin::File(name, line), what, help }))?;
+    let bytes = std::fs::read(file)
+        .map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+    let text = syntax::text_of(&bytes).map_err(|(line, what, help)| {
+        ConfigError::Syntax(Problem { origin: Origin::File(name, line), what, help })
+    })?;
     Ok(text.to_owned())
 }
 
@@ -139,7 +147,8 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     });
     origins.retain(|(path, origin)| {
         let Some(change) = path.strip_prefix(ARMS) else { return true };
-        let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
+        let value =
+            path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
         problems.extend(check_arm(change, &value, origin).err());
         false
     });
@@ -147,7 +156,8 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
         t.remove("arms");
     }
     for (path, origin) in &origins {
-        let value = path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
+        let value =
+            path_get(&values, path).cloned().unwrap_or_else(|| Value::String(String::new()));
         if let Err(p) = check(path, &value, origin) {
             problems.push(p);
         }
@@ -172,14 +182,16 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     // Checked below, where lines are known.
     let mut config = RunConfig::deserialize(values).map_err(|e| syntax(&e))?;
     if !origins.iter().any(|(path, _)| path == "importance.pretrain_epochs") {
-        config.importance.pretrain_epochs = config.importance.pretrain_epochs.min(default_e(config.train.epochs));
+        config.importance.pretrain_epochs =
+            config.importance.pretrain_epochs.min(default_e(config.train.epochs));
     }
     let problems = contradictions(&config, origin_of);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
 }
 
-/// The most pretraining epochs E of N `epochs` where nobody set E: half of them, so that both phases
-/// are there in runs that are shorter than the defaults; the one epoch of N = 1 is pretraining.
+/// The most pretraining epochs E of N `epochs` where nobody set E: half of them, so that both
+/// phases are there in runs that are shorter than the defaults; the one epoch of N = 1 is
+/// pretraining.
 fn default_e(epochs: usize) -> usize {
     (epochs / 2).max(1)
 }
@@ -191,7 +203,8 @@ fn quoted(part: &str, origin: Origin) -> Problem {
         Some((table, name)) if keys::find(part).is_some() => {
             format!("Write {part} without quotes, or {name} under a heading [{table}].")
         }
-        _ => "Names have no dots in them; without quotes, a dot separates a table from its key.".into(),
+        _ => "Names have no dots in them; without quotes, a dot separates a table from its key."
+            .into(),
     };
     Problem { origin, what, help }
 }
@@ -212,9 +225,15 @@ pub type ArmChanges = (String, Vec<(&'static Key, Value)>);
 pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
     from_str(text, file, &[])?;
     let mut arms: Vec<ArmChanges> = Vec::new();
-    let (Ok(spans), Ok(values)) = (DeTable::parse(text), toml::from_str(text).map(Value::Table)) else { return Ok(arms) };
+    let (Ok(spans), Ok(values)) = (DeTable::parse(text), toml::from_str(text).map(Value::Table))
+    else {
+        return Ok(arms);
+    };
     collect(spans.get_ref(), "", &mut |Leaf { path, .. }| {
-        let Some((name, key)) = path.strip_prefix(ARMS).and_then(|rest| rest.split_once('.')) else { return };
+        let Some((name, key)) = path.strip_prefix(ARMS).and_then(|rest| rest.split_once('.'))
+        else {
+            return;
+        };
         let (Some(key), Some(value)) = (keys::find(key), path_get(&values, &path)) else { return };
         let change = (key, value.clone());
         match arms.iter_mut().find(|(n, _)| n == name) {
@@ -229,7 +248,9 @@ pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
 pub fn arm_name_objection(name: &str) -> Option<&'static str> {
     match name {
         SHARED => Some("That is what all arms of a seed share is called: choose another name."),
-        _ if name.contains('.') || !keys::NAME.accepts(name) => Some("Letters, digits, - and _ make a name, at most 64 of them."),
+        _ if name.contains('.') || !keys::NAME.accepts(name) => {
+            Some("Letters, digits, - and _ make a name, at most 64 of them.")
+        }
         _ => None,
     }
 }
@@ -240,11 +261,16 @@ pub fn is_for_arms(key: &Key) -> bool {
     !shared && key.live != Live::No
 }
 
-/// Whether an arm may change this: the arms of a comparison share everything up to E, and the budget.
+/// Whether an arm may change this: the arms of a comparison share everything up to E, and the
+/// budget.
 fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> {
-    let problem = |what: String, help: &str| Err(Problem { origin: origin.clone(), what, help: help.into() });
+    let problem =
+        |what: String, help: &str| Err(Problem { origin: origin.clone(), what, help: help.into() });
     let Some((name, key)) = path.split_once('.') else {
-        return problem(format!("arms.{path} is no arm"), "An arm is a table: [arms.mine] with importance.exponent = 0.5, say.");
+        return problem(
+            format!("arms.{path} is no arm"),
+            "An arm is a table: [arms.mine] with importance.exponent = 0.5, say.",
+        );
     };
     if let Some(help) = arm_name_objection(name) {
         return problem(format!("an arm cannot be called \"{name}\""), help);
@@ -253,20 +279,25 @@ fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> 
     if !keys::find(key).is_some_and(is_for_arms) {
         return problem(
             format!("arm {name} cannot change {key}"),
-            "Arms share everything up to E, and the budget; what a live run can change after E may differ.",
+            "Arms share everything up to E, and the budget; what a live run can change after E may \
+             differ.",
         );
     }
     Ok(())
 }
 
-/// The same config with one value changed while the run goes on. The key must be known; whether it may change live is
-/// the session's to say.
+/// The same config with one value changed while the run goes on. The key must be known; whether it
+/// may change live is the session's to say.
 ///
 /// # Errors
 /// The problem, without a place.
 pub fn from_value(config: &RunConfig, path: &str, value: &Value) -> Result<RunConfig, Problem> {
     check(path, value, &Origin::Live)?;
-    let internal = |e: &dyn fmt::Display| Problem { origin: Origin::Live, what: format!("{path}: {e}"), help: String::new() };
+    let internal = |e: &dyn fmt::Display| Problem {
+        origin: Origin::Live,
+        what: format!("{path}: {e}"),
+        help: String::new(),
+    };
     let mut values = Value::try_from(config).map_err(|e| internal(&e))?;
     path_set(&mut values, path, value.clone());
     let changed = RunConfig::deserialize(values).map_err(|e| internal(&e.message()))?;
@@ -288,7 +319,8 @@ pub fn value_text(config: &RunConfig, path: &str) -> String {
 /// # Errors
 /// The problem: no such key, or a value out of its range.
 pub fn parse_set(item: &str) -> Result<(&'static Key, Value), Problem> {
-    let problem = |what: String, help: &str| Problem { origin: Origin::Set, what, help: help.into() };
+    let problem =
+        |what: String, help: &str| Problem { origin: Origin::Set, what, help: help.into() };
     let Some((path, text)) = item.split_once('=') else {
         return Err(problem(item.to_owned(), "Expected key=value, as in --set train.epochs=10."));
     };
@@ -325,7 +357,9 @@ fn unknown(path: &str, origin: &Origin) -> Problem {
 /// What is allowed value by value, but not together.
 pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) -> Vec<Problem> {
     let mut found = Vec::new();
-    let mut problem = |path: &str, what: String, help: String| found.push(Problem { origin: origin_of(path), what, help });
+    let mut problem = |path: &str, what: String, help: String| {
+        found.push(Problem { origin: origin_of(path), what, help })
+    };
     let (e, n) = (c.importance.pretrain_epochs, c.train.epochs);
     if e > n {
         problem(
@@ -337,7 +371,10 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
     if c.data.imbalance > 1.0 && !c.data.class_counts.is_empty() {
         problem(
             "data.class_counts",
-            format!("data.class_counts and data.imbalance = {} both set the class sizes", c.data.imbalance),
+            format!(
+                "data.class_counts and data.imbalance = {} both set the class sizes",
+                c.data.imbalance
+            ),
             "Keep one of them: imbalance = 1.0, or class_counts = [].".into(),
         );
     }
@@ -352,7 +389,8 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
         problem(
             "data.source",
             "data.source = \"folder\" needs data.path".into(),
-            "Set data.path to the directory that holds train/<class>/*.png and test/<class>/*.png.".into(),
+            "Set data.path to the directory that holds train/<class>/*.png and test/<class>/*.png."
+                .into(),
         );
     }
     found
@@ -376,7 +414,10 @@ fn collect(table: &DeTable<'_>, prefix: &str, each: &mut impl FnMut(Leaf)) {
         match value.get_ref() {
             _ if name.contains('.') => each(Leaf { path, offset, dotted: Some(name.to_string()) }),
             // An unknown empty table is reported like a key, not overlooked.
-            DeValue::Table(t) if !t.is_empty() || keys::KEYS.iter().any(|k| k.path.starts_with(&format!("{path}."))) => {
+            DeValue::Table(t)
+                if !t.is_empty()
+                    || keys::KEYS.iter().any(|k| k.path.starts_with(&format!("{path}."))) =>
+            {
                 collect(t, &path, each);
             }
             _ => each(Leaf { path, offset, dotted: None }),

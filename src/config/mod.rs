@@ -9,8 +9,8 @@ mod syntax;
 
 pub use keys::{KEYS, Key, Live, Rule, find, nearest};
 pub use load::{
-    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo, from_str, from_value, is_for_arms,
-    load, parse_set, text, value_text,
+    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
+    from_str, from_value, is_for_arms, load, parse_set, text, value_text,
 };
 pub use paths::absolute;
 
@@ -26,7 +26,8 @@ pub struct RunConfig {
     pub name: String,
     /// Seed of every random stream.
     pub seed: u64,
-    /// Which fork of the run this is, for the draws from here on; 0 = the run itself. Arms of a comparison are forks.
+    /// Which fork of the run this is, for the draws from here on; 0 = the run itself. Arms of a
+    /// comparison are forks.
     pub fork: u32,
     /// Where the images come from.
     pub data: DataConfig,
@@ -46,9 +47,11 @@ pub struct RunConfig {
 pub struct DataConfig {
     /// Kind of source.
     pub source: Source,
-    /// Directory or archive; empty: where the source usually is (cache, system), downloaded if it is nowhere.
+    /// Directory or archive; empty: where the source usually is (cache, system), downloaded if it
+    /// is nowhere.
     pub path: String,
-    /// Keep at most so many training samples, chosen by seed with the classes' shares kept; 0 = all.
+    /// Keep at most so many training samples, chosen by seed with the classes' shares kept; 0 =
+    /// all.
     pub train_limit: usize,
     /// The same for test samples.
     pub test_limit: usize,
@@ -62,10 +65,11 @@ pub struct DataConfig {
     pub crop_padding: usize,
     /// Random horizontal flip with probability 1/2.
     pub flip: bool,
-    /// Share of the training labels that is flipped to another class, chosen by seed: for experiments.
+    /// Share of the training labels that is flipped to another class, chosen by seed: for
+    /// experiments.
     pub label_noise: f64,
-    /// Share of each class's training samples that is held out: epochs are measured on them, and the test set is read once, at
-    /// the end; 0 = epochs are measured on the test set.
+    /// Share of each class's training samples that is held out: epochs are measured on them, and
+    /// the test set is read once, at the end; 0 = epochs are measured on the test set.
     pub validation: f64,
 }
 
@@ -91,7 +95,8 @@ pub enum Source {
 pub struct ModelConfig {
     /// Architecture.
     pub name: ModelName,
-    /// A safetensors file with the values to start from, PyTorch's names and layouts; empty: initialised by the seed.
+    /// A safetensors file with the values to start from, PyTorch's names and layouts; empty:
+    /// initialised by the seed.
     pub init: String,
 }
 
@@ -115,7 +120,8 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// Whether a CUDA device multiplies f32 as TF32 (ten bits of mantissa).
     pub tf32: bool,
-    /// Whether cuDNN looks for its fastest algorithms by trying: other ones, and other last bits, in another run.
+    /// Whether cuDNN looks for its fastest algorithms by trying: other ones, and other last bits,
+    /// in another run.
     pub cudnn_benchmark: bool,
     /// Images per step.
     pub batch_size: usize,
@@ -145,7 +151,8 @@ pub struct TrainConfig {
     pub label_smoothing: f64,
 }
 
-/// What convolutions compute in. Parameters, statistics of batch norms, losses and the optimizer are f32 in any case.
+/// What convolutions compute in. Parameters, statistics of batch norms, losses and the optimizer
+/// are f32 in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
@@ -165,7 +172,8 @@ pub enum ScheduleName {
     Step,
     /// Half a cosine from the peak to `final_lr`.
     Cosine,
-    /// A cosine up from 1/25 of the peak during `warmup`, a cosine down to `final_lr` after (Smith 2018).
+    /// A cosine up from 1/25 of the peak during `warmup`, a cosine down to `final_lr` after (Smith
+    /// 2018).
     OneCycle,
 }
 
@@ -173,7 +181,8 @@ pub enum ScheduleName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImportanceConfig {
-    /// Pretraining epochs, E: 0 = biased from the start with uniform weights, N = the vanilla baseline.
+    /// Pretraining epochs, E: 0 = biased from the start with uniform weights, N = the vanilla
+    /// baseline.
     pub pretrain_epochs: usize,
     /// What the epochs after E draw from.
     pub sampler: Sampler,
@@ -203,7 +212,8 @@ pub struct ImportanceConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
-    /// Minutes after which the run's state is kept in mid-epoch, too; 0 = only at the end of each epoch.
+    /// Minutes after which the run's state is kept in mid-epoch, too; 0 = only at the end of each
+    /// epoch.
     pub every_minutes: f64,
     /// Whether TensorBoard's event files are written, too.
     pub tensorboard: bool,
@@ -229,7 +239,8 @@ impl RunConfig {
 }
 
 impl TrainConfig {
-    /// Steps of an epoch of `samples` draws: a last batch of one sample (batch norm cannot train on it) joins the one before.
+    /// Steps of an epoch of `samples` draws: a last batch of one sample (batch norm cannot train on
+    /// it) joins the one before.
     pub fn steps_per_epoch(&self, samples: usize) -> usize {
         let steps = samples.div_ceil(self.batch_size);
         if samples % self.batch_size == 1 && steps > 1 { steps - 1 } else { steps }
@@ -239,7 +250,12 @@ impl TrainConfig {
 impl ImportanceConfig {
     /// How weights become probabilities under these options.
     pub fn shaping(&self) -> Shaping {
-        Shaping { exponent: self.exponent, uniform_mix: self.uniform_mix, drop_hardest: self.drop_hardest, level: self.level }
+        Shaping {
+            exponent: self.exponent,
+            uniform_mix: self.uniform_mix,
+            drop_hardest: self.drop_hardest,
+            level: self.level,
+        }
     }
 }
 

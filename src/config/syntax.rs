@@ -1,5 +1,5 @@
-//! What is wrong with a file that is no TOML, in words that say what to write: bytes that are no UTF-8, and the usual slips.
-//! Knows the table of keys, but no values.
+//! What is wrong with a file that is no TOML, in words that say what to write: bytes that are no
+//! UTF-8, and the usual slips. Knows the table of keys, but no values.
 
 use super::keys::{self, Rule};
 
@@ -19,7 +19,10 @@ pub(super) fn text_of(bytes: &[u8]) -> Result<&str, (usize, String, String)> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|e| {
         let at = e.valid_up_to();
-        let what = format!("byte 0x{:02x} is not UTF-8, which TOML is (Latin-1 has such bytes)", bytes[at]);
+        let what = format!(
+            "byte 0x{:02x} is not UTF-8, which TOML is (Latin-1 has such bytes)",
+            bytes[at]
+        );
         (line_of(bytes, at), what, resave.to_owned())
     })
 }
@@ -29,14 +32,20 @@ pub(super) fn line_of(text: &[u8], offset: usize) -> usize {
     text[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1
 }
 
-/// What to write instead, where TOML objects to this line (from 1): values without their quotes are the usual slip.
+/// What to write instead, where TOML objects to this line (from 1): values without their quotes are
+/// the usual slip.
 pub(super) fn advice(text: &str, line: usize) -> String {
-    const GENERAL: &str =
-        "A config is lines of key = value under [table] headings; `earlybird train --print-config` shows a whole one.";
+    const GENERAL: &str = "A config is lines of key = value under [table] headings; `earlybird \
+                           train --print-config` shows a whole one.";
     let before = text.lines().take(line);
-    let table = before.filter_map(|l| l.trim().strip_prefix('[')?.split(']').next()).last().unwrap_or_default();
+    let table = before
+        .filter_map(|l| l.trim().strip_prefix('[')?.split(']').next())
+        .last()
+        .unwrap_or_default();
     let written = text.lines().nth(line - 1).and_then(|l| l.split_once('='));
-    let Some((name, value)) = written.map(|(name, value)| (name.trim(), value)) else { return GENERAL.into() };
+    let Some((name, value)) = written.map(|(name, value)| (name.trim(), value)) else {
+        return GENERAL.into();
+    };
     // A value that is right by itself is not what TOML objects to: it stands there twice, say.
     if toml::from_str::<toml::Table>(&format!("value = {}", value.trim())).is_ok() {
         return GENERAL.into();

@@ -46,9 +46,18 @@ pub struct Pending {
 impl Pending {
     /// What waits after this change, if anything does.
     pub(super) fn of(key: &str, new: &Value, effective: &str, epoch: usize) -> Option<Self> {
-        let for_weights = key == "importance.pretrain_epochs" || matches!(live(key), Some(Live::AtScoring));
-        let waits = for_weights || matches!(live(key), Some(Live::NextEpoch)) || matches!(key, "stop" | "rescore");
-        let pending = || Self { key: key.into(), new: new.clone(), effective: effective.into(), asked_in: epoch, for_weights };
+        let for_weights =
+            key == "importance.pretrain_epochs" || matches!(live(key), Some(Live::AtScoring));
+        let waits = for_weights
+            || matches!(live(key), Some(Live::NextEpoch))
+            || matches!(key, "stop" | "rescore");
+        let pending = || Self {
+            key: key.into(),
+            new: new.clone(),
+            effective: effective.into(),
+            asked_in: epoch,
+            for_weights,
+        };
         waits.then(pending)
     }
 
@@ -100,9 +109,11 @@ mod tests {
 
     #[test]
     fn what_waits_for_a_boundary_goes_when_that_comes() {
-        let mix = Pending::of("importance.uniform_mix", &json!(0.3), "with the next epoch", 5).expect("waits");
+        let mix = Pending::of("importance.uniform_mix", &json!(0.3), "with the next epoch", 5)
+            .expect("waits");
         assert!(!mix.comes_with_epoch(5) && mix.comes_with_epoch(6) && !mix.comes_with_weights());
-        let e = Pending::of("importance.pretrain_epochs", &json!(8), "weights after epoch 8", 5).expect("waits");
+        let e = Pending::of("importance.pretrain_epochs", &json!(8), "weights after epoch 8", 5)
+            .expect("waits");
         assert!(!e.comes_with_epoch(6) && e.comes_with_weights());
         assert_eq!(e.words(), "E 8 weights after epoch 8");
         assert_eq!(Pending::of("train.lr_scale", &json!(0.5), "with the next step", 5), None);

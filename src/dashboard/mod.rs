@@ -1,6 +1,6 @@
-//! What a screen shows, as a fold over records: the same from a live run, a journal or a test. A run's host keeps one, too: it
-//! is what a cockpit that arrives late is given first.
-//! Holds figures; never draws, never decides.
+//! What a screen shows, as a fold over records: the same from a live run, a journal or a test. A
+//! run's host keeps one, too: it is what a cockpit that arrives late is given first. Holds figures;
+//! never draws, never decides.
 
 mod changes;
 mod series;
@@ -9,7 +9,9 @@ pub use changes::{Change, Pending};
 pub use series::Series;
 
 use crate::config::RunConfig;
-use crate::protocol::{Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, Threads, WeightsSummary};
+use crate::protocol::{
+    Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, Threads, WeightsSummary,
+};
 use changes::{plain, short};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -106,7 +108,8 @@ pub struct Dashboard {
     pub epochs: Vec<EpochSummary>,
     /// Best accuracy (0 to 1) and its epoch.
     pub best: Option<(f64, usize)>,
-    /// Test accuracy (0 to 1) and epoch of the best model, where the test set was kept back to the end.
+    /// Test accuracy (0 to 1) and epoch of the best model, where the test set was kept back to the
+    /// end.
     pub tested_best: Option<(f64, usize)>,
     /// The same of the last model.
     pub tested_last: Option<(f64, usize)>,
@@ -170,7 +173,8 @@ impl Dashboard {
         self.t = self.t.max(record.t);
         match record.event {
             Event::RunStarted { run, config, data, model, device, threads, .. } => {
-                (self.run, self.config, self.device, self.threads) = (run, *config, device, threads);
+                (self.run, self.config, self.device, self.threads) =
+                    (run, *config, device, threads);
                 (self.data, self.model) = (Some(data), Some(model));
                 (self.state, self.summary) = (RunState::Training, None);
             }
@@ -197,13 +201,17 @@ impl Dashboard {
                 self.work(RunState::Evaluating);
             }
             Event::Weights(w) => {
-                self.say(Tone::Good, format!("weights of {} samples computed after epoch {}", w.n, w.epoch));
+                self.say(
+                    Tone::Good,
+                    format!("weights of {} samples computed after epoch {}", w.n, w.epoch),
+                );
                 self.pending.retain(|p| !p.comes_with_weights());
                 (self.weights, self.preview) = (Some(w), None);
             }
             Event::WeightsPreview(w) => self.preview = Some(w),
             Event::EpochEnd(e) => {
-                self.epochs.retain(|earlier| earlier.epoch < e.epoch); // a continued run tells of an epoch again
+                // a continued run tells of an epoch again
+                self.epochs.retain(|earlier| earlier.epoch < e.epoch);
                 self.clock.retain(|(epoch, _)| *epoch < e.epoch);
                 self.clock.push((e.epoch, record.t));
                 self.accuracy.push(e.epoch as f64, 100.0 * e.measured.accuracy);
@@ -215,16 +223,29 @@ impl Dashboard {
                 self.epochs.push(e);
             }
             Event::Tested { epoch, best, accuracy, .. } => {
-                *(if best { &mut self.tested_best } else { &mut self.tested_last }) = Some((accuracy, epoch));
+                *(if best { &mut self.tested_best } else { &mut self.tested_last }) =
+                    Some((accuracy, epoch));
                 let which = if best { "best" } else { "last" };
-                self.say(Tone::Good, format!("test accuracy of the {which} model (epoch {epoch}): {:.2}%", 100.0 * accuracy));
+                self.say(
+                    Tone::Good,
+                    format!(
+                        "test accuracy of the {which} model (epoch {epoch}): {:.2}%",
+                        100.0 * accuracy
+                    ),
+                );
             }
             Event::Changed { epoch, step, key, old, new, effective } => {
                 let at = position(epoch, step, self.step.1);
                 self.pending.retain(|p| p.key != key);
                 self.pending.extend(Pending::of(&key, &new, &effective, epoch));
-                self.changes.push(Change { at, key: key.clone(), old: old.clone(), new: new.clone() });
-                if let (Some(_), Ok(value)) = (crate::config::find(&key), toml::Value::try_from(&new))
+                self.changes.push(Change {
+                    at,
+                    key: key.clone(),
+                    old: old.clone(),
+                    new: new.clone(),
+                });
+                if let (Some(_), Ok(value)) =
+                    (crate::config::find(&key), toml::Value::try_from(&new))
                     && let Ok(config) = crate::config::from_value(&self.config, &key, &value)
                 {
                     self.config = config;
@@ -232,10 +253,14 @@ impl Dashboard {
                 if key == "importance.pretrain_epochs" && self.phase != Phase::Pretrain {
                     (self.weights, self.preview) = (None, None);
                 }
-                self.say(Tone::Good, format!("{}: {} -> {}, {effective}", short(&key), plain(&old), plain(&new)));
+                self.say(
+                    Tone::Good,
+                    format!("{}: {} -> {}, {effective}", short(&key), plain(&old), plain(&new)),
+                );
             }
             Event::Refused { key, value, reason } => {
-                let asked = if value.is_null() { String::new() } else { format!(" = {}", plain(&value)) };
+                let asked =
+                    if value.is_null() { String::new() } else { format!(" = {}", plain(&value)) };
                 self.say(Tone::Warning, format!("{}{asked} refused: {reason}", short(&key)));
             }
             Event::Paused { reason, cause, .. } => {
@@ -259,14 +284,23 @@ impl Dashboard {
                 self.summary = Some(format!("Run {} failed: {reason}", self.run));
                 self.say(Tone::Bad, format!("failed: {reason}"));
             }
-            Event::Finished { epochs, best_accuracy, best_epoch, final_accuracy, seconds, stopped, .. } => {
+            Event::Finished {
+                epochs,
+                best_accuracy,
+                best_epoch,
+                final_accuracy,
+                seconds,
+                stopped,
+                ..
+            } => {
                 self.state = RunState::Finished { stopped };
                 let verb = if stopped { "stopped" } else { "finished" };
                 let (last, best) = (100.0 * final_accuracy, 100.0 * best_accuracy);
                 let text = match epochs {
                     0 => format!("{verb} before the end of an epoch"),
                     _ => format!(
-                        "{verb} after {epochs} epochs in {seconds:.0} s: {} accuracy {last:.2}%, best {best:.2}% (epoch {best_epoch}){}",
+                        "{verb} after {epochs} epochs in {seconds:.0} s: {} accuracy {last:.2}%, \
+                         best {best:.2}% (epoch {best_epoch}){}",
                         self.config.measured_on().word(),
                         self.tested_in_words()
                     ),
@@ -306,11 +340,16 @@ impl Dashboard {
         self.say(Tone::Note, format!("training goes on {place}"));
     }
 
-    /// `; test accuracy 90.12%, of the best model (epoch 7) 90.34%`, where the test set was kept back to the end.
+    /// `; test accuracy 90.12%, of the best model (epoch 7) 90.34%`, where the test set was kept
+    /// back to the end.
     fn tested_in_words(&self) -> String {
         match (self.tested_last, self.tested_best) {
             (Some((last, _)), Some((best, epoch))) => {
-                format!("; test accuracy {:.2}%, of the best model (epoch {epoch}) {:.2}%", 100.0 * last, 100.0 * best)
+                format!(
+                    "; test accuracy {:.2}%, of the best model (epoch {epoch}) {:.2}%",
+                    100.0 * last,
+                    100.0 * best
+                )
             }
             _ => String::new(),
         }
@@ -324,7 +363,8 @@ impl Dashboard {
         self.epoch.saturating_sub(1) as f64 + self.step.0 as f64 / self.step.1.max(1) as f64
     }
 
-    /// Seconds that are probably left, from the epochs of the last phase; `None` before there is one.
+    /// Seconds that are probably left, from the epochs of the last phase; `None` before there is
+    /// one.
     pub fn seconds_left(&self) -> Option<f64> {
         let recent: Vec<f64> = self.epochs.iter().rev().take(3).map(|e| e.seconds).collect();
         let mean = recent.iter().sum::<f64>() / recent.len() as f64;

@@ -1,5 +1,5 @@
-//! A curve that never loses a spike: points merge in pairs when they become too many, keeping the smallest and the largest.
-//! Knows nothing of what is drawn.
+//! A curve that never loses a spike: points merge in pairs when they become too many, keeping the
+//! smallest and the largest. Knows nothing of what is drawn.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,11 @@ impl Series {
     /// Smallest and largest value.
     pub fn range(&self) -> Option<(f64, f64)> {
         let first = self.buckets.first()?;
-        Some(self.buckets.iter().fold((first.min, first.max), |(a, b), p| (a.min(p.min), b.max(p.max))))
+        Some(
+            self.buckets
+                .iter()
+                .fold((first.min, first.max), |(a, b), p| (a.min(p.min), b.max(p.max))),
+        )
     }
 
     /// The last point's y (a mean where points are merged).
@@ -71,7 +75,8 @@ impl Series {
         self.buckets.iter().map(|b| (b.x, b.mean)).collect()
     }
 
-    /// Exponential moving mean: each point keeps `weight` (0 to below 1) of the one before it. Merged points count as many.
+    /// Exponential moving mean: each point keeps `weight` (0 to below 1) of the one before it.
+    /// Merged points count as many.
     pub fn smoothed(&self, weight: f64) -> Vec<(f64, f64)> {
         let mut smooth: Option<f64> = None;
         let step = |b: &Bucket| {
@@ -99,7 +104,8 @@ fn merge(pair: &[Bucket]) -> Bucket {
     let mut out = pair[0];
     for b in &pair[1..] {
         let count = out.count + b.count;
-        out.mean = (out.mean * f64::from(out.count) + b.mean * f64::from(b.count)) / f64::from(count);
+        out.mean =
+            (out.mean * f64::from(out.count) + b.mean * f64::from(b.count)) / f64::from(count);
         (out.x, out.min, out.max, out.count) = (b.x, out.min.min(b.min), out.max.max(b.max), count);
     }
     out
@@ -131,13 +137,18 @@ mod tests {
             proptest::prop_assert_eq!(s.range(), Some((low, high)));
             proptest::prop_assert!(s.buckets.len() <= MOST);
             let extremes = s.extremes();
-            proptest::prop_assert!(extremes.iter().any(|(_, y)| *y == low) && extremes.iter().any(|(_, y)| *y == high));
+            proptest::prop_assert!(
+                extremes.iter().any(|(_, y)| *y == low) && extremes.iter().any(|(_, y)| *y == high),
+            );
             proptest::prop_assert!(s.means().windows(2).all(|w| w[0].0 < w[1].0));
             let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let kept: f64 = s.buckets.iter().map(|b| b.mean * f64::from(b.count)).sum::<f64>() / values.len() as f64;
+            let summed = s.buckets.iter().map(|b| b.mean * f64::from(b.count)).sum::<f64>();
+            let kept = summed / values.len() as f64;
             proptest::prop_assert!((mean - kept).abs() < 1e-6 * (1.0 + low.abs().max(high.abs())));
             // Smoothing stays within what there is, and none at all is the curve itself.
-            proptest::prop_assert!(s.smoothed(0.9).iter().all(|(_, y)| (low - 1e-6..=high + 1e-6).contains(y)));
+            proptest::prop_assert!(
+                s.smoothed(0.9).iter().all(|(_, y)| (low - 1e-6..=high + 1e-6).contains(y)),
+            );
             proptest::prop_assert_eq!(s.smoothed(0.0), s.means());
             let [min, mean, max] = s.at(values.len() as f64 / 2.0).expect("points");
             proptest::prop_assert!(min <= mean + 1e-6 && mean <= max + 1e-6);

@@ -1,5 +1,5 @@
-//! Augmentation decided per draw, not per sample: a sample drawn twice in an epoch is cropped and flipped twice.
-//! A pure function of (seed, epoch, position in the epoch). Knows nothing of pixels.
+//! Augmentation decided per draw, not per sample: a sample drawn twice in an epoch is cropped and
+//! flipped twice. A pure function of (seed, epoch, position in the epoch). Knows nothing of pixels.
 
 use crate::config::DataConfig;
 use crate::stream::{Purpose, stream};
@@ -29,20 +29,27 @@ pub struct Crop {
 impl Augment {
     /// What the config asks for; `None` when nothing.
     pub fn from_config(config: &DataConfig) -> Option<Self> {
-        (config.crop_padding > 0 || config.flip).then_some(Self { padding: config.crop_padding, flip: config.flip })
+        (config.crop_padding > 0 || config.flip)
+            .then_some(Self { padding: config.crop_padding, flip: config.flip })
     }
 
-    /// The crops of the draws at `positions` of `epoch`. Two 64-bit numbers a draw, so any position can be asked for alone.
+    /// The crops of the draws at `positions` of `epoch`. Two 64-bit numbers a draw, so any position
+    /// can be asked for alone.
     pub fn crops(&self, seed: u64, epoch: u64, positions: Range<usize>) -> Vec<Crop> {
         const WORDS: u128 = 4; // of 32 bits: two 64-bit numbers
         let mut rng = stream(seed, Purpose::Augment, epoch);
         rng.set_word_pos(positions.start as u128 * WORDS);
         let span = 2 * self.padding as u64 + 1;
-        // The high half of a product is uniform up to 2^-32 * span: the bias is beyond notice for spans below 2^8.
+        // The high half of a product is uniform up to 2^-32 * span: the bias is beyond notice for
+        // spans below 2^8.
         let offset = |r: u32| ((u64::from(r) * span) >> 32) as i64 - self.padding as i64;
         let crop = |_| {
             let (a, b) = (rng.next_u64(), rng.next_u64());
-            Crop { down: offset(a as u32), right: offset((a >> 32) as u32), flip: self.flip && b & 1 == 1 }
+            Crop {
+                down: offset(a as u32),
+                right: offset((a >> 32) as u32),
+                flip: self.flip && b & 1 == 1,
+            }
         };
         positions.map(crop).collect()
     }
@@ -65,7 +72,10 @@ mod tests {
         let crops = Augment { padding: 2, flip: true }.crops(1, 1, 0..50_000);
         for offset in -2..=2 {
             // 10000 expected, standard deviation 89
-            for count in [crops.iter().filter(|c| c.down == offset).count(), crops.iter().filter(|c| c.right == offset).count()] {
+            for count in [
+                crops.iter().filter(|c| c.down == offset).count(),
+                crops.iter().filter(|c| c.right == offset).count(),
+            ] {
                 assert!(count.abs_diff(10_000) < 540, "{offset}: {count}");
             }
         }

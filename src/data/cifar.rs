@@ -1,5 +1,6 @@
-//! CIFAR-10 and CIFAR-100 in their *binary version*, from a directory or straight from the `.tar.gz`.
-//! A record is one label byte (CIFAR-100: coarse, then fine) and 3072 bytes: 32x32 red, then green, then blue.
+//! CIFAR-10 and CIFAR-100 in their *binary version*, from a directory or straight from the
+//! `.tar.gz`. A record is one label byte (CIFAR-100: coarse, then fine) and 3072 bytes: 32x32 red,
+//! then green, then blue.
 
 use super::names::shown;
 use super::read::{DataError, Stream, open};
@@ -12,7 +13,8 @@ const PLANE: usize = SIDE * SIDE;
 /// Most bytes of a file with class names.
 const MOST_NAMES: u64 = 1 << 16;
 
-const TEN: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const TEN: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -45,7 +47,13 @@ impl Kind {
 
     fn train_files(self) -> &'static [&'static str] {
         match self {
-            Self::Ten => &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+            Self::Ten => &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+            ],
             Self::Hundred => &["train.bin"],
         }
     }
@@ -99,7 +107,9 @@ impl Kind {
 pub(super) fn kind_here(path: &Path) -> Option<Kind> {
     [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
         if path.is_dir() {
-            kind.record_files().any(|file| path.join(file).is_file() || path.join(kind.folder()).join(file).is_file())
+            kind.record_files().any(|file| {
+                path.join(file).is_file() || path.join(kind.folder()).join(file).is_file()
+            })
         } else {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let hundred = name.contains("100");
@@ -115,12 +125,14 @@ pub(super) fn kind_here(path: &Path) -> Option<Kind> {
 pub(super) fn hint(path: &Path) -> Option<String> {
     let python = ["data_batch_1", "cifar-10-batches-py/data_batch_1", "cifar-100-python/train"];
     python.iter().any(|file| path.join(file).is_file()).then(|| {
-        "This is CIFAR's Python version; the binary version is read: `earlybird data fetch cifar10` (or cifar100) fetches it."
+        "This is CIFAR's Python version; the binary version is read: `earlybird data fetch \
+         cifar10` (or cifar100) fetches it."
             .into()
     })
 }
 
-/// Reads the set at `path`: a directory with the files, its parent, or the archive. Every file must be there, once.
+/// Reads the set at `path`: a directory with the files, its parent, or the archive. Every file must
+/// be there, once.
 pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
     let mut parts = Parts { kind, splits: Vec::new(), names: None };
     if path.is_dir() {
@@ -133,7 +145,10 @@ pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
     if !missing.is_empty() {
         return Err(DataError::Missing {
             what: format!("{} has no {}", shown(path), missing.join(", ")),
-            help: format!("All files of the binary version of {} are needed (not the Python or Matlab one).", kind.name()),
+            help: format!(
+                "All files of the binary version of {} are needed (not the Python or Matlab one).",
+                kind.name()
+            ),
         });
     }
     parts.splits.sort_by_key(|(file, _)| kind.record_files().position(|f| f == *file));
@@ -183,21 +198,35 @@ impl Parts {
     }
 
     /// Reads a file that is wanted; `size` is what its archive claims.
-    fn add(&mut self, file: &str, shown: String, size: Option<u64>, reader: impl Read) -> Result<(), DataError> {
+    fn add(
+        &mut self,
+        file: &str,
+        shown: String,
+        size: Option<u64>,
+        reader: impl Read,
+    ) -> Result<(), DataError> {
         let kind = self.kind;
         let mut stream = Stream::new(reader, shown);
         let most = kind.most_bytes(file);
         if let Some(size) = size.filter(|size| *size > most) {
-            return Err(stream.corrupt(0, format!("the archive claims {size} bytes for it, which has {most} at most")));
+            return Err(stream.corrupt(
+                0,
+                format!("the archive claims {size} bytes for it, which has {most} at most"),
+            ));
         }
         let Some(name) = kind.record_files().find(|f| *f == file) else {
             let text = String::from_utf8_lossy(&stream.rest(most)?).into_owned();
             let printable = |name: &str| super::printable_name(name.as_ref());
-            self.names = Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(printable).collect());
+            self.names = Some(
+                text.lines().map(str::trim).filter(|l| !l.is_empty()).map(printable).collect(),
+            );
             return Ok(());
         };
         if self.splits.iter().any(|(f, _)| *f == name) {
-            return Err(stream.corrupt(0, "this file is in the archive more than once: its images would count more than once"));
+            return Err(stream.corrupt(
+                0,
+                "this file is in the archive more than once: its images would count more than once",
+            ));
         }
         let bytes = match size {
             Some(size) if size > 0 => stream.bytes(size)?,
@@ -218,7 +247,10 @@ fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split
         let whole = bytes.len() / record * record;
         return Err(stream.corrupt(
             whole as u64,
-            format!("{} bytes are no whole number of {record}-byte records; the last one is cut here", bytes.len()),
+            format!(
+                "{} bytes are no whole number of {record}-byte records; the last one is cut here",
+                bytes.len()
+            ),
         ));
     }
     let mut split = Split::default();
@@ -226,13 +258,20 @@ fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split
         let label = r[head - 1];
         if usize::from(label) >= kind.classes() {
             let byte = (k * record + head - 1) as u64;
-            return Err(
-                stream.corrupt(byte, format!("label {label} where {} has classes 0 to {}", kind.name(), kind.classes() - 1))
-            );
+            return Err(stream.corrupt(
+                byte,
+                format!(
+                    "label {label} where {} has classes 0 to {}",
+                    kind.name(),
+                    kind.classes() - 1
+                ),
+            ));
         }
         split.labels.push(u32::from(label));
         let planes = &r[head..];
-        split.pixels.extend((0..PLANE).flat_map(|p| [planes[p], planes[PLANE + p], planes[2 * PLANE + p]]));
+        split
+            .pixels
+            .extend((0..PLANE).flat_map(|p| [planes[p], planes[PLANE + p], planes[2 * PLANE + p]]));
     }
     Ok(split)
 }

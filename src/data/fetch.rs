@@ -1,5 +1,5 @@
-//! Downloads into the cache: with progress, resumed where they broke off, refused when the checksum is wrong.
-//! Processes that fetch the same file take turns. Knows nothing of what is in the files.
+//! Downloads into the cache: with progress, resumed where they broke off, refused when the checksum
+//! is wrong. Processes that fetch the same file take turns. Knows nothing of what is in the files.
 
 use super::Progress;
 use super::read::DataError;
@@ -47,7 +47,11 @@ const FASHION: [(&str, &str); 4] = [
 /// The files of a source; none for those that are not downloaded.
 pub fn remotes(source: Source) -> Vec<Remote> {
     let cifar = |set: &str, file: &str, md5: &str| {
-        vec![Remote { url: format!("{CIFAR_URL}/{file}"), file: format!("{set}/{file}"), md5: md5.into() }]
+        vec![Remote {
+            url: format!("{CIFAR_URL}/{file}"),
+            file: format!("{set}/{file}"),
+            md5: md5.into(),
+        }]
     };
     match source {
         Source::Embedded | Source::Folder => Vec::new(),
@@ -58,8 +62,12 @@ pub fn remotes(source: Source) -> Vec<Remote> {
                 md5: md5.into(),
             })
             .to_vec(),
-        Source::Cifar10 => cifar("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
-        Source::Cifar100 => cifar("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
+        Source::Cifar10 => {
+            cifar("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530")
+        }
+        Source::Cifar100 => {
+            cifar("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8")
+        }
     }
 }
 
@@ -74,9 +82,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes within [`PATIENCE`] below which a connection counts as dead.
 const LEAST: u64 = 1 << 10;
 
-/// Fetches one file into `cache`. What a broken try left (`.part`) is gone on from; the final name appears only with the
-/// right checksum, a wrong file is set aside as `.bad`. While another process fetches the same file, this one waits, and then uses what
-/// that one got. A server that sends nothing, or next to nothing, for `patience` is given up.
+/// Fetches one file into `cache`. What a broken try left (`.part`) is gone on from; the final name
+/// appears only with the right checksum, a wrong file is set aside as `.bad`. While another process
+/// fetches the same file, this one waits, and then uses what that one got. A server that sends
+/// nothing, or next to nothing, for `patience` is given up.
 ///
 /// # Errors
 /// [`DataError::Download`], [`DataError::Checksum`] or [`DataError::Io`].
@@ -121,7 +130,11 @@ impl Drop for Part {
 
 impl Part {
     /// Waits for its turn; `None` when the file under this name is another one by then.
-    fn locked(target: &Path, remote: &Remote, progress: &mut dyn FnMut(Progress)) -> Result<Option<Self>, DataError> {
+    fn locked(
+        target: &Path,
+        remote: &Remote,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<Self>, DataError> {
         let path = with_suffix(target, ".part");
         let open = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
         let file = open(&path).map_err(DataError::io(&path))?;
@@ -134,8 +147,12 @@ impl Part {
             Ok(()) => Ok(()),
         };
         if locked.is_err() {
-            // A file system without locks: a file of its own, which no process of any machine appends to.
-            let path = with_suffix(target, &format!(".{:016x}.part", RandomState::new().build_hasher().finish()));
+            // A file system without locks: a file of its own, which no process of any machine
+            // appends to.
+            let path = with_suffix(
+                target,
+                &format!(".{:016x}.part", RandomState::new().build_hasher().finish()),
+            );
             let file = open(&path).map_err(DataError::io(&path))?;
             return Ok(Some(Self { path, file, is_shared: false }));
         }
@@ -143,7 +160,11 @@ impl Part {
             let held = file.metadata()?;
             named.map(|named| (named.dev(), named.ino()) == (held.dev(), held.ino()))
         };
-        Ok(same(fs::metadata(&path)).unwrap_or(false).then_some(Self { path, file, is_shared: true }))
+        Ok(same(fs::metadata(&path)).unwrap_or(false).then_some(Self {
+            path,
+            file,
+            is_shared: true,
+        }))
     }
 
     fn len(&self) -> Result<u64, DataError> {
@@ -182,10 +203,14 @@ impl Transfer<'_> {
         let done = match status {
             206 => have,
             200 => 0,
-            416 => return Ok(()), // nothing is left to send: what is here is whole, or the checksum will tell
+            // nothing is left to send: what is here is whole, or the checksum will tell
+            416 => return Ok(()),
             _ => return Err(self.failed(format!("the server answered {}", response.status()))),
         };
-        let length = response.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let length = response
+            .headers()
+            .get("content-length")
+            .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         self.part.file.set_len(done).map_err(DataError::io(&self.part.path))?;
         let body = response.body_mut().with_config().limit(u64::MAX).reader();
         self.receive(body, done, length.map(|l| l + done), progress)
@@ -204,7 +229,9 @@ impl Transfer<'_> {
         let (mut since, mut then) = (Instant::now(), done);
         loop {
             progress(Progress::Download { file: self.remote.file.clone(), done, of });
-            let got = body.read(&mut block).map_err(|e| self.failed(format!("broke off at byte {done}: {e}")))?;
+            let got = body
+                .read(&mut block)
+                .map_err(|e| self.failed(format!("broke off at byte {done}: {e}")))?;
             if got == 0 {
                 break;
             }
@@ -213,7 +240,8 @@ impl Transfer<'_> {
             if done - then >= LEAST {
                 (since, then) = (Instant::now(), done);
             } else if since.elapsed() > self.patience {
-                let what = format!("less than {LEAST} bytes came in {:.0?} at byte {done}", self.patience);
+                let what =
+                    format!("less than {LEAST} bytes came in {:.0?} at byte {done}", self.patience);
                 return Err(self.failed(what));
             }
         }

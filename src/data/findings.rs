@@ -63,6 +63,9 @@ mod tests {
     fn a_list_ends_and_says_how_much_more_there_is() {
         assert_eq!(bounded((0..21).collect(), |_| 99).len(), 21, "one more is shown, not counted");
         assert_eq!(bounded((0..500).collect(), |more| more as i32)[18..], [18, 19, 480]);
-        assert_eq!((counted(1, "file"), counted(1_234_567, "class")), ("1 file".into(), "1,234,567 classes".into()));
+        assert_eq!(
+            (counted(1, "file"), counted(1_234_567, "class")),
+            ("1 file".into(), "1,234,567 classes".into())
+        );
     }
 }

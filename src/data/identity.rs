@@ -56,8 +56,14 @@ impl Identity {
         }
         if self.classes.len() != now.classes.len() {
             found.push(format!("{} classes instead of {}", now.classes.len(), self.classes.len()));
-        } else if let Some((was, is)) = self.classes.iter().zip(&now.classes).find(|(was, is)| was != is) {
-            found.push(format!("class \"{}\" instead of \"{}\"", is.escape_debug(), was.escape_debug()));
+        } else if let Some((was, is)) =
+            self.classes.iter().zip(&now.classes).find(|(was, is)| was != is)
+        {
+            found.push(format!(
+                "class \"{}\" instead of \"{}\"",
+                is.escape_debug(),
+                was.escape_debug()
+            ));
         }
         let splits = [
             ("training", &self.train, &now.train),
@@ -82,7 +88,9 @@ impl SplitIdentity {
         match (self.labels != now.labels, self.pixels != now.pixels) {
             (false, false) => None,
             (true, false) => Some(format!("the {name} images are the same under other labels")),
-            (false, true) => Some(format!("the {name} images have other pixels (replaced, or classes exchanged)")),
+            (false, true) => Some(format!(
+                "the {name} images have other pixels (replaced, or classes exchanged)"
+            )),
             (true, true) => Some(format!("other {name} images under other labels")),
         }
     }
@@ -105,7 +113,10 @@ mod tests {
     use super::*;
 
     fn data() -> Dataset {
-        let split = |n: u8| Split { pixels: (0..64 * n).collect(), labels: (0..u32::from(n)).map(|i| i % 2).collect() };
+        let split = |n: u8| Split {
+            pixels: (0..64 * n).collect(),
+            labels: (0..u32::from(n)).map(|i| i % 2).collect(),
+        };
         Dataset::new("tiny", [1, 8, 8], vec!["cat".into(), "dog".into()], split(3), split(2))
     }
 

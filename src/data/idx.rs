@@ -1,5 +1,6 @@
-//! IDX files (LeCun's MNIST format), plain or gzip: what Fashion-MNIST comes in.
-//! Layout: two zero bytes, a type byte (8 = u8), the count of dimensions, each dimension as a big-endian u32, the values.
+//! IDX files (LeCun's MNIST format), plain or gzip: what Fashion-MNIST comes in. Layout: two zero
+//! bytes, a type byte (8 = u8), the count of dimensions, each dimension as a big-endian u32, the
+//! values.
 
 use super::findings::Finding;
 use super::names::{printable_name, shown};
@@ -10,13 +11,24 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Class names of Fashion-MNIST, in the order of its labels.
-pub(super) const FASHION: [&str; 10] =
-    ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
+pub(super) const FASHION: [&str; 10] = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+];
 
 /// MD5 of Fashion-MNIST's training labels, unpacked: packed they differ from mirror to mirror.
 const FASHION_LABELS: &str = "9018921c3c673c538a1fc5bad174d6f9";
 
-/// Most bytes of pixels in a file: four times EMNIST, the largest set of this format that is published as such.
+/// Most bytes of pixels in a file: four times EMNIST, the largest set of this format that is
+/// published as such.
 const MOST_BYTES: u64 = 1 << 31;
 
 /// Bytes before the labels.
@@ -27,8 +39,12 @@ pub(super) fn is_here(directory: &Path) -> bool {
     STEMS.iter().all(|stem| find(directory, stem).is_some())
 }
 
-const STEMS: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+const STEMS: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
 
 fn find(directory: &Path, stem: &str) -> Option<PathBuf> {
     let dotted = stem.replacen("-idx", ".idx", 1); // as some mirrors name them
@@ -40,17 +56,26 @@ fn find(directory: &Path, stem: &str) -> Option<PathBuf> {
 
 /// What to do where the files are below `directory`, or in it under other names.
 pub(super) fn hint(directory: &Path) -> Option<String> {
-    let names = |at: &Path| std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>();
+    let names = |at: &Path| {
+        std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>()
+    };
     let mut inner = names(directory);
     inner.sort();
-    let below = inner.iter().flat_map(|path| [path.clone(), path.join("raw")]).find(|path| is_here(path));
+    let below =
+        inner.iter().flat_map(|path| [path.clone(), path.join("raw")]).find(|path| is_here(path));
     if let Some(below) = below {
         return Some(format!("The four IDX files are in {}: set data.path to it.", shown(&below)));
     }
-    let other = |name: &str| name.contains("-images-idx3-ubyte") && !STEMS.iter().any(|stem| name.starts_with(stem));
-    let images = inner.iter().find(|path| path.file_name().is_some_and(|n| other(&n.to_string_lossy())))?;
+    let other = |name: &str| {
+        name.contains("-images-idx3-ubyte") && !STEMS.iter().any(|stem| name.starts_with(stem))
+    };
+    let images =
+        inner.iter().find(|path| path.file_name().is_some_and(|n| other(&n.to_string_lossy())))?;
     let named = printable_name(images.file_name()?);
-    Some(format!("{named} has another name: rename or link the four IDX files to {}.", STEMS.join(", ")))
+    Some(format!(
+        "{named} has another name: rename or link the four IDX files to {}.",
+        STEMS.join(", ")
+    ))
 }
 
 /// Reads the four files of a directory.
@@ -58,7 +83,9 @@ pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
     let file = |stem: &str| {
         find(directory, stem).ok_or_else(|| DataError::Missing {
             what: format!("{} has no {stem} (nor {stem}.gz)", shown(directory)),
-            help: hint(directory).unwrap_or_else(|| "Set data.path to the directory with the four IDX files.".into()),
+            help: hint(directory).unwrap_or_else(|| {
+                "Set data.path to the directory with the four IDX files.".into()
+            }),
         })
     };
     let part = |images: &str, labels: &str| -> Result<_, DataError> {
@@ -98,16 +125,28 @@ impl Part {
 
     /// With labels counted from 0.
     fn split(self, first: u8) -> Split {
-        Split { pixels: self.pixels, labels: self.labels.into_iter().map(|l| u32::from(l - first)).collect() }
+        Split {
+            pixels: self.pixels,
+            labels: self.labels.into_iter().map(|l| u32::from(l - first)).collect(),
+        }
     }
 }
 
-/// A data set of two splits that must agree in size; without `names` the classes are called by their labels.
-pub(super) fn assemble(name: &str, train: Part, test: Part, names: Option<[&str; 10]>) -> Result<Dataset, DataError> {
+/// A data set of two splits that must agree in size; without `names` the classes are called by
+/// their labels.
+pub(super) fn assemble(
+    name: &str,
+    train: Part,
+    test: Part,
+    names: Option<[&str; 10]>,
+) -> Result<Dataset, DataError> {
     let [h, w] = train.side;
     if test.side != [h, w] {
         return Err(DataError::Missing {
-            what: format!("{name}: training images have {h}x{w} pixels, test images {}x{}", test.side[0], test.side[1]),
+            what: format!(
+                "{name}: training images have {h}x{w} pixels, test images {}x{}",
+                test.side[0], test.side[1]
+            ),
             help: "Both splits must come from the same data set.".into(),
         });
     }
@@ -118,30 +157,44 @@ pub(super) fn assemble(name: &str, train: Part, test: Part, names: Option<[&str;
     };
     let mut data = Dataset::new(name, [1, h, w], classes, train.split(first), test.split(first));
     if first > 0 {
-        data.findings.push(Finding::Note(format!("labels go from {first} to {last}: the classes are named after them")));
+        data.findings.push(Finding::Note(format!(
+            "labels go from {first} to {last}: the classes are named after them"
+        )));
     }
     Ok(data)
 }
 
-/// First and last label. They begin at 0, or (as EMNIST's letters) at 1, and each has a training image: what leaves a gap is no label.
+/// First and last label. They begin at 0, or (as EMNIST's letters) at 1, and each has a training
+/// image: what leaves a gap is no label.
 fn labels(train: &Part, test: &Part) -> Result<(u8, u8), DataError> {
     let mut place = [None; 256];
     for (at, label) in train.labels.iter().enumerate().rev() {
         place[usize::from(*label)] = Some(at);
     }
-    let present: Vec<(u8, usize)> = (0..=u8::MAX).zip(place).filter_map(|(label, at)| Some((label, at?))).collect();
-    let Some((&(first, at), &(last, _))) = present.first().zip(present.last()) else { return Ok((0, 0)) };
+    let present: Vec<(u8, usize)> =
+        (0..=u8::MAX).zip(place).filter_map(|(label, at)| Some((label, at?))).collect();
+    let Some((&(first, at), &(last, _))) = present.first().zip(present.last()) else {
+        return Ok((0, 0));
+    };
     if first > 1 {
-        return Err(train.wrong(at, format!("label {first}, but no training image has label {}", range(0, first - 1))));
+        return Err(train.wrong(
+            at,
+            format!("label {first}, but no training image has label {}", range(0, first - 1)),
+        ));
     }
     for (&(before, _), &(label, at)) in present.iter().zip(&present[1..]) {
         if label > before + 1 {
-            let what = format!("label {label}, but no training image has label {}", range(before + 1, label - 1));
+            let what = format!(
+                "label {label}, but no training image has label {}",
+                range(before + 1, label - 1)
+            );
             return Err(train.wrong(at, what));
         }
     }
     match test.labels.iter().position(|l| !(first..=last).contains(l)) {
-        Some(at) => Err(test.wrong(at, format!("label {}, which no training image has", test.labels[at]))),
+        Some(at) => {
+            Err(test.wrong(at, format!("label {}, which no training image has", test.labels[at])))
+        }
         None => Ok((first, last)),
     }
 }
@@ -151,15 +204,23 @@ fn range(from: u8, to: u8) -> String {
 }
 
 /// Images and labels of one split, with the names of their files.
-pub(super) fn read_part(images: (impl Read, String), labels: (impl Read, String)) -> Result<Part, DataError> {
+pub(super) fn read_part(
+    images: (impl Read, String),
+    labels: (impl Read, String),
+) -> Result<Part, DataError> {
     let mut stream = Stream::new(images.0, images.1.clone());
     let [n, h, w] = header::<3>(&mut stream)?;
     let bytes = u64::from(n).checked_mul(u64::from(h)).and_then(|v| v.checked_mul(u64::from(w)));
     let pixels = match bytes {
         // A sample takes as many bytes as its pixels, and five for its label.
-        Some(bytes) if h >= 8 && w >= 8 && (1..=MOST_BYTES).contains(&bytes) => stream.bytes(bytes)?,
+        Some(bytes) if h >= 8 && w >= 8 && (1..=MOST_BYTES).contains(&bytes) => {
+            stream.bytes(bytes)?
+        }
         _ => {
-            let what = format!("the header claims {n} images of {h}x{w} pixels, where at least 8x8 and at most 2 GiB are read");
+            let what = format!(
+                "the header claims {n} images of {h}x{w} pixels, where at least 8x8 and at most 2 \
+                 GiB are read"
+            );
             return Err(stream.corrupt(4, what));
         }
     };
@@ -182,7 +243,10 @@ fn header<const D: usize>(stream: &mut Stream<impl Read>) -> Result<[u32; D], Da
     }
     if magic != [0, 0, 8, D as u8] {
         let kind = if D == 3 { "images" } else { "labels" };
-        return Err(stream.corrupt(0, format!("magic number {magic:02x?} where IDX {kind} have [00, 00, 08, 0{D}]")));
+        return Err(stream.corrupt(
+            0,
+            format!("magic number {magic:02x?} where IDX {kind} have [00, 00, 08, 0{D}]"),
+        ));
     }
     let mut dims = [0; D];
     for d in &mut dims {

@@ -59,7 +59,8 @@ impl Split {
     }
 }
 
-/// A data set in memory. Holds: both splits have samples, at least two classes, every label < C, pixel counts fit the shape.
+/// A data set in memory. Holds: both splits have samples, at least two classes, every label < C,
+/// pixel counts fit the shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// For people.
@@ -72,7 +73,8 @@ pub struct Dataset {
     pub train: Split,
     /// What is evaluated on.
     pub test: Split,
-    /// What was taken out of the training set to measure epochs on; empty where the test set is used for that.
+    /// What was taken out of the training set to measure epochs on; empty where the test set is
+    /// used for that.
     pub validation: Split,
     /// Which training labels were flipped on purpose, shape `[n]`; empty where none were.
     pub flipped: Vec<bool>,
@@ -81,14 +83,21 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Images of `shape` (channels, height, width) as a source has them: nothing held out, no label flipped.
-    pub fn new(name: impl Into<String>, shape: [usize; 3], classes: Vec<String>, train: Split, test: Split) -> Self {
+    /// Images of `shape` (channels, height, width) as a source has them: nothing held out, no label
+    /// flipped.
+    pub fn new(
+        name: impl Into<String>,
+        shape: [usize; 3],
+        classes: Vec<String>,
+        train: Split,
+        test: Split,
+    ) -> Self {
         let (validation, flipped, findings) = (Split::default(), Vec::new(), Vec::new());
         Self { name: name.into(), shape, classes, train, test, validation, flipped, findings }
     }
 
-    /// Mean and standard deviation per channel of the training images, in units of the byte range scaled to [0, 1].
-    /// Both have shape `[c]`; a constant channel gets deviation 1.
+    /// Mean and standard deviation per channel of the training images, in units of the byte range
+    /// scaled to [0, 1]. Both have shape `[c]`; a constant channel gets deviation 1.
     pub fn mean_std(&self) -> (Vec<f32>, Vec<f32>) {
         let c = self.shape[0];
         let n = (self.train.pixels.len() / c).max(1) as f64;
@@ -106,19 +115,27 @@ impl Dataset {
     }
 }
 
-/// Loads what the config asks for: source, then long tail, limits, validation split and flipped labels (of what is trained on), all by
-/// `seed`.
-/// Sources that are not on this machine are downloaded into the cache; `progress` hears of it.
+/// Loads what the config asks for: source, then long tail, limits, validation split and flipped
+/// labels (of what is trained on), all by `seed`. Sources that are not on this machine are
+/// downloaded into the cache; `progress` hears of it.
 ///
 /// # Errors
 /// [`DataError`] says which file and byte, or what to do.
-pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) -> Result<Dataset, DataError> {
+pub fn load(
+    config: &DataConfig,
+    seed: u64,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dataset, DataError> {
     let path = (!config.path.is_empty()).then(|| PathBuf::from(&config.path));
     let mut data = match config.source {
         Source::Embedded => embedded::load()?,
         Source::FashionMnist => idx::load(&located(Source::FashionMnist, path, progress)?)?,
-        Source::Cifar10 => cifar::load(cifar::Kind::Ten, &located(Source::Cifar10, path, progress)?)?,
-        Source::Cifar100 => cifar::load(cifar::Kind::Hundred, &located(Source::Cifar100, path, progress)?)?,
+        Source::Cifar10 => {
+            cifar::load(cifar::Kind::Ten, &located(Source::Cifar10, path, progress)?)?
+        }
+        Source::Cifar100 => {
+            cifar::load(cifar::Kind::Hundred, &located(Source::Cifar100, path, progress)?)?
+        }
         Source::Folder => folder::load(&path.unwrap_or_default(), config.image_size, progress)?,
     };
     whole(&mut data)?;
@@ -128,16 +145,27 @@ pub fn load(config: &DataConfig, seed: u64, progress: &mut dyn FnMut(Progress)) 
         data.train = subset::take(&data.train, data.shape, &sizes, seed);
     }
     if config.train_limit > 0 {
-        data.train = subset::take(&data.train, data.shape, &subset::quotas(&data.train, classes, config.train_limit), seed);
+        data.train = subset::take(
+            &data.train,
+            data.shape,
+            &subset::quotas(&data.train, classes, config.train_limit),
+            seed,
+        );
     }
     if config.validation > 0.0 {
-        (data.train, data.validation) = subset::hold_out(&data.train, data.shape, classes, config.validation, seed);
+        (data.train, data.validation) =
+            subset::hold_out(&data.train, data.shape, classes, config.validation, seed);
     }
     if config.label_noise > 0.0 {
         data.flipped = subset::flip_labels(&mut data.train, classes, config.label_noise, seed);
     }
     if config.test_limit > 0 {
-        data.test = subset::take(&data.test, data.shape, &subset::quotas(&data.test, classes, config.test_limit), seed);
+        data.test = subset::take(
+            &data.test,
+            data.shape,
+            &subset::quotas(&data.test, classes, config.test_limit),
+            seed,
+        );
     }
     checked(data, config)
 }
@@ -156,18 +184,25 @@ pub enum Format {
     },
 }
 
-/// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end to end.
+/// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end
+/// to end.
 ///
 /// # Errors
 /// What is wrong with it, or that it is none of these.
-pub fn check(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(Dataset, Format), DataError> {
+pub fn check(
+    path: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Dataset, Format), DataError> {
     let image_size = DataConfig::default().image_size;
     let (mut data, format) = if idx::is_here(path) {
         (idx::load(path)?, Format::Idx)
     } else if let Some(kind) = cifar::kind_here(path) {
         (cifar::load(kind, path)?, Format::Cifar)
     } else if let Some(help) = idx::hint(path).or_else(|| cifar::hint(path)) {
-        return Err(DataError::Missing { what: format!("{} holds no data that is known", shown(path)), help });
+        return Err(DataError::Missing {
+            what: format!("{} holds no data that is known", shown(path)),
+            help,
+        });
     } else if folder::is_here(path) {
         (folder::load(path, image_size, progress)?, Format::Folder { image_size })
     } else {
@@ -179,7 +214,8 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(Dataset
 
 fn unknown(path: &Path) -> DataError {
     let (what, help) = if path.exists() {
-        let help = "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary files or their .tar.gz, and image folders \
+        let help = "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary \
+                    files or their .tar.gz, and image folders \
                     (train/<class>/*.png|jpg with test/<class>/...).";
         ("holds no data that is known", help)
     } else {
@@ -193,9 +229,15 @@ pub fn locate(source: Source) -> Option<PathBuf> {
     let cache = cache_dir();
     let candidates: Vec<PathBuf> = match source {
         Source::Embedded | Source::Folder => Vec::new(),
-        Source::FashionMnist => vec![cache.join("fashion-mnist"), PathBuf::from("/usr/share/datasets/fashion-mnist")],
-        Source::Cifar10 => vec![cache.join("cifar10"), cache.join("cifar10/cifar-10-binary.tar.gz")],
-        Source::Cifar100 => vec![cache.join("cifar100"), cache.join("cifar100/cifar-100-binary.tar.gz")],
+        Source::FashionMnist => {
+            vec![cache.join("fashion-mnist"), PathBuf::from("/usr/share/datasets/fashion-mnist")]
+        }
+        Source::Cifar10 => {
+            vec![cache.join("cifar10"), cache.join("cifar10/cifar-10-binary.tar.gz")]
+        }
+        Source::Cifar100 => {
+            vec![cache.join("cifar100"), cache.join("cifar100/cifar-100-binary.tar.gz")]
+        }
     };
     candidates.into_iter().find(|path| match source {
         Source::FashionMnist => idx::is_here(path),
@@ -205,7 +247,11 @@ pub fn locate(source: Source) -> Option<PathBuf> {
     })
 }
 
-fn located(source: Source, path: Option<PathBuf>, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, DataError> {
+fn located(
+    source: Source,
+    path: Option<PathBuf>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf, DataError> {
     if let Some(path) = path.or_else(|| locate(source)) {
         return Ok(path);
     }
@@ -218,9 +264,12 @@ fn located(source: Source, path: Option<PathBuf>, progress: &mut dyn FnMut(Progr
     })
 }
 
-/// What must hold of a data set as its files are, before anything is taken out of it; classes without samples are told.
+/// What must hold of a data set as its files are, before anything is taken out of it; classes
+/// without samples are told.
 fn whole(data: &mut Dataset) -> Result<(), DataError> {
-    let wrong = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
+    let wrong = |what: &str, help: &str| {
+        Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() })
+    };
     if data.classes.len() < 2 {
         return wrong("fewer than two classes", "Classification needs at least two.");
     }
@@ -234,24 +283,36 @@ fn whole(data: &mut Dataset) -> Result<(), DataError> {
         data.findings.push(Finding::Lost(format!("no training samples of: {}", train.join(", "))));
     }
     if !test.is_empty() && !data.test.is_empty() {
-        data.findings.push(Finding::Note(format!("no test samples, so that their recall is not known: {}", test.join(", "))));
+        data.findings.push(Finding::Note(format!(
+            "no test samples, so that their recall is not known: {}",
+            test.join(", ")
+        )));
     }
     Ok(())
 }
 
 /// The promises of [`Dataset`], checked once for every source.
 fn checked(data: Dataset, config: &DataConfig) -> Result<Dataset, DataError> {
-    let empty = |what: &str, help: &str| Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() });
+    let empty = |what: &str, help: &str| {
+        Err(DataError::Missing { what: format!("{}: {what}", data.name), help: help.into() })
+    };
     if data.train.is_empty() {
-        let cut = config.train_limit > 0 || !config.class_counts.is_empty() || config.validation > 0.0;
+        let cut =
+            config.train_limit > 0 || !config.class_counts.is_empty() || config.validation > 0.0;
         return if cut {
-            empty("no training samples are left", "Raise data.train_limit or data.class_counts, or lower data.validation.")
+            empty(
+                "no training samples are left",
+                "Raise data.train_limit or data.class_counts, or lower data.validation.",
+            )
         } else {
             empty("no training samples", "The training files hold none.")
         };
     }
     if config.validation > 0.0 && data.validation.is_empty() {
-        return empty("the validation split has no samples", "Raise data.validation or data.train_limit.");
+        return empty(
+            "the validation split has no samples",
+            "Raise data.validation or data.train_limit.",
+        );
     }
     if data.test.is_empty() {
         return empty("no test samples", "Accuracy is measured on them: the test files hold none.");

@@ -1,5 +1,5 @@
-//! Names that somebody else gave: how they are shown, which are a system's own, which only look alike.
-//! Knows nothing of what the files hold.
+//! Names that somebody else gave: how they are shown, which are a system's own, which only look
+//! alike. Knows nothing of what the files hold.
 
 use crate::printable::is_unprintable;
 use std::ffi::OsStr;
@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
-/// What file managers, archivers and file servers leave beside the data, in lower case. Names that begin with a dot are theirs, too.
+/// What file managers, archivers and file servers leave beside the data, in lower case. Names that
+/// begin with a dot are theirs, too.
 const SYSTEM: [&str; 15] = [
     "@eadir",                    // Synology
     "#recycle",                  // Synology
@@ -33,8 +34,9 @@ pub(super) fn is_system(name: &OsStr) -> bool {
     name.starts_with('.') || SYSTEM.contains(&name.as_str())
 }
 
-/// The name as it may be printed anywhere. Control characters, what turns the direction of text, bytes that are not UTF-8, and the
-/// backslash are escaped as in Rust, so that two names are never shown alike because of it.
+/// The name as it may be printed anywhere. Control characters, what turns the direction of text,
+/// bytes that are not UTF-8, and the backslash are escaped as in Rust, so that two names are never
+/// shown alike because of it.
 pub fn printable_name(name: &OsStr) -> String {
     let mut shown = String::new();
     for chunk in name.as_bytes().utf8_chunks() {
@@ -68,12 +70,30 @@ mod tests {
 
     #[test]
     fn names_that_differ_are_shown_differently_and_hold_nothing_that_moves_a_cursor() {
-        let names: [&[u8]; 8] =
-            [b"cat", b"ca\x1b[2Jt", b"caf\xe9", b"caf\\xe9", "café".as_bytes(), b"a\nb", b"a\\nb", b"\xff\xfe"];
-        let shown: Vec<String> = names.iter().map(|n| printable_name(OsStr::from_bytes(n))).collect();
+        let names: [&[u8]; 8] = [
+            b"cat",
+            b"ca\x1b[2Jt",
+            b"caf\xe9",
+            b"caf\\xe9",
+            "café".as_bytes(),
+            b"a\nb",
+            b"a\\nb",
+            b"\xff\xfe",
+        ];
+        let shown: Vec<String> =
+            names.iter().map(|n| printable_name(OsStr::from_bytes(n))).collect();
         assert_eq!(
             shown,
-            ["cat", "ca\\u{1b}[2Jt", "caf\\xe9", "caf\\\\xe9", "café", "a\\nb", "a\\\\nb", "\\xff\\xfe"],
+            [
+                "cat",
+                "ca\\u{1b}[2Jt",
+                "caf\\xe9",
+                "caf\\\\xe9",
+                "café",
+                "a\\nb",
+                "a\\\\nb",
+                "\\xff\\xfe"
+            ],
             "every one is its own"
         );
         assert_eq!(printable_name(OsStr::new("safe\u{202e}gnp.exe")), "safe\\u{202e}gnp.exe");
@@ -81,9 +101,16 @@ mod tests {
 
     #[test]
     fn hidden_and_system_names_are_known_in_any_case() {
-        for name in
-            [".DS_Store", "._000.png", ".ipynb_checkpoints", "@eaDir", "Thumbs.db", "DESKTOP.INI", "$Recycle.Bin", "lost+found"]
-        {
+        for name in [
+            ".DS_Store",
+            "._000.png",
+            ".ipynb_checkpoints",
+            "@eaDir",
+            "Thumbs.db",
+            "DESKTOP.INI",
+            "$Recycle.Bin",
+            "lost+found",
+        ] {
             assert!(is_system(OsStr::new(name)), "{name}");
         }
         for name in ["cat", "thumbs", "@home", "$", "_", "n01440764"] {

@@ -1,5 +1,5 @@
-//! Reading bytes that somebody else wrote: bounded, gunzipped where needed, with errors that name file and byte.
-//! Knows no format.
+//! Reading bytes that somebody else wrote: bounded, gunzipped where needed, with errors that name
+//! file and byte. Knows no format.
 
 use super::names::shown;
 use flate2::bufread::MultiGzDecoder;
@@ -20,7 +20,8 @@ pub enum DataError {
     },
     /// A file is not what it should be.
     #[error(
-        "{file}, byte {byte}: {what}\n  The file is damaged or of another kind: fetch it again (earlybird data fetch), or set data.source to its kind."
+        "{file}, byte {byte}: {what}\n  The file is damaged or of another kind: fetch it again \
+         (earlybird data fetch), or set data.source to its kind."
     )]
     Corrupt {
         /// The file (or its place in an archive).
@@ -50,7 +51,8 @@ pub enum DataError {
     },
     /// A download failed.
     #[error(
-        "downloading {url}: {what}\n  What was received is kept and the next try goes on from there. Without network: put the file into {} yourself, or set data.path.",
+        "downloading {url}: {what}\n  What was received is kept and the next try goes on from \
+         there. Without network: put the file into {} yourself, or set data.path.",
         shown(cache)
     )]
     Download {
@@ -63,7 +65,8 @@ pub enum DataError {
     },
     /// A download is not the file that was published.
     #[error(
-        "{} has MD5 {got}, not {want}: it was set aside as {}\n  Try again; if it happens twice, something between here and the server changes files.",
+        "{} has MD5 {got}, not {want}: it was set aside as {}\n  Try again; if it happens twice, \
+         something between here and the server changes files.",
         shown(file),
         shown(aside)
     )]
@@ -95,7 +98,8 @@ impl DataError {
 
 /// Opens a file, gunzipped if its first two bytes say so.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::io(path))?);
+    let mut file =
+        BufReader::with_capacity(1 << 16, File::open(path).map_err(DataError::io(path))?);
     let gz = file.fill_buf().map_err(DataError::io(path))?.starts_with(&[0x1f, 0x8b]);
     Ok(if gz { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
 }
@@ -132,9 +136,10 @@ impl<R: Read> Stream<R> {
         match read {
             Err(e) => Err(self.corrupt(self.at, format!("cannot be read on: {e}"))),
             Ok(_) if got < count && self.at == 0 => Err(self.corrupt(0, "the file is empty")),
-            Ok(_) if got < count => {
-                Err(self.corrupt(self.at, format!("the file ends here, {} bytes from byte {from} on were expected", count)))
-            }
+            Ok(_) if got < count => Err(self.corrupt(
+                self.at,
+                format!("the file ends here, {} bytes from byte {from} on were expected", count),
+            )),
             Ok(_) => Ok(bytes),
         }
     }
@@ -146,9 +151,8 @@ impl<R: Read> Stream<R> {
         self.at += bytes.len() as u64;
         match read {
             Err(e) => Err(self.corrupt(self.at, format!("cannot be read on: {e}"))),
-            Ok(_) if bytes.len() as u64 > limit => {
-                Err(self.corrupt(limit, format!("more than the {limit} bytes that such a file can have")))
-            }
+            Ok(_) if bytes.len() as u64 > limit => Err(self
+                .corrupt(limit, format!("more than the {limit} bytes that such a file can have"))),
             Ok(_) => Ok(bytes),
         }
     }
@@ -158,8 +162,12 @@ impl<R: Read> Stream<R> {
         let at = self.at;
         match self.rest(0) {
             Ok(_) => Ok(()),
-            Err(DataError::Corrupt { what, .. }) if what.starts_with("cannot be read") => Err(self.corrupt(at, what)),
-            Err(_) => Err(self.corrupt(at, "the file goes on here, though its header says that it ends")),
+            Err(DataError::Corrupt { what, .. }) if what.starts_with("cannot be read") => {
+                Err(self.corrupt(at, what))
+            }
+            Err(_) => {
+                Err(self.corrupt(at, "the file goes on here, though its header says that it ends"))
+            }
         }
     }
 }

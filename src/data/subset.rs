@@ -9,7 +9,8 @@ use rand::seq::SliceRandom;
 
 /// Sizes per class of a long tail, shape `[C]`; `None` when the split stays as it is.
 ///
-/// `imbalance` r keeps `n_c = n_max r^(-c/(C-1))` samples of class c, at least 1 (Cui et al. 2019); `class_counts` says the sizes itself.
+/// `imbalance` r keeps `n_c = n_max r^(-c/(C-1))` samples of class c, at least 1 (Cui et al. 2019);
+/// `class_counts` says the sizes itself.
 pub(super) fn long_tail(
     split: &Split,
     classes: usize,
@@ -18,12 +19,23 @@ pub(super) fn long_tail(
 ) -> Result<Option<Vec<usize>>, DataError> {
     let have = split.class_counts(classes);
     if !class_counts.is_empty() {
-        let fail = |what: String| Err(DataError::Missing { what, help: format!("The classes have {have:?} training samples.") });
+        let fail = |what: String| {
+            Err(DataError::Missing {
+                what,
+                help: format!("The classes have {have:?} training samples."),
+            })
+        };
         if class_counts.len() != classes {
-            return fail(format!("data.class_counts has {} entries, the data has {classes} classes", class_counts.len()));
+            return fail(format!(
+                "data.class_counts has {} entries, the data has {classes} classes",
+                class_counts.len()
+            ));
         }
         if let Some(c) = (0..classes).find(|&c| class_counts[c] as u64 > have[c]) {
-            return fail(format!("data.class_counts asks for {} samples of class {c}, which has {}", class_counts[c], have[c]));
+            return fail(format!(
+                "data.class_counts asks for {} samples of class {c}, which has {}",
+                class_counts[c], have[c]
+            ));
         }
         return Ok(Some(class_counts.to_vec()));
     }
@@ -31,11 +43,14 @@ pub(super) fn long_tail(
         return Ok(None);
     }
     let largest = have.iter().copied().max().unwrap_or(0) as f64;
-    let size = |c: usize| (largest * imbalance.powf(-(c as f64) / (classes - 1) as f64)).round().max(1.0) as u64;
+    let size = |c: usize| {
+        (largest * imbalance.powf(-(c as f64) / (classes - 1) as f64)).round().max(1.0) as u64
+    };
     Ok(Some((0..classes).map(|c| size(c).min(have[c]) as usize).collect()))
 }
 
-/// Sizes per class of a subset of `limit` samples that keeps the classes' shares (largest remainders), shape `[C]`.
+/// Sizes per class of a subset of `limit` samples that keeps the classes' shares (largest
+/// remainders), shape `[C]`.
 pub(super) fn quotas(split: &Split, classes: usize, limit: usize) -> Vec<usize> {
     let have = split.class_counts(classes);
     let n = split.len();
@@ -58,15 +73,23 @@ pub(super) fn take(split: &Split, shape: [usize; 3], sizes: &[usize], seed: u64)
     only(split, shape, &chosen(split, sizes, stream(seed, Purpose::Subset, 0)))
 }
 
-/// The split without `share` of each class (rounded; a class keeps at least one sample), and those, chosen by `seed`.
-pub(super) fn hold_out(split: &Split, shape: [usize; 3], classes: usize, share: f64, seed: u64) -> (Split, Split) {
+/// The split without `share` of each class (rounded; a class keeps at least one sample), and those,
+/// chosen by `seed`.
+pub(super) fn hold_out(
+    split: &Split,
+    shape: [usize; 3],
+    classes: usize,
+    share: f64,
+    seed: u64,
+) -> (Split, Split) {
     let sizes: Vec<usize> = split
         .class_counts(classes)
         .iter()
         .map(|&c| ((c as f64 * share).round() as usize).min(c.saturating_sub(1) as usize))
         .collect();
     let held = chosen(split, &sizes, stream(seed, Purpose::Validation, 0));
-    let rest: Vec<u32> = (0..split.len() as u32).filter(|i| held.binary_search(i).is_err()).collect();
+    let rest: Vec<u32> =
+        (0..split.len() as u32).filter(|i| held.binary_search(i).is_err()).collect();
     (only(split, shape, &rest), only(split, shape, &held))
 }
 
@@ -97,7 +120,8 @@ fn only(split: &Split, shape: [usize; 3], kept: &[u32]) -> Split {
     out
 }
 
-/// Gives `share` of the labels another class, each other one alike, chosen by `seed`; tells which, shape `[n]`.
+/// Gives `share` of the labels another class, each other one alike, chosen by `seed`; tells which,
+/// shape `[n]`.
 pub(super) fn flip_labels(split: &mut Split, classes: usize, share: f64, seed: u64) -> Vec<bool> {
     let mut rng = stream(seed, Purpose::Noise, 0);
     let mut order: Vec<usize> = (0..split.len()).collect();
@@ -116,7 +140,8 @@ mod tests {
     use super::*;
 
     fn split(counts: &[usize]) -> Split {
-        let labels: Vec<u32> = counts.iter().enumerate().flat_map(|(c, n)| vec![c as u32; *n]).collect();
+        let labels: Vec<u32> =
+            counts.iter().enumerate().flat_map(|(c, n)| vec![c as u32; *n]).collect();
         Split { pixels: (0..labels.len()).map(|i| i as u8).collect(), labels }
     }
 
@@ -138,7 +163,11 @@ mod tests {
             assert_eq!(*f, clean.labels[i] != noisy.labels[i]);
         }
         let mut to = [0_u32; 5];
-        flipped.iter().enumerate().filter(|(_, f)| **f).for_each(|(i, _)| to[noisy.labels[i] as usize] += 1);
+        flipped
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| **f)
+            .for_each(|(i, _)| to[noisy.labels[i] as usize] += 1);
         // Binomial(1000, 1/5): sd 12.6; four of them.
         assert!(to.iter().all(|n| n.abs_diff(200) <= 51), "{to:?}");
         let mut again = split(&[2_000; 5]);

@@ -1,5 +1,5 @@
-//! Tar archives that somebody else made, read in memory: a header may claim what it likes, nothing is read beyond what the reader of
-//! its contents can use, and nothing is ever written.
+//! Tar archives that somebody else made, read in memory: a header may claim what it likes, nothing
+//! is read beyond what the reader of its contents can use, and nothing is ever written.
 
 use super::names::{printable_name, shown};
 use super::read::{DataError, open};
@@ -20,7 +20,9 @@ pub(super) fn each_file(
     mut take: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
     let wrong = |what: String| DataError::Corrupt { file: shown(path), byte: 0, what };
-    let broken = |e: io::Error| wrong(format!("not a readable tar archive: {}", printable_name(e.to_string().as_ref())));
+    let broken = |e: io::Error| {
+        wrong(format!("not a readable tar archive: {}", printable_name(e.to_string().as_ref())))
+    };
     let mut archive = tar::Archive::new(Bounded { reader: open(path)?, left: MOST_BYTES });
     // Raw: this crate would read the whole of a long name into memory, however long.
     let entries = archive.entries().map_err(broken)?.raw(true);
@@ -45,7 +47,11 @@ pub(super) fn each_file(
         }
         let name = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
         if kind == EntryType::GNUSparse {
-            return Err(wrong("a sparse entry, which is not read: unpack the archive and set data.path to the folder".into()));
+            return Err(wrong(
+                "a sparse entry, which is not read: unpack the archive and set \
+                              data.path to the folder"
+                    .into(),
+            ));
         }
         if matches!(kind, EntryType::Regular | EntryType::Continuous) {
             take(&String::from_utf8_lossy(file_name(&name)), size, &mut entry)?;
@@ -62,11 +68,15 @@ fn is_extension(kind: EntryType) -> bool {
 /// The next entry's name, if this header gives it.
 fn name_in(kind: EntryType, bytes: &[u8]) -> Option<Vec<u8>> {
     match kind {
-        EntryType::GNULongName => Some(bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec()),
+        EntryType::GNULongName => {
+            Some(bytes.split(|b| *b == 0).next().unwrap_or_default().to_vec())
+        }
         // Records are `length key=value\n`.
         EntryType::XHeader => {
             let records = bytes.split(|b| *b == b'\n');
-            let path = |record: &[u8]| record.splitn(2, |b| *b == b' ').nth(1)?.strip_prefix(b"path=").map(<[u8]>::to_vec);
+            let path = |record: &[u8]| {
+                record.splitn(2, |b| *b == b' ').nth(1)?.strip_prefix(b"path=").map(<[u8]>::to_vec)
+            };
             records.filter_map(path).next_back()
         }
         _ => None,
@@ -87,7 +97,9 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.reader.read(buffer)?;
         self.left = self.left.checked_sub(got as u64).ok_or_else(|| {
-            io::Error::other(format!("it unpacks to more than the {MOST_BYTES} bytes that such an archive can have"))
+            io::Error::other(format!(
+                "it unpacks to more than the {MOST_BYTES} bytes that such an archive can have"
+            ))
         })?;
         Ok(got)
     }

@@ -1,9 +1,11 @@
-//! What `--set` asks of a run that goes on: changes that its session takes, and where its data is now.
+//! What `--set` asks of a run that goes on: changes that its session takes, and where its data is
+//! now.
 
 use crate::config::{self, Live, absolute};
 use crate::protocol::Command;
 
-/// The only key that is no live change and may be set all the same: the data must be what it was, wherever it lies.
+/// The only key that is no live change and may be set all the same: the data must be what it was,
+/// wherever it lies.
 pub const DATA_PATH: &str = "data.path";
 
 /// See above.
@@ -27,7 +29,10 @@ impl Changes {
             match (key.path, value.as_str()) {
                 (DATA_PATH, Some(path)) => changes.data = Some(absolute(path)),
                 _ if key.live == Live::No => {
-                    return Err(format!("{} is fixed for the run: start a new one to change it", key.path));
+                    return Err(format!(
+                        "{} is fixed for the run: start a new one to change it",
+                        key.path
+                    ));
                 }
                 _ => {
                     let value = serde_json::to_value(value).map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
-//! A run's host: the one process that trains it. Trainer thread, hub, feed and socket are put together here, whether the
-//! process is one of its own (`start`, `process`) or also has the cockpit or the lines of a headless run.
-//! Knows nothing of screens.
+//! A run's host: the one process that trains it. Trainer thread, hub, feed and socket are put
+//! together here, whether the process is one of its own (`start`, `process`) or also has the
+//! cockpit or the lines of a headless run. Knows nothing of screens.
 
 mod changes;
 mod past;
@@ -125,8 +125,16 @@ struct Materials {
 impl Materials {
     fn build(self) -> Result<Session, String> {
         let session = match &self.checkpoint {
-            None => Session::new(self.config, self.dataset, &self.initial, &self.device, &self.device_name),
-            Some(checkpoint) => Session::restore(checkpoint, self.dataset, &self.device, &self.device_name),
+            None => Session::new(
+                self.config,
+                self.dataset,
+                &self.initial,
+                &self.device,
+                &self.device_name,
+            ),
+            Some(checkpoint) => {
+                Session::restore(checkpoint, self.dataset, &self.device, &self.device_name)
+            }
         };
         let mut session = session.map_err(|e| e.to_string())?;
         if self.anew {
@@ -136,12 +144,17 @@ impl Materials {
     }
 }
 
-/// Brings a run to its first step. `report` is told what happens on the way. With `own`, this process has a cockpit (or prints
-/// lines) itself, whose end misses nothing. Nothing of the run changes before everything that it needs is there.
+/// Brings a run to its first step. `report` is told what happens on the way. With `own`, this
+/// process has a cockpit (or prints lines) itself, whose end misses nothing. Nothing of the run
+/// changes before everything that it needs is there.
 ///
 /// # Errors
 /// Whatever keeps it from beginning, for people.
-pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) -> Result<(Host, Option<CockpitEnd>), HostError> {
+pub fn begin(
+    plan: Plan,
+    own: Option<Backlog>,
+    report: &mut dyn FnMut(StartUp),
+) -> Result<(Host, Option<CockpitEnd>), HostError> {
     let directory = plan.directory;
     let lock = directory.lock().map_err(HostError::from)?;
     if link::is_served(&directory.socket()) {
@@ -178,11 +191,13 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     let mut materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
     materials.anew = past.begins_anew();
     warnings.extend(materials.dataset.findings.iter().map(|f| ("data", f.text().to_owned())));
-    let prepared = crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
+    let prepared =
+        crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
 
     // From here on the run is another one than before.
     let journal = directory.file("journal.jsonl");
-    let journal = Journal::open(&journal).map_err(|e| HostError::from(about(journal.display(), &e)))?;
+    let journal =
+        Journal::open(&journal).map_err(|e| HostError::from(about(journal.display(), &e)))?;
     directory.checkpoints().tidy(&past.found);
     past.note(&directory, &data_path);
     warnings.extend(undurable(&directory));
@@ -193,7 +208,15 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
     let tensorboard = tensorboard.then(|| TensorBoard::new(directory.clone()));
     let keeper = Keeper::new(directory.clone());
     let ownership = lock.ownership();
-    let hub = Hub { ownership, journal, keeper, tensorboard, last: past.last, requests: requests.downgrade(), forward };
+    let hub = Hub {
+        ownership,
+        journal,
+        keeper,
+        tensorboard,
+        last: past.last,
+        requests: requests.downgrade(),
+        forward,
+    };
     let (mut outlet, hub) = hub.start().map_err(HostError::from)?;
     for (code, text) in warnings {
         report(StartUp::Note(text.clone()));
@@ -209,27 +232,33 @@ pub fn begin(plan: Plan, own: Option<Backlog>, report: &mut dyn FnMut(StartUp)) 
 
 /// What to know of a file system that cannot force what it is given to its disk.
 fn undurable(directory: &RunDirectory) -> Option<(&'static str, String)> {
-    let text =
-        "this file system cannot force files to its disk (or does not say so): a power cut may take the newest checkpoints along";
+    let text = "this file system cannot force files to its disk (or does not say so): a power cut \
+                may take the newest checkpoints along";
     matches!(directory.is_durable(), Ok(false)).then(|| ("sync", text.to_owned()))
 }
 
 /// An error of data that is not where it was, with what to do about that.
 fn moved(e: HostError, path: &str, resumed: Option<&str>) -> HostError {
     match (e, resumed) {
-        (HostError::Impossible(text), Some(run)) if !path.is_empty() && text.contains(path) => HostError::Impossible(format!(
-            "{text}\n  Data that has moved is found with: earlybird resume {run} --set {DATA_PATH}=..."
-        )),
+        (HostError::Impossible(text), Some(run)) if !path.is_empty() && text.contains(path) => {
+            HostError::Impossible(format!(
+                "{text}\n  Data that has moved is found with: earlybird resume {run} --set \
+                 {DATA_PATH}=..."
+            ))
+        }
         (e, _) => e,
     }
 }
 
 /// The values in a safetensors file.
 fn model_of(file: &str) -> Result<Vec<NamedTensor>, HostError> {
-    let read =
-        std::fs::read(file).map_err(|e| e.to_string()).and_then(|bytes| from_safetensors(&bytes).map_err(|e| e.to_string()));
+    let read = std::fs::read(file)
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| from_safetensors(&bytes).map_err(|e| e.to_string()));
     read.map_err(|why| {
-        HostError::Impossible(format!("model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."))
+        HostError::Impossible(format!(
+            "model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."
+        ))
     })
 }
 
@@ -245,14 +274,23 @@ fn provide(
     use_threads(threads);
     let device = device_name.open().map_err(HostError::from)?;
     let dataset =
-        data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone()))).map_err(HostError::from)?;
+        data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone())))
+            .map_err(HostError::from)?;
     let initial = match (&checkpoint, config.model.init.as_str()) {
         (None, file) if !file.is_empty() => model_of(file)?,
         _ => Vec::new(),
     };
     config.name = directory.id();
     let anew = false;
-    Ok(Materials { config, checkpoint, anew, dataset, initial, device, device_name: device_name.to_string() })
+    Ok(Materials {
+        config,
+        checkpoint,
+        anew,
+        dataset,
+        initial,
+        device,
+        device_name: device_name.to_string(),
+    })
 }
 
 impl Host {
@@ -291,7 +329,8 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// Whoever cannot go on with a host leaves in order: a process that ends while its trainer computes would crash.
+    /// Whoever cannot go on with a host leaves in order: a process that ends while its trainer
+    /// computes would crash.
     fn drop(&mut self) {
         if self.threads.is_some() {
             let _ = self.requests.try_send(Command::Stop { stop: Stop::Now }.into());

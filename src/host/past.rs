@@ -9,7 +9,8 @@ use crate::run::{self, Found, ReadJournal, RunDirectory};
 use crate::train::Checkpoint;
 
 /// Of a checkpoint that has no checksum of the images.
-const UNCHECKED: &str = "an older version kept no checksum of the images: from here on they are checked";
+const UNCHECKED: &str =
+    "an older version kept no checksum of the images: from here on they are checked";
 
 /// See above; that of a new run is empty.
 #[derive(Default)]
@@ -34,7 +35,8 @@ impl Past {
     pub(super) fn of(directory: &RunDirectory) -> Result<Self, HostError> {
         let mut found = directory.checkpoints().newest().map_err(HostError::from)?;
         let path = directory.file("journal.jsonl");
-        let journal = run::read_journal(&path).map_err(|e| HostError::from(about(path.display(), &e)))?;
+        let journal =
+            run::read_journal(&path).map_err(|e| HostError::from(about(path.display(), &e)))?;
         let (mut anew, mut notes, mut seconds) = (None, Vec::new(), 0.0);
         let checkpoint = found.checkpoint.take().map(|(checkpoint, _)| checkpoint);
         match &checkpoint {
@@ -68,10 +70,16 @@ impl Past {
 
     /// What was found damaged, as warnings: code and text.
     pub(super) fn damaged(&self) -> Vec<(&'static str, String)> {
-        let checkpoints = self.found.damaged.iter().map(|d| format!("damaged, so the checkpoint before it is used: {d}"));
+        let checkpoints = self
+            .found
+            .damaged
+            .iter()
+            .map(|d| format!("damaged, so the checkpoint before it is used: {d}"));
         let lines = match self.journal.damaged {
             0 => None,
-            n => Some(format!("{n} damaged lines of the journal were left out: curves and messages have gaps")),
+            n => Some(format!(
+                "{n} damaged lines of the journal were left out: curves and messages have gaps"
+            )),
         };
         checkpoints.chain(lines).map(|text| ("damaged", text)).collect()
     }
@@ -91,7 +99,8 @@ impl Past {
         dashboard
     }
 
-    /// Has the run's config say where its data is now. `evaluate` reads it there; who cannot write it is told by the journal.
+    /// Has the run's config say where its data is now. `evaluate` reads it there; who cannot write
+    /// it is told by the journal.
     pub(super) fn note(&mut self, directory: &RunDirectory, now: &str) {
         let Some(was) = self.data_was.take() else { return };
         self.notes.push(format!("the data, which is the same, is read from {now} (before: {was})"));
@@ -106,7 +115,10 @@ fn nothing_whole(directory: &RunDirectory, found: &Found) -> HostError {
     let mut text = format!("{} has no whole checkpoint", directory.id());
     found.damaged.iter().for_each(|d| text += &format!("\n  damaged: {d}"));
     let config = directory.file("config.toml");
-    text += &format!("\n  Its config is kept, so it can begin anew: earlybird train {}", config.display());
+    text += &format!(
+        "\n  Its config is kept, so it can begin anew: earlybird train {}",
+        config.display()
+    );
     HostError::from(text)
 }
 
@@ -115,13 +127,17 @@ fn changed(mut config: RunConfig, records: &[Record], notes: &mut Vec<String>) -
     for record in records {
         let Event::Changed { key, new, .. } = &record.event else { continue };
         let value = toml::Value::try_from(new).map_err(|e| e.to_string());
-        let applied = value.and_then(|value| config::from_value(&config, key, &value).map_err(|problem| problem.what));
+        let applied = value.and_then(|value| {
+            config::from_value(&config, key, &value).map_err(|problem| problem.what)
+        });
         match applied {
             Ok(applied) => {
                 notes.push(format!("it begins with {key} = {new}, as it was changed before"));
                 config = applied;
             }
-            Err(why) => notes.push(format!("{key} = {new}, which was changed before, is left: {why}")),
+            Err(why) => {
+                notes.push(format!("{key} = {new}, which was changed before, is left: {why}"))
+            }
         }
     }
     config

@@ -1,5 +1,6 @@
-//! The host as a process of its own, in its own session: no terminal can take it along. It tells its parent on stdout how it
-//! starts, then is alone; what it and native code say goes to `host.log`.
+//! The host as a process of its own, in its own session: no terminal can take it along. It tells
+//! its parent on stdout how it starts, then is alone; what it and native code say goes to
+//! `host.log`.
 
 use super::{Beginning, Changes, HostError, Plan, StartUp};
 use crate::config;
@@ -40,13 +41,16 @@ pub struct Arguments {
 
 /// Trains the run; gives the exit code.
 pub fn run(arguments: &Arguments) -> u8 {
-    // A terminal that goes while the data is loaded does not matter; an interrupt there ends this, too, until it trains.
+    // A terminal that goes while the data is loaded does not matter; an interrupt there ends this,
+    // too, until it trains.
     let directory = RunDirectory::open(&arguments.directory);
     let signalled = super::mind_signals(move |words| {
         complain(words);
         directory.discard(); // which leaves what has begun
     });
-    let signalled = signalled.inspect_err(|e| complain(&format!("signals cannot be handled: {e}"))).unwrap_or_default();
+    let signalled = signalled
+        .inspect_err(|e| complain(&format!("signals cannot be handled: {e}")))
+        .unwrap_or_default();
     let mut tell = |s: StartUp| {
         if let StartUp::Failed(text) | StartUp::Note(text) = &s {
             complain(text);
@@ -55,7 +59,9 @@ pub fn run(arguments: &Arguments) -> u8 {
         let _ = serde_json::to_string(&s).map(|line| writeln!(std::io::stdout(), "{line}"));
     };
     let own = arguments.tied.then_some(Backlog::Whole);
-    let begun = plan(arguments).map_err(HostError::Impossible).and_then(|plan| super::begin(plan, own, &mut tell));
+    let begun = plan(arguments)
+        .map_err(HostError::Impossible)
+        .and_then(|plan| super::begin(plan, own, &mut tell));
     let (host, link) = match begun {
         Ok(begun) => begun,
         Err(e) => {
@@ -109,7 +115,8 @@ fn tell_until_it_ends(requests: WeakSender<Request>, mut link: CockpitEnd) -> Jo
 
 fn plan(arguments: &Arguments) -> Result<Plan, String> {
     let directory = RunDirectory::open(&arguments.directory);
-    let device: DeviceName = arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
+    let device: DeviceName =
+        arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
     let mut commands = Vec::new();
     let beginning = if arguments.resume {
         let changes = Changes::of(&arguments.set)?;

@@ -1,4 +1,5 @@
-//! Starts a host process for a run: one that goes on by itself, followed until it trains, or one that is tied to this process.
+//! Starts a host process for a run: one that goes on by itself, followed until it trains, or one
+//! that is tied to this process.
 
 use super::{StartUp, this_program, wait_passively};
 use crate::model::device::DeviceName;
@@ -34,8 +35,8 @@ pub enum StartError {
     },
 }
 
-/// Starts a host for the run in `directory`, new or (`resume`) continued with the changes `set`, and waits until its socket
-/// answers. `report` is told what happens on the way.
+/// Starts a host for the run in `directory`, new or (`resume`) continued with the changes `set`,
+/// and waits until its socket answers. `report` is told what happens on the way.
 ///
 /// # Errors
 /// [`StartError`].
@@ -55,11 +56,17 @@ pub fn start(
     until_ready(&mut child, &log, before, report)
 }
 
-/// Follows what a process says on its way, until it trains. What it prints goes to `log`, from byte `before` on.
+/// Follows what a process says on its way, until it trains. What it prints goes to `log`, from byte
+/// `before` on.
 ///
 /// # Errors
 /// [`StartError`]; the process has ended then.
-pub fn until_ready(child: &mut Child, log: &Path, before: u64, report: &mut dyn FnMut(StartUp)) -> Result<(), StartError> {
+pub fn until_ready(
+    child: &mut Child,
+    log: &Path,
+    before: u64,
+    report: &mut dyn FnMut(StartUp),
+) -> Result<(), StartError> {
     let lines = child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines);
     for line in lines.map_while(Result::ok) {
         match serde_json::from_str(&line) {
@@ -77,11 +84,18 @@ pub fn until_ready(child: &mut Child, log: &Path, before: u64, report: &mut dyn 
         }
     }
     let _ = child.wait();
-    Err(StartError::Died { log: log.display().to_string(), words: last_words(log, before).unwrap_or_default() })
+    Err(StartError::Died {
+        log: log.display().to_string(),
+        words: last_words(log, before).unwrap_or_default(),
+    })
 }
 
 /// The command that hosts a run, its log, and how long that is already.
-fn host(directory: &RunDirectory, device: DeviceName, threads: Option<usize>) -> io::Result<(Command, PathBuf, u64)> {
+fn host(
+    directory: &RunDirectory,
+    device: DeviceName,
+    threads: Option<usize>,
+) -> io::Result<(Command, PathBuf, u64)> {
     let log = directory.file("host.log");
     let file = OpenOptions::new().create(true).append(true).open(&log)?;
     let before = file.metadata()?.len();
@@ -114,8 +128,9 @@ pub enum TiedSays {
 }
 
 impl TiedHost {
-    /// Starts a host for the run in `directory`, new (by the `config.toml` there) or continued, to its end or to the end of
-    /// epoch `until`. It trains as long as the second part, its standard input, is open.
+    /// Starts a host for the run in `directory`, new (by the `config.toml` there) or continued, to
+    /// its end or to the end of epoch `until`. It trains as long as the second part, its standard
+    /// input, is open.
     ///
     /// # Errors
     /// [`StartError::Spawn`].
@@ -136,7 +151,9 @@ impl TiedHost {
         }
         let mut child = command.stdin(Stdio::piped()).spawn()?;
         match (child.stdout.take(), child.stdin.take()) {
-            (Some(out), Some(input)) => Ok((Self { child, lines: BufReader::new(out).lines(), log, before }, input)),
+            (Some(out), Some(input)) => {
+                Ok((Self { child, lines: BufReader::new(out).lines(), log, before }, input))
+            }
             _ => Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
         }
     }

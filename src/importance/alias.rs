@@ -37,8 +37,8 @@ pub struct AliasTable {
     cells: Vec<Cell>,
 }
 
-/// One number, so that a draw reads one line of memory. High half: the share of cell `i` that belongs to `i` itself, in units
-/// of 2^-32; low half: to whom the rest belongs.
+/// One number, so that a draw reads one line of memory. High half: the share of cell `i` that
+/// belongs to `i` itself, in units of 2^-32; low half: to whom the rest belongs.
 type Cell = u64;
 
 /// Share and alias of a cell.
@@ -51,7 +51,8 @@ fn parts(cell: Cell) -> (u32, u32) {
     ((cell >> 32) as u32, cell as u32)
 }
 
-/// Weights or draws that one task takes: fixed, so that results do not depend on how many threads there are.
+/// Weights or draws that one task takes: fixed, so that results do not depend on how many threads
+/// there are.
 const BLOCK: usize = 1 << 16;
 /// Numbers that are made at once.
 const AT_ONCE: usize = 256;
@@ -61,9 +62,10 @@ const AHEAD: usize = 512;
 impl AliasTable {
     /// Builds the table from any non-negative finite `weights`; they need not sum to 1.
     ///
-    /// Two fingers sweep over the weights, one over those below the mean and one over those above, so that nothing but the table
-    /// itself takes memory; blocks of weights are swept side by side, since sums tell where a sweep stands when it comes to a
-    /// block (Huebschle-Schneider and Sanders 2022).
+    /// Two fingers sweep over the weights, one over those below the mean and one over those above,
+    /// so that nothing but the table itself takes memory; blocks of weights are swept side by side,
+    /// since sums tell where a sweep stands when it comes to a block (Huebschle-Schneider and
+    /// Sanders 2022).
     ///
     /// # Errors
     /// [`AliasError`] names the first unusable weight.
@@ -79,8 +81,12 @@ impl AliasTable {
         if largest == 0.0 {
             return Err(AliasError::AllZero(n));
         }
-        // Divided by the largest first: neither a sum of huge weights nor one of subnormals leaves the range of f64.
-        let sums: Vec<f64> = weights.par_chunks(BLOCK).map(|b| b.iter().map(|w| (*w).into() / largest).sum()).collect();
+        // Divided by the largest first: neither a sum of huge weights nor one of subnormals leaves
+        // the range of f64.
+        let sums: Vec<f64> = weights
+            .par_chunks(BLOCK)
+            .map(|b| b.iter().map(|w| (*w).into() / largest).sum())
+            .collect();
         let sum: f64 = sums.into_iter().sum();
         // In cells: what is below 1 is light and takes the rest of its cell from a heavy one.
         let scale = n as f64 / sum / largest;
@@ -104,7 +110,8 @@ impl AliasTable {
 
     /// Draws one index in `0..len()`.
     ///
-    /// One 64-bit number does: the high half of `r * n` picks the cell, what is left of it decides within the cell.
+    /// One 64-bit number does: the high half of `r * n` picks the cell, what is left of it decides
+    /// within the cell.
     pub fn draw(&self, rng: &mut impl Rng) -> u32 {
         self.pick(self.split(rng.next_u64()))
     }
@@ -117,15 +124,19 @@ impl AliasTable {
 
     fn pick(&self, (at, coin): (u32, u32)) -> u32 {
         let (threshold, alias) = parts(self.cells[at as usize]);
-        // Without a branch: half of them would be foretold wrongly, and the memory would be waited for one after the other.
+        // Without a branch: half of them would be foretold wrongly, and the memory would be waited
+        // for one after the other.
         let own = u32::from(coin < threshold).wrapping_neg();
         (at & own) | (alias & !own)
     }
 
-    /// Draws as many as `out` has room for: those that [`draw`](Self::draw) on `stream` would give one after the other, the first
-    /// `skipped` left out. One number of the stream is one draw, so that any part of them can be drawn, and parts side by side.
+    /// Draws as many as `out` has room for: those that [`draw`](Self::draw) on `stream` would give
+    /// one after the other, the first `skipped` left out. One number of the stream is one draw, so
+    /// that any part of them can be drawn, and parts side by side.
     pub fn fill(&self, stream: &ChaCha8Rng, skipped: usize, out: &mut [u32]) {
-        let one_block = |(block, out): (usize, &mut [u32])| self.fill_block(stream, skipped + block * BLOCK, out);
+        let one_block = |(block, out): (usize, &mut [u32])| {
+            self.fill_block(stream, skipped + block * BLOCK, out)
+        };
         if out.len() <= BLOCK {
             one_block((0, out)); // nobody else is woken for a batch
         } else {
@@ -171,7 +182,8 @@ fn largest<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<f64, AliasError>
     })
 }
 
-/// Indices on one side of the mean, in their order; found by the hundred, without a branch for each.
+/// Indices on one side of the mean, in their order; found by the hundred, without a branch for
+/// each.
 struct Finger<F> {
     mass: F,
     heavy: bool,
@@ -186,7 +198,15 @@ struct Finger<F> {
 
 impl<F: Fn(usize) -> f64> Finger<F> {
     fn new(mass: F, heavy: bool, range: Range<usize>) -> Self {
-        Self { mass, heavy, found: Box::new([0; AHEAD]), count: 0, given: 0, next: range.start, end: range.end }
+        Self {
+            mass,
+            heavy,
+            found: Box::new([0; AHEAD]),
+            count: 0,
+            given: 0,
+            next: range.start,
+            end: range.end,
+        }
     }
 }
 
@@ -211,14 +231,16 @@ impl<F: Fn(usize) -> f64> Iterator for Finger<F> {
     }
 }
 
-/// The heavy one in hand when the sweep comes to a block's first light one, and what is left of it; `None` when all are used up.
+/// The heavy one in hand when the sweep comes to a block's first light one, and what is left of it;
+/// `None` when all are used up.
 type InHand = Option<(usize, f64)>;
 
 /// Makes the cells; `mass(i)` is what index `i` has of them, all add up to `n`.
 fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
-    // Every index has its cell for itself, until a sweep comes by. Atomic, since a block's sweep writes heavy cells of others;
-    // never the same one as another block's.
-    let cells: Vec<AtomicU64> = (0..n).into_par_iter().map(|i| AtomicU64::new(cell(1.0, i))).collect();
+    // Every index has its cell for itself, until a sweep comes by. Atomic, since a block's sweep
+    // writes heavy cells of others; never the same one as another block's.
+    let cells: Vec<AtomicU64> =
+        (0..n).into_par_iter().map(|i| AtomicU64::new(cell(1.0, i))).collect();
     let blocks = n.div_ceil(BLOCK);
     let block = |b: usize| b * BLOCK..((b + 1) * BLOCK).min(n);
     // An index of some weight: it stands in for one of none that nobody is left for.
@@ -232,7 +254,8 @@ fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
         if let Some((mut heavy, mut left)) = in_hand[b] {
             let mut heavies = Finger::new(mass, true, heavy + 1..n);
             loop {
-                // The next block goes on with the heavy one that it was foretold, whatever the rounding was here.
+                // The next block goes on with the heavy one that it was foretold, whatever the
+                // rounding was here.
                 let is_last = until == Some(heavy);
                 match light {
                     Some(l) if left >= 1.0 || is_last => {
@@ -241,7 +264,8 @@ fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
                         left -= 1.0 - own;
                         light = lights.next();
                     }
-                    // No light one is left: the heavy ones that are left are 1 up to rounding, or other blocks'.
+                    // No light one is left: the heavy ones that are left are 1 up to rounding, or
+                    // other blocks'.
                     None if left >= 1.0 && until.is_none() || is_last => break,
                     _ => {
                         // The heavy one has become light: the next heavy one fills its cell.
@@ -253,7 +277,8 @@ fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
                 }
             }
         }
-        // Light ones that are left over are 1 up to rounding, except a weight of zero: it must never be drawn.
+        // Light ones that are left over are 1 up to rounding, except a weight of zero: it must
+        // never be drawn.
         for l in light.into_iter().chain(lights) {
             if mass(l) == 0.0 {
                 cells[l].store(cell(0.0, some), Relaxed);
@@ -269,7 +294,8 @@ fn in_hand(
     block: impl Fn(usize) -> Range<usize> + Sync,
     mass: impl Fn(usize) -> f64 + Copy + Sync,
 ) -> Vec<InHand> {
-    // What the light ones of each block lack to 1, and what its heavy ones have beyond: sums over the blocks before.
+    // What the light ones of each block lack to 1, and what its heavy ones have beyond: sums over
+    // the blocks before.
     let sums_of = |b: usize| {
         block(b).fold([0.0; 2], |[lack, excess], i| {
             let beyond = mass(i) - 1.0;
@@ -284,7 +310,8 @@ fn in_hand(
     }
     let at = |b: usize| {
         let lack = before[b][0];
-        // The first heavy one with which all excess makes up for it lies in the first block of which that is true.
+        // The first heavy one with which all excess makes up for it lies in the first block of
+        // which that is true.
         let from = before[1..].partition_point(|[_, excess]| *excess < lack);
         if from == blocks {
             return None;
@@ -302,7 +329,9 @@ fn in_hand(
     let mut in_hand: Vec<InHand> = (0..blocks).into_par_iter().map(at).collect();
     // No rounding lets a block go back behind the one before it.
     for b in 1..blocks {
-        in_hand[b] = in_hand[b - 1].zip(in_hand[b]).map(|(before, here)| if here.0 < before.0 { before } else { here });
+        in_hand[b] = in_hand[b - 1]
+            .zip(in_hand[b])
+            .map(|(before, here)| if here.0 < before.0 { before } else { here });
     }
     in_hand
 }
@@ -333,9 +362,12 @@ mod tests {
 
     #[test]
     fn draws_follow_the_weights_from_ten_to_a_million() {
-        // Bound: p > 1e-4 with fixed seeds; a table with one wrong cell in ten fails by hundreds of orders.
+        // Bound: p > 1e-4 with fixed seeds; a table with one wrong cell in ten fails by hundreds of
+        // orders.
         for (n, draws) in [(10_usize, 1_000_000_u64), (1_000, 2_000_000), (1_000_000, 10_000_000)] {
-            let weights: Vec<f64> = (0..n).map(|i| f64::from((i as u32).wrapping_mul(2_654_435_761) >> 20) + 1.0).collect();
+            let weights: Vec<f64> = (0..n)
+                .map(|i| f64::from((i as u32).wrapping_mul(2_654_435_761) >> 20) + 1.0)
+                .collect();
             let table = AliasTable::new(&weights).expect("valid weights");
             let mut rng = stream(7, Purpose::Draw, n as u64);
             let mut counts = vec![0_u64; n];
@@ -366,7 +398,8 @@ mod tests {
 
     #[test]
     fn more_than_2_to_the_24_weights_work() {
-        // PyTorch's multinomial stops at 2^24 categories. All weight is on the last five: none else may appear.
+        // PyTorch's multinomial stops at 2^24 categories. All weight is on the last five: none else
+        // may appear.
         let n = (1 << 24) + 5;
         let mut weights = vec![0.0; n];
         weights[n - 5..].copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 10.0]);
@@ -385,9 +418,18 @@ mod tests {
     fn unusable_weights_are_refused_by_name() {
         assert_eq!(AliasTable::new::<f64>(&[]).err(), Some(AliasError::Empty));
         assert_eq!(AliasTable::new(&[0.0, 0.0]).err(), Some(AliasError::AllZero(2)));
-        assert_eq!(AliasTable::new(&[1.0, -0.5]).err(), Some(AliasError::Invalid { index: 1, value: -0.5 }));
-        assert!(matches!(AliasTable::new(&[1.0, 1.0, f64::NAN]), Err(AliasError::Invalid { index: 2, .. })));
-        assert!(matches!(AliasTable::new(&[f64::INFINITY]), Err(AliasError::Invalid { index: 0, .. })));
+        assert_eq!(
+            AliasTable::new(&[1.0, -0.5]).err(),
+            Some(AliasError::Invalid { index: 1, value: -0.5 })
+        );
+        assert!(matches!(
+            AliasTable::new(&[1.0, 1.0, f64::NAN]),
+            Err(AliasError::Invalid { index: 2, .. })
+        ));
+        assert!(matches!(
+            AliasTable::new(&[f64::INFINITY]),
+            Err(AliasError::Invalid { index: 0, .. })
+        ));
     }
 
     #[test]
@@ -405,7 +447,8 @@ mod tests {
         let mut mass = vec![0.0; table.len()];
         for (i, cell) in table.cells.iter().enumerate() {
             let (threshold, alias) = parts(*cell);
-            let own = if alias as usize == i { 1.0 } else { f64::from(threshold) / 4_294_967_296.0 };
+            let own =
+                if alias as usize == i { 1.0 } else { f64::from(threshold) / 4_294_967_296.0 };
             mass[i] += own;
             mass[alias as usize] += 1.0 - own;
         }
@@ -436,7 +479,10 @@ mod tests {
             let sum: f64 = weights.iter().sum();
             for (i, (mass, weight)) in masses(&table).into_iter().zip(&weights).enumerate() {
                 let expected = weight / sum * n as f64;
-                assert!((mass - expected).abs() < 1e-6 * expected.max(1.0), "{name}, {i}: {mass}, expected {expected}");
+                assert!(
+                    (mass - expected).abs() < 1e-6 * expected.max(1.0),
+                    "{name}, {i}: {mass}, expected {expected}"
+                );
                 assert!(*weight > 0.0 || mass == 0.0, "{name}, {i}: {mass} of a weight of zero");
             }
         }
@@ -444,12 +490,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_cells_add_up_to_the_weights(weights in proptest::collection::vec(0.0_f64..1e6, 1..200)) {
+        fn the_cells_add_up_to_the_weights(
+            weights in proptest::collection::vec(0.0_f64..1e6, 1..200),
+        ) {
             prop_assume!(weights.iter().any(|w| *w > 0.0));
             let table = AliasTable::new(&weights).expect("valid weights");
             let (sum, n) = (weights.iter().sum::<f64>(), weights.len() as f64);
             for (i, mass) in masses(&table).into_iter().enumerate() {
-                prop_assert!((mass - weights[i] / sum * n).abs() < 1e-6 * n, "{i}: {mass} {}", weights[i]);
+                prop_assert!(
+                    (mass - weights[i] / sum * n).abs() < 1e-6 * n,
+                    "{i}: {mass} {}",
+                    weights[i],
+                );
             }
         }
     }

@@ -2,20 +2,23 @@
 //! Knows nothing of training: shares and counts in, one number out.
 
 /// `H(f) / ln C`, the evenness of class shares, in [0, 1]; 1 = all classes alike (Pielou 1966).
-/// `counts` has shape `[C]` and need not be normalised. One class, or no draws at all, counts as even.
+/// `counts` has shape `[C]` and need not be normalised. One class, or no draws at all, counts as
+/// even.
 pub fn balance_index(counts: &[f64]) -> f64 {
     let sum: f64 = counts.iter().sum();
     if counts.len() < 2 || sum <= 0.0 {
         return 1.0;
     }
-    let entropy: f64 = counts.iter().filter(|c| **c > 0.0).map(|c| -(c / sum) * (c / sum).ln()).sum();
+    let entropy: f64 =
+        counts.iter().filter(|c| **c > 0.0).map(|c| -(c / sum) * (c / sum).ln()).sum();
     // Rounding leaves [0, 1] by a little, and the sum of one class is -0.
     (entropy / (counts.len() as f64).ln()).clamp(0.0, 1.0) + 0.0
 }
 
 /// Largest over smallest class count; infinite when a class has none. `counts` has shape `[C]`.
 pub fn max_min_ratio(counts: &[f64]) -> f64 {
-    let (min, max) = counts.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), c| (a.min(*c), b.max(*c)));
+    let (min, max) =
+        counts.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), c| (a.min(*c), b.max(*c)));
     if max == 0.0 { 1.0 } else { max / min }
 }
 
@@ -25,8 +28,8 @@ pub fn effective_sample_size(q: &[f64]) -> f64 {
     1.0 / (q.len() as f64 * q.iter().map(|q| q * q).sum::<f64>())
 }
 
-/// Share of distinct samples that `draws` independent draws from `q` are expected to hit: `1 - mean (1 - q_i)^draws`.
-/// Uniform `q` with as many draws as samples gives 63.2%.
+/// Share of distinct samples that `draws` independent draws from `q` are expected to hit:
+/// `1 - mean (1 - q_i)^draws`. Uniform `q` with as many draws as samples gives 63.2%.
 pub fn expected_coverage(q: &[f64], draws: usize) -> f64 {
     let missed: f64 = q.iter().map(|q| (draws as f64 * (-q).ln_1p()).exp()).sum();
     1.0 - missed / q.len() as f64
@@ -73,8 +76,12 @@ mod tests {
         fn figures_stay_in_their_ranges(raw in proptest::collection::vec(0.001_f64..1.0, 2..100)) {
             let sum: f64 = raw.iter().sum();
             let q: Vec<f64> = raw.iter().map(|v| v / sum).collect();
-            let (b, e, c) = (balance_index(&q), effective_sample_size(&q), expected_coverage(&q, q.len()));
-            prop_assert!((0.0..=1.0 + 1e-9).contains(&b) && e > 0.0 && e <= 1.0 + 1e-9 && c > 0.0 && c < 1.0, "{b} {e} {c}");
+            let (b, e) = (balance_index(&q), effective_sample_size(&q));
+            let c = expected_coverage(&q, q.len());
+            prop_assert!(
+                (0.0..=1.0 + 1e-9).contains(&b) && e > 0.0 && e <= 1.0 + 1e-9 && c > 0.0 && c < 1.0,
+                "{b} {e} {c}",
+            );
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Counts over equal bins; `edges` has one more entry than `counts`, the last bin includes its right edge.
+/// Counts over equal bins; `edges` has one more entry than `counts`, the last bin includes its
+/// right edge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Bin edges, ascending.
@@ -13,13 +14,18 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// `bins` (at least 1) equal bins over `low..=high`; values outside go into the first or last bin, NaN is left out.
+    /// `bins` (at least 1) equal bins over `low..=high`; values outside go into the first or last
+    /// bin, NaN is left out.
     pub fn over(values: &[f32], low: f32, high: f32, bins: usize) -> Self {
         let bins = bins.max(1);
         let width = (high - low) / bins as f32;
         let mut counts = vec![0; bins];
         for v in values.iter().filter(|v| !v.is_nan()) {
-            let bin = if width > 0.0 { ((v - low) / width).clamp(0.0, (bins - 1) as f32) as usize } else { 0 };
+            let bin = if width > 0.0 {
+                ((v - low) / width).clamp(0.0, (bins - 1) as f32) as usize
+            } else {
+                0
+            };
             counts[bin] += 1;
         }
         Self { edges: (0..=bins).map(|b| low + width * b as f32).collect(), counts }
@@ -38,7 +44,8 @@ pub struct Quartiles {
 }
 
 impl Quartiles {
-    /// Of finite `values`, with linear interpolation between ranks (NumPy's default); zeros for none.
+    /// Of finite `values`, with linear interpolation between ranks (NumPy's default); zeros for
+    /// none.
     pub fn of(values: &[f32]) -> Self {
         let mut v = values.to_vec();
         v.sort_unstable_by(f32::total_cmp);
@@ -74,7 +81,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_is_counted_once(values in proptest::collection::vec(-0.5_f32..1.5, 0..500), bins in 1_usize..50) {
+        fn every_value_is_counted_once(
+            values in proptest::collection::vec(-0.5_f32..1.5, 0..500),
+            bins in 1_usize..50,
+        ) {
             let h = Histogram::over(&values, 0.0, 1.0, bins);
             prop_assert_eq!(h.counts.iter().sum::<u64>(), values.len() as u64);
             prop_assert_eq!(h.counts.len(), bins);

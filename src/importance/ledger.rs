@@ -1,5 +1,5 @@
-//! What became of each sample: how often it was drawn, and what the model said of it when it was last seen.
-//! Knows nothing of weights.
+//! What became of each sample: how often it was drawn, and what the model said of it when it was
+//! last seen. Knows nothing of weights.
 
 use super::metric::Observation;
 
@@ -35,17 +35,27 @@ impl Ledger {
     }
 
     /// A ledger as [`parts`](Self::parts) gave it; the four have the same length.
-    pub fn from_parts(drawn: Vec<u32>, p: Vec<f32>, predicted: Vec<u32>, confidence: Vec<f32>) -> Self {
-        assert!([p.len(), predicted.len(), confidence.len()] == [drawn.len(); 3], "one entry per sample");
+    pub fn from_parts(
+        drawn: Vec<u32>,
+        p: Vec<f32>,
+        predicted: Vec<u32>,
+        confidence: Vec<f32>,
+    ) -> Self {
+        assert!(
+            [p.len(), predicted.len(), confidence.len()] == [drawn.len(); 3],
+            "one entry per sample"
+        );
         Self { drawn, p, predicted, confidence }
     }
 
-    /// Times drawn, and what was last seen: probability of the true class, prediction, its probability.
+    /// Times drawn, and what was last seen: probability of the true class, prediction, its
+    /// probability.
     pub fn parts(&self) -> (&[u32], &[f32], &[u32], &[f32]) {
         (&self.drawn, &self.p, &self.predicted, &self.confidence)
     }
 
-    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. `labels` has shape `[n]`.
+    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample
+    /// `draws[k]`. `labels` has shape `[n]`.
     pub fn record(&mut self, draws: &[u32], observations: &[Observation], labels: &[u32]) {
         assert_eq!(draws.len(), observations.len(), "one observation per draw");
         for (&i, o) in draws.iter().zip(observations) {
@@ -71,9 +81,11 @@ impl Ledger {
         self.drawn.iter().filter(|d| **d == 0).count()
     }
 
-    /// What the model last said of sample `i`; `None` when it was never drawn, or the output was not finite.
+    /// What the model last said of sample `i`; `None` when it was never drawn, or the output was
+    /// not finite.
     pub fn last_seen(&self, i: usize) -> Option<LastSeen> {
-        let seen = LastSeen { p: self.p[i], predicted: self.predicted[i], confidence: self.confidence[i] };
+        let seen =
+            LastSeen { p: self.p[i], predicted: self.predicted[i], confidence: self.confidence[i] };
         seen.p.is_finite().then_some(seen)
     }
 }
@@ -85,8 +97,10 @@ mod tests {
     #[test]
     fn draws_are_counted_anew_and_what_was_seen_last_stays() {
         let mut ledger = Ledger::new(3);
-        let sure = Observation { p_true: 0.9, p_other: 0.1, other: 0.0, sum_squares: 0.82, entropy: 0.3 };
-        let wrong = Observation { p_true: 0.2, p_other: 0.7, other: 2.0, sum_squares: 0.54, entropy: 0.8 };
+        let sure =
+            Observation { p_true: 0.9, p_other: 0.1, other: 0.0, sum_squares: 0.82, entropy: 0.3 };
+        let wrong =
+            Observation { p_true: 0.2, p_other: 0.7, other: 2.0, sum_squares: 0.54, entropy: 0.8 };
         ledger.record(&[0, 1, 1], &[sure, sure, wrong], &[1, 1, 0]);
         assert_eq!((ledger.drawn(), ledger.never_drawn()), (&[1, 2, 0][..], 1));
         assert_eq!(ledger.last_seen(0), Some(LastSeen { p: 0.9, predicted: 1, confidence: 0.9 }));

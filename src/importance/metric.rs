@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Figures of the softmax output that every [`Metric`] can be computed from, and what the model takes the sample for.
+/// Figures of the softmax output that every [`Metric`] can be computed from, and what the model
+/// takes the sample for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// Probability of the true class, `p`, in [0, 1].
@@ -24,7 +25,13 @@ impl Observation {
 
     /// Reads one row of `[n, 5]`.
     pub fn from_row(row: &[f32; Self::WIDTH]) -> Self {
-        Self { p_true: row[0], p_other: row[1], other: row[2], sum_squares: row[3], entropy: row[4] }
+        Self {
+            p_true: row[0],
+            p_other: row[1],
+            other: row[2],
+            sum_squares: row[3],
+            entropy: row[4],
+        }
     }
 
     /// The figures in the order that [`from_row`](Self::from_row) reads.
@@ -34,12 +41,19 @@ impl Observation {
 
     /// The most probable class of a sample of class `truth`, and its probability.
     pub fn prediction(&self, truth: u32) -> (u32, f32) {
-        if self.p_true >= self.p_other { (truth, self.p_true) } else { (self.other as u32, self.p_other) }
+        if self.p_true >= self.p_other {
+            (truth, self.p_true)
+        } else {
+            (self.other as u32, self.p_other)
+        }
     }
 
     /// Whether all figures are finite: the model's output was.
     pub fn is_finite(&self) -> bool {
-        self.p_true.is_finite() && self.p_other.is_finite() && self.sum_squares.is_finite() && self.entropy.is_finite()
+        self.p_true.is_finite()
+            && self.p_other.is_finite()
+            && self.sum_squares.is_finite()
+            && self.entropy.is_finite()
     }
 }
 
@@ -60,13 +74,16 @@ pub enum Metric {
 }
 
 /// All metrics, in the order in which a recorder keeps them.
-pub const METRICS: [Metric; 5] = [Metric::PCorrect, Metric::El2n, Metric::Loss, Metric::Margin, Metric::Entropy];
+pub const METRICS: [Metric; 5] =
+    [Metric::PCorrect, Metric::El2n, Metric::Loss, Metric::Margin, Metric::Entropy];
 
-/// Probabilities below this count as this in [`Metric::Loss`]: beyond it a sample is as hard as can be.
+/// Probabilities below this count as this in [`Metric::Loss`]: beyond it a sample is as hard as can
+/// be.
 const SMALLEST_P: f32 = 1e-4;
 
 impl Metric {
-    /// The metric of one observation, in [0, 1]; NaN when the observation is not finite. `classes` is C >= 2.
+    /// The metric of one observation, in [0, 1]; NaN when the observation is not finite. `classes`
+    /// is C >= 2.
     pub fn of(self, o: &Observation, classes: usize) -> f32 {
         if !o.is_finite() {
             return f32::NAN;
@@ -91,9 +108,16 @@ mod tests {
     /// The observation of a softmax output, the long way.
     fn observe(p: &[f32], truth: usize) -> Observation {
         let others = p.iter().enumerate().filter(|(i, _)| *i != truth);
-        let (other, p_other) = others.fold((0, 0.0), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
+        let (other, p_other) =
+            others.fold((0, 0.0), |best, (i, p)| if *p > best.1 { (i, *p) } else { best });
         let entropy = p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
-        Observation { p_true: p[truth], p_other, other: other as f32, sum_squares: p.iter().map(|p| p * p).sum(), entropy }
+        Observation {
+            p_true: p[truth],
+            p_other,
+            other: other as f32,
+            sum_squares: p.iter().map(|p| p * p).sum(),
+            entropy,
+        }
     }
 
     #[test]
@@ -124,7 +148,13 @@ mod tests {
 
     #[test]
     fn a_broken_forward_pass_gives_nan_and_not_a_weight() {
-        let o = Observation { p_true: 0.2, p_other: f32::NAN, other: 0.0, sum_squares: 0.5, entropy: 0.1 };
+        let o = Observation {
+            p_true: 0.2,
+            p_other: f32::NAN,
+            other: 0.0,
+            sum_squares: 0.5,
+            entropy: 0.1,
+        };
         for metric in METRICS {
             assert!(metric.of(&o, 3).is_nan(), "{metric:?}");
         }
@@ -132,7 +162,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_metric_stays_in_the_unit_interval(raw in proptest::collection::vec(0.0_f32..1.0, 2..20), truth in 0_usize..20) {
+        fn every_metric_stays_in_the_unit_interval(
+            raw in proptest::collection::vec(0.0_f32..1.0, 2..20),
+            truth in 0_usize..20,
+        ) {
             let sum: f32 = raw.iter().sum::<f32>().max(1e-3);
             let p: Vec<f32> = raw.iter().map(|v| v / sum).collect();
             let o = observe(&p, truth % p.len());

@@ -1,10 +1,11 @@
 //! The method in plain Rust: slices in, slices out.
 //! Knows no tensor library, no file, no terminal and no clock.
 //!
-//! One pretraining epoch after another the [`Recorder`] takes an [`Observation`] per drawn sample; once, at E, its
-//! means become [`Weights`] (`w = 1 - p` in the paper); [`Probabilities`] shape them into `q`; an [`AliasTable`] draws
-//! from `q`; an [`EpochPlan`] is one epoch of draws. [`Histogram`], [`balance`] and the figures of [`EpochPlan`] are
-//! what a person is shown; the [`Ledger`] keeps what became of each [`Sample`].
+//! One pretraining epoch after another the [`Recorder`] takes an [`Observation`] per drawn sample;
+//! once, at E, its means become [`Weights`] (`w = 1 - p` in the paper); [`Probabilities`] shape
+//! them into `q`; an [`AliasTable`] draws from `q`; an [`EpochPlan`] is one epoch of draws.
+//! [`Histogram`], [`balance`] and the figures of [`EpochPlan`] are what a person is shown; the
+//! [`Ledger`] keeps what became of each [`Sample`].
 
 mod alias;
 pub mod balance;

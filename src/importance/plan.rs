@@ -73,11 +73,15 @@ impl EpochPlan {
 
     /// As many independent draws from `table` as it has samples. They are never all in memory.
     pub fn multinomial(table: Arc<AliasTable>, seed: u64, epoch: u64) -> Self {
-        Self { n: table.len(), draws: Draws::Streamed { table, stream: Box::new(stream(seed, Purpose::Draw, epoch)) } }
+        Self {
+            n: table.len(),
+            draws: Draws::Streamed { table, stream: Box::new(stream(seed, Purpose::Draw, epoch)) },
+        }
     }
 
-    /// As many draws as there are samples, sample `i` floor or ceil of `n q_i` times: the points `u, u+1, u+2, ...` for
-    /// one uniform `u` fall into the running sum of `n q` (systematic resampling), then the order is shuffled.
+    /// As many draws as there are samples, sample `i` floor or ceil of `n q_i` times: the points
+    /// `u, u+1, u+2, ...` for one uniform `u` fall into the running sum of `n q` (systematic
+    /// resampling), then the order is shuffled.
     pub fn systematic(q: &Probabilities, seed: u64, epoch: u64) -> Self {
         let mut rng = stream(seed, Purpose::Draw, epoch);
         let q = q.values();
@@ -91,15 +95,16 @@ impl EpochPlan {
                 draws.push(i as u32);
             }
         }
-        // The running sum ends at n up to rounding: a last point just beyond it belongs to the last sample that has a share.
+        // The running sum ends at n up to rounding: a last point just beyond it belongs to the last
+        // sample that has a share.
         let last = q.iter().rposition(|q| *q > 0.0).unwrap_or(0) as u32;
         draws.resize(n, last);
         draws.shuffle(&mut rng);
         Self::listed(draws)
     }
 
-    /// As many draws as labels: a uniform draw among the classes that have samples, then uniform within it.
-    /// `labels` has shape `[n]`, values < `classes`.
+    /// As many draws as labels: a uniform draw among the classes that have samples, then uniform
+    /// within it. `labels` has shape `[n]`, values < `classes`.
     pub fn class_balanced(labels: &[u32], classes: usize, seed: u64, epoch: u64) -> Self {
         let mut members: Vec<Vec<u32>> = vec![Vec::new(); classes];
         for (i, &c) in labels.iter().enumerate() {
@@ -180,7 +185,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn probabilities(raw: &[f32]) -> Probabilities {
-        let weights = Weights::from_scores(&raw.iter().map(|v| Some(*v)).collect::<Vec<_>>()).expect("valid weights");
+        let weights = Weights::from_scores(&raw.iter().map(|v| Some(*v)).collect::<Vec<_>>())
+            .expect("valid weights");
         Probabilities::shape(&weights, &vec![0; raw.len()], 1, &Shaping::default())
     }
 
@@ -211,7 +217,11 @@ mod tests {
     #[test]
     fn uniform_draws_with_replacement_cover_63_percent() {
         let n = 50_000;
-        let distinct = EpochPlan::uniform_with_replacement(n, 1, 1).multiplicities().iter().filter(|m| **m > 0).count();
+        let distinct = EpochPlan::uniform_with_replacement(n, 1, 1)
+            .multiplicities()
+            .iter()
+            .filter(|m| **m > 0)
+            .count();
         let share = distinct as f64 / n as f64;
         assert!((share - 0.632).abs() < 0.01, "{share}"); // standard deviation 0.0014
     }
@@ -235,12 +245,18 @@ mod tests {
             for (i, times) in plan.multiplicities().into_iter().enumerate() {
                 let expected = q.values()[i] * raw.len() as f64;
                 let (low, high) = ((expected - 1e-9).floor(), (expected + 1e-9).ceil());
-                prop_assert!((low..=high).contains(&f64::from(times)), "{i}: {times} times, expected {expected}");
+                prop_assert!(
+                    (low..=high).contains(&f64::from(times)),
+                    "{i}: {times} times, expected {expected}",
+                );
             }
         }
 
         #[test]
-        fn multinomial_draws_never_hit_a_sample_without_weight(raw in proptest::collection::vec(0.0_f32..=1.0, 2..100), seed: u64) {
+        fn multinomial_draws_never_hit_a_sample_without_weight(
+            raw in proptest::collection::vec(0.0_f32..=1.0, 2..100),
+            seed: u64,
+        ) {
             let mut raw = raw;
             raw[0] = 0.0;
             raw[1] = 1.0;

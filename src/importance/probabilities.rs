@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Level {
     /// `q_i` follows the sample's own weight (the paper).
     Sample,
-    /// Each class keeps the total that its samples' weights give it, drawn uniformly within the class.
+    /// Each class keeps the total that its samples' weights give it, drawn uniformly within the
+    /// class.
     Class,
 }
 
@@ -48,33 +49,47 @@ impl Probabilities {
         Self { q: vec![1.0 / n as f64; n], fell_back: false }
     }
 
-    /// `1 / C'` for each of the C' classes that have samples, uniform within. `labels` has shape `[n]`, values < `classes`.
+    /// `1 / C'` for each of the C' classes that have samples, uniform within. `labels` has shape
+    /// `[n]`, values < `classes`.
     pub fn class_balanced(labels: &[u32], classes: usize) -> Self {
         let sizes = class_sizes(labels.iter().copied(), classes);
         let filled = sizes.iter().filter(|s| **s > 0).count() as f64;
-        Self { q: labels.iter().map(|&c| 1.0 / (filled * sizes[c as usize] as f64)).collect(), fell_back: false }
+        Self {
+            q: labels.iter().map(|&c| 1.0 / (filled * sizes[c as usize] as f64)).collect(),
+            fell_back: false,
+        }
     }
 
-    /// `q_i = (1 - u) w_i^a / sum_j w_j^a + u / n` over the samples that `drop_hardest` keeps (n counts those);
-    /// dropped ones get 0, ties among the hardest are dropped from the highest index down.
+    /// `q_i = (1 - u) w_i^a / sum_j w_j^a + u / n` over the samples that `drop_hardest` keeps (n
+    /// counts those); dropped ones get 0, ties among the hardest are dropped from the highest index
+    /// down.
     ///
-    /// Weights that are all equal or all zero give the uniform distribution (over the kept ones) and
-    /// [`fell_back`](Self::fell_back). `labels` has the weights' shape, values < `classes`.
+    /// Weights that are all equal or all zero give the uniform distribution (over the kept ones)
+    /// and [`fell_back`](Self::fell_back). `labels` has the weights' shape, values < `classes`.
     pub fn shape(weights: &Weights, labels: &[u32], classes: usize, shaping: &Shaping) -> Self {
         let w = weights.values();
         let kept = keep(w, shaping.drop_hardest);
         let n = kept.iter().filter(|k| **k).count() as f64;
         let largest = w.iter().zip(&kept).filter(|(_, k)| **k).map(|(w, _)| *w).fold(0.0, f32::max);
         // Divided by the largest before the power: a large exponent cannot make all of them vanish.
-        let power = |w: f32| if largest > 0.0 { f64::from(w / largest).powf(shaping.exponent) } else { 0.0 };
+        let power = |w: f32| {
+            if largest > 0.0 { f64::from(w / largest).powf(shaping.exponent) } else { 0.0 }
+        };
         let mass = |(w, k): (&f32, &bool)| if *k { power(*w) } else { 0.0 };
         let sum: f64 = w.iter().zip(&kept).map(mass).sum();
         let equal = weights.are_equal() || sum == 0.0;
         let u = if equal { 1.0 } else { shaping.uniform_mix };
         let biased = |pair| if sum > 0.0 { (1.0 - u) * mass(pair) / sum } else { 0.0 };
-        let mut q: Vec<f64> = w.iter().zip(&kept).map(|(w, k)| biased((w, k)) + if *k { u / n } else { 0.0 }).collect();
+        let mut q: Vec<f64> = w
+            .iter()
+            .zip(&kept)
+            .map(|(w, k)| biased((w, k)) + if *k { u / n } else { 0.0 })
+            .collect();
         if shaping.level == Level::Class {
-            let sizes = class_sizes(labels.iter().zip(&kept).filter(|(_, k)| **k).map(|(c, _)| *c), classes);
+            let sizes = class_sizes(
+                labels.iter().zip(&kept).filter(|(_, k)| **k).map(|(c, _)| *c),
+                classes,
+            );
             let shares = class_shares(&q, labels, classes);
             for ((q, &c), kept) in q.iter_mut().zip(labels).zip(&kept) {
                 let c = c as usize;
@@ -87,7 +102,8 @@ impl Probabilities {
     /// Probabilities as they were; `None` unless they are non-negative and sum to 1 within 1e-6.
     pub fn restored(q: Vec<f64>) -> Option<Self> {
         let sum: f64 = q.iter().sum();
-        (q.iter().all(|q| *q >= 0.0) && (sum - 1.0).abs() < 1e-6).then_some(Self { q, fell_back: false })
+        (q.iter().all(|q| *q >= 0.0) && (sum - 1.0).abs() < 1e-6)
+            .then_some(Self { q, fell_back: false })
     }
 
     /// The probabilities, shape `[n]`.
@@ -105,8 +121,8 @@ impl Probabilities {
         class_shares(&self.q, labels, classes)
     }
 
-    /// Histogram of `n q_i`, the draws that an epoch of n is expected to give each sample, over `bins` equal bins from 0 to the
-    /// largest.
+    /// Histogram of `n q_i`, the draws that an epoch of n is expected to give each sample, over
+    /// `bins` equal bins from 0 to the largest.
     pub fn histogram(&self, bins: usize) -> Histogram {
         let n = self.q.len() as f64;
         let expected: Vec<f32> = self.q.iter().map(|q| (n * q) as f32).collect();
@@ -119,11 +135,15 @@ impl Probabilities {
         balance::effective_sample_size(&self.q)
     }
 
-    /// Factors `(1 / (n q_i))^k` on the losses of one batch, divided by their mean. `k` in [0, 1]: 0 keeps the bias,
-    /// 1 is unbiased importance sampling. `drawn` are indices that were drawn, so `q_i > 0`.
+    /// Factors `(1 / (n q_i))^k` on the losses of one batch, divided by their mean. `k` in [0, 1]:
+    /// 0 keeps the bias, 1 is unbiased importance sampling. `drawn` are indices that were drawn, so
+    /// `q_i > 0`.
     pub fn loss_factors(&self, drawn: &[u32], k: f64) -> Vec<f32> {
         let n = self.q.len() as f64;
-        let raw: Vec<f64> = drawn.iter().map(|&i| (n * self.q[i as usize]).max(f64::MIN_POSITIVE).powf(-k)).collect();
+        let raw: Vec<f64> = drawn
+            .iter()
+            .map(|&i| (n * self.q[i as usize]).max(f64::MIN_POSITIVE).powf(-k))
+            .collect();
         let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
         raw.iter().map(|f| (f / mean) as f32).collect()
     }
@@ -136,7 +156,8 @@ fn keep(weights: &[f32], drop_hardest: f64) -> Vec<bool> {
     let mut kept = vec![true; n];
     if dropped > 0 {
         let mut order: Vec<u32> = (0..n as u32).collect();
-        let hardest_first = |a: &u32, b: &u32| weights[*b as usize].total_cmp(&weights[*a as usize]).then(b.cmp(a));
+        let hardest_first =
+            |a: &u32, b: &u32| weights[*b as usize].total_cmp(&weights[*a as usize]).then(b.cmp(a));
         order.select_nth_unstable_by(dropped - 1, hardest_first);
         for &i in &order[..dropped] {
             kept[i as usize] = false;
@@ -167,7 +188,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn weights(values: &[f32]) -> Weights {
-        Weights::from_scores(&values.iter().map(|v| Some(*v)).collect::<Vec<_>>()).expect("valid weights")
+        Weights::from_scores(&values.iter().map(|v| Some(*v)).collect::<Vec<_>>())
+            .expect("valid weights")
     }
 
     fn shape(values: &[f32], shaping: Shaping) -> Vec<f64> {
@@ -183,10 +205,19 @@ mod tests {
         let w = [0.1, 0.2, 0.3, 0.4];
         let s = Shaping::default();
         assert!(close(&shape(&w, s), &[0.1, 0.2, 0.3, 0.4]));
-        assert!(close(&shape(&w, Shaping { exponent: 2.0, ..s }), &[1.0 / 30.0, 4.0 / 30.0, 9.0 / 30.0, 16.0 / 30.0]));
-        assert!(close(&shape(&w, Shaping { uniform_mix: 0.5, ..s }), &[0.175, 0.225, 0.275, 0.325]));
+        assert!(close(
+            &shape(&w, Shaping { exponent: 2.0, ..s }),
+            &[1.0 / 30.0, 4.0 / 30.0, 9.0 / 30.0, 16.0 / 30.0]
+        ));
+        assert!(close(
+            &shape(&w, Shaping { uniform_mix: 0.5, ..s }),
+            &[0.175, 0.225, 0.275, 0.325]
+        ));
         assert!(close(&shape(&w, Shaping { uniform_mix: 1.0, ..s }), &[0.25; 4]));
-        assert!(close(&shape(&w, Shaping { drop_hardest: 0.25, ..s }), &[1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 0.0]));
+        assert!(close(
+            &shape(&w, Shaping { drop_hardest: 0.25, ..s }),
+            &[1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 0.0]
+        ));
         assert!(close(&shape(&w, Shaping { level: Level::Class, ..s }), &[0.15, 0.15, 0.35, 0.35]));
     }
 
@@ -210,7 +241,12 @@ mod tests {
 
     #[test]
     fn full_reweighting_undoes_the_bias() {
-        let p = Probabilities::shape(&weights(&[0.1, 0.2, 0.3, 0.4]), &[0, 0, 1, 1], 2, &Shaping::default());
+        let p = Probabilities::shape(
+            &weights(&[0.1, 0.2, 0.3, 0.4]),
+            &[0, 0, 1, 1],
+            2,
+            &Shaping::default(),
+        );
         let f = p.loss_factors(&[0, 3], 1.0);
         assert!((f[0] / f[1] - 4.0).abs() < 1e-5 && (f[0] + f[1] - 2.0).abs() < 1e-6, "{f:?}");
         assert_eq!(p.loss_factors(&[0, 3], 0.0), [1.0, 1.0]);
@@ -220,11 +256,15 @@ mod tests {
         #[test]
         fn probabilities_sum_to_one_whatever_the_options(
             raw in proptest::collection::vec(0.0_f32..=1.0, 2..200),
-            exponent in 0.05_f64..20.0, uniform_mix in 0.0_f64..=1.0, drop_hardest in 0.0_f64..0.99, class_level: bool,
+            exponent in 0.05_f64..20.0,
+            uniform_mix in 0.0_f64..=1.0,
+            drop_hardest in 0.0_f64..0.99,
+            class_level: bool,
         ) {
             let labels: Vec<u32> = (0..raw.len() as u32).map(|i| i % 5).collect();
             let level = if class_level { Level::Class } else { Level::Sample };
-            let p = Probabilities::shape(&weights(&raw), &labels, 5, &Shaping { exponent, uniform_mix, drop_hardest, level });
+            let shaping = Shaping { exponent, uniform_mix, drop_hardest, level };
+            let p = Probabilities::shape(&weights(&raw), &labels, 5, &shaping);
             prop_assert!((p.values().iter().sum::<f64>() - 1.0).abs() < 1e-9);
             prop_assert!(p.values().iter().all(|q| q.is_finite() && *q >= 0.0));
             let dropped = p.values().iter().filter(|q| **q == 0.0).count();
@@ -232,9 +272,13 @@ mod tests {
         }
 
         #[test]
-        fn a_harder_sample_is_never_less_probable(raw in proptest::collection::vec(0.0_f32..=1.0, 2..100), exponent in 0.1_f64..5.0) {
+        fn a_harder_sample_is_never_less_probable(
+            raw in proptest::collection::vec(0.0_f32..=1.0, 2..100),
+            exponent in 0.1_f64..5.0,
+        ) {
             let labels = vec![0; raw.len()];
-            let p = Probabilities::shape(&weights(&raw), &labels, 1, &Shaping { exponent, ..Shaping::default() });
+            let shaping = Shaping { exponent, ..Shaping::default() };
+            let p = Probabilities::shape(&weights(&raw), &labels, 1, &shaping);
             for i in 0..raw.len() {
                 for j in 0..raw.len() {
                     prop_assert!(raw[i] <= raw[j] || p.values()[i] >= p.values()[j]);

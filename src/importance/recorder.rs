@@ -1,5 +1,5 @@
-//! What training said about each sample while it was pretrained: sums per metric, over the window and of the last epoch.
-//! Knows nothing of weights: it answers with means.
+//! What training said about each sample while it was pretrained: sums per metric, over the window
+//! and of the last epoch. Knows nothing of weights: it answers with means.
 
 use super::metric::{METRICS, Metric, Observation};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,8 @@ impl Recorder {
         self.count.iter().filter(|c| **c > 0).count()
     }
 
-    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample `draws[k]`. Both have the same length.
+    /// Takes a part of an epoch: `observations[k]` is what the forward pass said of sample
+    /// `draws[k]`. Both have the same length.
     pub fn record(&mut self, draws: &[u32], observations: &[Observation]) {
         assert_eq!(draws.len(), observations.len(), "one observation per draw");
         for (&i, o) in draws.iter().zip(observations) {
@@ -90,7 +91,8 @@ impl Recorder {
     }
 
     /// The metric of every sample over the window, shape `[n]`; `None` where it was never observed.
-    /// A value is NaN where a forward pass was not finite. `Window::Fresh` reads like `Mean`: its one pass is what was recorded.
+    /// A value is NaN where a forward pass was not finite. `Window::Fresh` reads like `Mean`: its
+    /// one pass is what was recorded.
     pub fn scores(&self, metric: Metric, window: Window) -> Vec<Option<f32>> {
         let k = METRICS.iter().position(|m| *m == metric).unwrap_or(0);
         let score = |i: usize| match window {
@@ -100,7 +102,8 @@ impl Recorder {
         (0..self.count.len()).map(|i| (self.count[i] > 0).then(|| score(i))).collect()
     }
 
-    /// Mean probability of the true class, `p_i`, over the window; `None` where never observed. Shape `[n]`.
+    /// Mean probability of the true class, `p_i`, over the window; `None` where never observed.
+    /// Shape `[n]`.
     pub fn p_true(&self, window: Window) -> Vec<Option<f32>> {
         self.scores(Metric::PCorrect, window).into_iter().map(|s| s.map(|s| 1.0 - s)).collect()
     }
@@ -111,7 +114,13 @@ mod tests {
     use super::*;
 
     fn seen(p: f32) -> Observation {
-        Observation { p_true: p, p_other: 1.0 - p, other: 0.0, sum_squares: p * p + (1.0 - p) * (1.0 - p), entropy: 0.0 }
+        Observation {
+            p_true: p,
+            p_other: 1.0 - p,
+            other: 0.0,
+            sum_squares: p * p + (1.0 - p) * (1.0 - p),
+            entropy: 0.0,
+        }
     }
 
     #[test]

@@ -44,13 +44,21 @@ pub enum Pick {
 }
 
 /// All of them.
-pub const PICKS: [Pick; 5] = [Pick::Hardest, Pick::Easiest, Pick::MostDrawn, Pick::NeverDrawn, Pick::Suspect];
+pub const PICKS: [Pick; 5] =
+    [Pick::Hardest, Pick::Easiest, Pick::MostDrawn, Pick::NeverDrawn, Pick::Suspect];
 
 impl Pick {
     /// The first `k` of `samples` in this order, ties by index; fewer where fewer belong here.
-    pub fn of<'a>(self, samples: impl IntoIterator<Item = &'a Sample>, k: usize) -> Vec<&'a Sample> {
-        let mut found: Vec<(f64, &Sample)> = samples.into_iter().filter_map(|s| Some((self.rank(s)?, s))).collect();
-        let order = |a: &(f64, &Sample), b: &(f64, &Sample)| b.0.total_cmp(&a.0).then(a.1.index.cmp(&b.1.index));
+    pub fn of<'a>(
+        self,
+        samples: impl IntoIterator<Item = &'a Sample>,
+        k: usize,
+    ) -> Vec<&'a Sample> {
+        let mut found: Vec<(f64, &Sample)> =
+            samples.into_iter().filter_map(|s| Some((self.rank(s)?, s))).collect();
+        let order = |a: &(f64, &Sample), b: &(f64, &Sample)| {
+            b.0.total_cmp(&a.0).then(a.1.index.cmp(&b.1.index))
+        };
         if k < found.len() && k > 0 {
             found.select_nth_unstable_by(k - 1, order);
         }
@@ -66,12 +74,15 @@ impl Pick {
             Self::Easiest => Some(-f64::from(s.weight)),
             Self::MostDrawn => (s.drawn > 0).then_some(f64::from(s.drawn)),
             Self::NeverDrawn => (s.drawn == 0).then_some(f64::from(s.weight)),
-            Self::Suspect => s.confidence.filter(|_| s.predicted.is_some_and(|p| p != s.class)).map(f64::from),
+            Self::Suspect => {
+                s.confidence.filter(|_| s.predicted.is_some_and(|p| p != s.class)).map(f64::from)
+            }
         }
     }
 }
 
-/// Numbers of the samples that are kept as pictures: the first `k` of every kind in every class, each once, ascending.
+/// Numbers of the samples that are kept as pictures: the first `k` of every kind in every class,
+/// each once, ascending.
 pub fn pictured(samples: &[Sample], classes: usize, k: usize) -> Vec<u32> {
     let mut by_class: Vec<Vec<&Sample>> = vec![Vec::new(); classes];
     samples.iter().for_each(|s| by_class[s.class as usize].push(s));
@@ -86,9 +97,16 @@ pub fn pictured(samples: &[Sample], classes: usize, k: usize) -> Vec<u32> {
     out
 }
 
-/// Samples from their columns, all of shape `[n]`; `p` is NaN where there was no observation, `flipped` empty where nothing is
-/// known.
-pub fn samples(labels: &[u32], p: &[f32], weights: &[f32], q: &[f64], ledger: &Ledger, flipped: &[bool]) -> Vec<Sample> {
+/// Samples from their columns, all of shape `[n]`; `p` is NaN where there was no observation,
+/// `flipped` empty where nothing is known.
+pub fn samples(
+    labels: &[u32],
+    p: &[f32],
+    weights: &[f32],
+    q: &[f64],
+    ledger: &Ledger,
+    flipped: &[bool],
+) -> Vec<Sample> {
     let sample = |i: usize| {
         let seen = ledger.last_seen(i);
         Sample {
@@ -110,9 +128,26 @@ pub fn samples(labels: &[u32], p: &[f32], weights: &[f32], q: &[f64], ledger: &L
 mod tests {
     use super::*;
 
-    fn sample(index: u32, class: u32, weight: f32, drawn: u32, predicted: u32, confidence: f32) -> Sample {
+    fn sample(
+        index: u32,
+        class: u32,
+        weight: f32,
+        drawn: u32,
+        predicted: u32,
+        confidence: f32,
+    ) -> Sample {
         let (predicted, confidence) = (Some(predicted), Some(confidence));
-        Sample { index, class, p: Some(1.0 - weight), weight, probability: 0.25, drawn, predicted, confidence, flipped: None }
+        Sample {
+            index,
+            class,
+            p: Some(1.0 - weight),
+            weight,
+            probability: 0.25,
+            drawn,
+            predicted,
+            confidence,
+            flipped: None,
+        }
     }
 
     #[test]
@@ -130,6 +165,10 @@ mod tests {
         assert_eq!(indices(Pick::NeverDrawn, 9), [0]);
         assert_eq!(indices(Pick::Suspect, 9), [3, 0]);
         assert_eq!(indices(Pick::Hardest, 0), [0_u32; 0]);
-        assert_eq!(pictured(&all, 2, 1), [0, 1, 2, 3], "the first of each kind in each class, each once");
+        assert_eq!(
+            pictured(&all, 2, 1),
+            [0, 1, 2, 3],
+            "the first of each kind in each class, each once"
+        );
     }
 }

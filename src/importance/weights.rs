@@ -8,7 +8,10 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum WeightsError {
     /// A score is NaN or infinite: the model's output for that sample was.
-    #[error("the recorded score of training sample {index} is not a finite number ({value}): the model's output was not")]
+    #[error(
+        "the recorded score of training sample {index} is not a finite number ({value}): the \
+         model's output was not"
+    )]
     NotFinite {
         /// The sample.
         index: usize,
@@ -36,7 +39,8 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// From scores in [0, 1] (1 = hardest). A sample that was never observed (`None`) gets weight 1.
+    /// From scores in [0, 1] (1 = hardest). A sample that was never observed (`None`) gets weight
+    /// 1.
     ///
     /// # Errors
     /// The first score that is not finite or not in [0, 1]: such a sample is never drawn from.
@@ -92,7 +96,8 @@ impl Weights {
         Histogram::over(&self.values, 0.0, 1.0, bins)
     }
 
-    /// Mean weight of each class, shape `[C]`; NaN never: an empty class has mean 0. `labels` has shape `[n]`, values < `classes`.
+    /// Mean weight of each class, shape `[C]`; NaN never: an empty class has mean 0. `labels` has
+    /// shape `[n]`, values < `classes`.
     pub fn class_means(&self, labels: &[u32], classes: usize) -> Vec<f64> {
         let (mut sum, mut count) = (vec![0.0; classes], vec![0_usize; classes]);
         for (w, &c) in self.values.iter().zip(labels) {
@@ -122,9 +127,18 @@ mod tests {
 
     #[test]
     fn a_score_that_is_not_finite_is_refused_with_its_sample() {
-        assert!(matches!(Weights::from_scores(&[Some(0.1), Some(f32::NAN)]), Err(WeightsError::NotFinite { index: 1, .. })));
-        assert!(matches!(Weights::from_scores(&[Some(f32::INFINITY)]), Err(WeightsError::NotFinite { index: 0, .. })));
-        assert_eq!(Weights::from_scores(&[Some(1.5)]), Err(WeightsError::OutOfRange { index: 0, value: 1.5 }));
+        assert!(matches!(
+            Weights::from_scores(&[Some(0.1), Some(f32::NAN)]),
+            Err(WeightsError::NotFinite { index: 1, .. })
+        ));
+        assert!(matches!(
+            Weights::from_scores(&[Some(f32::INFINITY)]),
+            Err(WeightsError::NotFinite { index: 0, .. })
+        ));
+        assert_eq!(
+            Weights::from_scores(&[Some(1.5)]),
+            Err(WeightsError::OutOfRange { index: 0, value: 1.5 })
+        );
         assert_eq!(Weights::from_scores(&[]), Err(WeightsError::Empty));
     }
 

@@ -1,9 +1,11 @@
-//! A client of a run's socket, on a thread of its own: what comes in is handed on, what is asked goes out, and a line that
-//! breaks is mended as long as the run's process lives.
+//! A client of a run's socket, on a thread of its own: what comes in is handed on, what is asked
+//! goes out, and a line that breaks is mended as long as the run's process lives.
 
 use super::Delivery;
 use super::server::short_path;
-use super::wire::{FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse, too_long, whole};
+use super::wire::{
+    FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse, too_long, whole,
+};
 use crate::printable::{in_one_line, printable};
 use crate::protocol::{Command, Record};
 use futures_util::StreamExt;
@@ -88,22 +90,38 @@ struct Line {
 }
 
 fn name_of(path: &Path) -> String {
-    path.parent().and_then(Path::file_name).map(|n| in_one_line(&n.to_string_lossy())).unwrap_or_default()
+    path.parent()
+        .and_then(Path::file_name)
+        .map(|n| in_one_line(&n.to_string_lossy()))
+        .unwrap_or_default()
 }
 
 impl Line {
-    async fn open(path: &Path, purpose: Purpose, was: Option<u64>, patience: Duration) -> Result<Self, ConnectError> {
+    async fn open(
+        path: &Path,
+        purpose: Purpose,
+        was: Option<u64>,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
         let run = name_of(path);
         let stream = connected(path, patience).await.map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NotLive(run.clone()),
-            io::ErrorKind::PermissionDenied if is_ours(path) => {
-                ConnectError::Strange { run: run.clone(), why: format!("{e} (do sandbox rules forbid sockets?)") }
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ConnectError::NotLive(run.clone())
             }
+            io::ErrorKind::PermissionDenied if is_ours(path) => ConnectError::Strange {
+                run: run.clone(),
+                why: format!("{e} (do sandbox rules forbid sockets?)"),
+            },
             io::ErrorKind::PermissionDenied => ConnectError::Denied(run.clone()),
-            io::ErrorKind::WouldBlock => ConnectError::Strange { run: run.clone(), why: SILENT.into() },
+            io::ErrorKind::WouldBlock => {
+                ConnectError::Strange { run: run.clone(), why: SILENT.into() }
+            }
             _ => ConnectError::Strange { run: run.clone(), why: e.to_string() },
         })?;
-        let strange = |why: String| ConnectError::Strange { run: run.clone(), why: printable(&why).into_owned() };
+        let strange = |why: String| ConnectError::Strange {
+            run: run.clone(),
+            why: printable(&why).into_owned(),
+        };
         // Whoever may write into the directory could have put a socket there.
         if stream.peer_cred().map(|c| c.uid()).ok() != Some(rustix::process::geteuid().as_raw()) {
             return Err(ConnectError::Denied(run));
@@ -131,14 +149,17 @@ impl Line {
         struct Anyone {
             welcome: Greeting,
         }
-        let theirs = serde_json::from_str::<Anyone>(&text).map_err(|e| strange(e.to_string()))?.welcome;
+        let theirs =
+            serde_json::from_str::<Anyone>(&text).map_err(|e| strange(e.to_string()))?.welcome;
         let (ours, they) = (Greeting::ours(), format!("the process that trains {run}"));
         if let Some(why) = ours.mismatch(&theirs, &they, "this program") {
             return Err(ConnectError::Version(printable(&why).into_owned()));
         }
         line.version = theirs.version;
         match parse::<FromHost>(Ok(text)).map_err(|why| strange(line.not_understood(&why)))? {
-            FromHost::Welcome { client, paused, pid, .. } => (line.client, line.paused, line.pid) = (client, paused, pid),
+            FromHost::Welcome { client, paused, pid, .. } => {
+                (line.client, line.paused, line.pid) = (client, paused, pid)
+            }
             other => return Err(strange(format!("not a greeting: {other:?}"))),
         }
         line.send(&ToHost::Hello(Hello { greeting: ours, purpose, was }))
@@ -151,7 +172,10 @@ impl Line {
     fn not_understood(&self, why: &str) -> String {
         match env!("CARGO_PKG_VERSION") {
             ours if ours == self.version => why.to_owned(),
-            ours => format!("{why} (it is earlybird {}, this program is {ours}: use the same version)", self.version),
+            ours => format!(
+                "{why} (it is earlybird {}, this program is {ours}: use the same version)",
+                self.version
+            ),
         }
     }
 
@@ -178,14 +202,20 @@ pub(super) struct Connection {
 /// [`ConnectError`].
 pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
     let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
     let line = runtime.block_on(Line::open(path, Purpose::Cockpit, None, GREETING))?;
     let (commands, asked) = mpsc::unbounded_channel();
     let (delivered, deliveries) = mpsc::channel(DELIVERIES);
     let (path, pid) = (path.to_owned(), line.pid);
     let attend = move || runtime.block_on(keep_up(line, path, asked, delivered));
     let thread = std::thread::Builder::new().name("link".into()).spawn(attend).map_err(strange)?;
-    Ok(super::CockpitEnd(super::Way::Socket(Connection { pid, commands: Some(commands), deliveries, thread: Some(thread) })))
+    Ok(super::CockpitEnd(super::Way::Socket(Connection {
+        pid,
+        commands: Some(commands),
+        deliveries,
+        thread: Some(thread),
+    })))
 }
 
 impl Connection {
@@ -219,11 +249,18 @@ enum End {
     Broken,
 }
 
-async fn keep_up(mut line: Line, path: PathBuf, mut asked: mpsc::UnboundedReceiver<Command>, delivered: mpsc::Sender<Delivery>) {
+async fn keep_up(
+    mut line: Line,
+    path: PathBuf,
+    mut asked: mpsc::UnboundedReceiver<Command>,
+    delivered: mpsc::Sender<Delivery>,
+) {
     loop {
         match converse(&mut line, &mut asked, &delivered).await {
             End::Left => return,
-            End::Bye(why) if why == OVER => return drop(delivered.send(Delivery::Closed(why)).await),
+            End::Bye(why) if why == OVER => {
+                return drop(delivered.send(Delivery::Closed(why)).await);
+            }
             End::Bye(why) => return drop(delivered.send(Delivery::Parted(why)).await),
             End::Broken => {}
         }
@@ -240,11 +277,17 @@ async fn keep_up(mut line: Line, path: PathBuf, mut asked: mpsc::UnboundedReceiv
 }
 
 /// Opens the line again. A process that is gone is not waited for.
-async fn mend(path: &Path, was: u64, delivered: &mpsc::Sender<Delivery>) -> Result<Line, ConnectError> {
+async fn mend(
+    path: &Path,
+    was: u64,
+    delivered: &mpsc::Sender<Delivery>,
+) -> Result<Line, ConnectError> {
     let mut tries = 0;
     loop {
         match Line::open(path, Purpose::Cockpit, Some(was), GREETING).await {
-            Err(ConnectError::Strange { .. } | ConnectError::Refused { .. }) if tries < TRIES && !delivered.is_closed() => {
+            Err(ConnectError::Strange { .. } | ConnectError::Refused { .. })
+                if tries < TRIES && !delivered.is_closed() =>
+            {
                 tries += 1
             }
             other => return other,
@@ -253,7 +296,11 @@ async fn mend(path: &Path, was: u64, delivered: &mpsc::Sender<Delivery>) -> Resu
     }
 }
 
-async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>, delivered: &mpsc::Sender<Delivery>) -> End {
+async fn converse(
+    line: &mut Line,
+    asked: &mut mpsc::UnboundedReceiver<Command>,
+    delivered: &mpsc::Sender<Delivery>,
+) -> End {
     loop {
         tokio::select! {
             biased;
@@ -261,7 +308,8 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
                 let Some(command) = command else { return End::Left };
                 let request = ToHost::Request { id: 0, command };
                 if let Some(why) = too_long(&request) {
-                    let _ = delivered.send(Delivery::Notice(why)).await; // whoever left needs no answer
+                    // whoever left needs no answer
+                    let _ = delivered.send(Delivery::Notice(why)).await;
                     continue;
                 }
                 if !matches!(tokio::time::timeout(PARTING, line.send(&request)).await, Ok(Ok(()))) {
@@ -272,7 +320,8 @@ async fn converse(line: &mut Line, asked: &mut mpsc::UnboundedReceiver<Command>,
                 let Some(Ok(text)) = frame else { return End::Broken };
                 let delivery = match parse::<FromHost>(Ok(text)) {
                     // The same would come over a new line.
-                    Err(why) => return End::Bye(format!("a message from the process that trains it is {}", line.not_understood(&why))),
+                    Err(why) => return End::Bye(format!("a message from the process that trains it \
+                                                         is {}", line.not_understood(&why))),
                     Ok(FromHost::Snapshot(dashboard)) => Delivery::Snapshot(dashboard),
                     Ok(FromHost::Record(record)) => Delivery::Record(record),
                     Ok(FromHost::Notice(text)) => Delivery::Notice(printable(&text).into_owned()),
@@ -302,7 +351,8 @@ pub enum Answered {
 /// [`ConnectError`].
 pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
     let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
     let request = ToHost::Request { id: 1, command };
     if let Some(why) = too_long(&request) {
         return Err(ConnectError::TooLong(why));
@@ -311,7 +361,8 @@ pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
         let mut line = Line::open(path, Purpose::Ask, None, GREETING).await?;
         line.send(&request).await.map_err(strange)?;
         let answered = tokio::time::timeout(ANSWER, answer(&mut line)).await;
-        let late = |_| format!("no answer within {} s; it may still do what was asked", ANSWER.as_secs());
+        let late =
+            |_| format!("no answer within {} s; it may still do what was asked", ANSWER.as_secs());
         let answered = answered.map_err(late).and_then(|answered| answered);
         answered.map_err(|why| ConnectError::Strange { run: name_of(path), why })
     })
@@ -322,7 +373,9 @@ async fn answer(line: &mut Line) -> Result<Answered, String> {
     let mut said = None;
     while let Some(frame) = line.frames.next().await {
         match parse::<FromHost>(frame)? {
-            FromHost::Answer { record: Some(record), .. } => return Ok(Answered::Record(Box::new(record))),
+            FromHost::Answer { record: Some(record), .. } => {
+                return Ok(Answered::Record(Box::new(record)));
+            }
             FromHost::Answer { record: None, .. } => break,
             FromHost::Notice(text) => said = Some(printable(&text).into_owned()),
             FromHost::Bye(why) => {

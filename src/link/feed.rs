@@ -1,5 +1,6 @@
-//! One publisher, any number of subscribers, none of which it ever waits for. Each has a queue of bounded length in which step
-//! figures coalesce (the newest wins); whoever lets it overflow gets a snapshot of the dashboard instead of what was missed.
+//! One publisher, any number of subscribers, none of which it ever waits for. Each has a queue of
+//! bounded length in which step figures coalesce (the newest wins); whoever lets it overflow gets a
+//! snapshot of the dashboard instead of what was missed.
 
 use super::Delivery;
 use crate::dashboard::Dashboard;
@@ -89,7 +90,8 @@ impl Feed {
     /// A new subscriber.
     pub fn subscribe(&self, backlog: Backlog) -> Subscription {
         let mut inner = locked(&self.inner);
-        let queue = Queue { behind: backlog == Backlog::Bounded, closed: inner.closed, ..Queue::default() };
+        let queue =
+            Queue { behind: backlog == Backlog::Bounded, closed: inner.closed, ..Queue::default() };
         let seat = Arc::new(Seat { backlog, queue: Mutex::new(queue), bell: Notify::new() });
         inner.seats.push(seat.clone());
         Subscription { feed: self.clone(), seat }
@@ -179,7 +181,14 @@ mod tests {
     }
 
     fn step(seq: u64) -> Record {
-        let event = Event::Step { epoch: 1, step: seq as usize, steps: 10, loss: 1.0, lr: 0.1, images_per_s: 1.0 };
+        let event = Event::Step {
+            epoch: 1,
+            step: seq as usize,
+            steps: 10,
+            loss: 1.0,
+            lr: 0.1,
+            images_per_s: 1.0,
+        };
         Record { seq, t: 0.0, event }
     }
 
@@ -192,7 +201,10 @@ mod tests {
     }
 
     fn seqs(deliveries: &[Delivery]) -> Vec<u64> {
-        deliveries.iter().filter_map(|d| if let Delivery::Record(r) = d { Some(r.seq) } else { None }).collect()
+        deliveries
+            .iter()
+            .filter_map(|d| if let Delivery::Record(r) = d { Some(r.seq) } else { None })
+            .collect()
     }
 
     #[tokio::test]
@@ -206,7 +218,8 @@ mod tests {
         }
         feed.publish(step(99_999));
         feed.close();
-        let expected: Vec<u64> = (0..1_000).flat_map(|i| [10 * i + 1, 10 * i + 2]).chain([99_999]).collect();
+        let expected: Vec<u64> =
+            (0..1_000).flat_map(|i| [10 * i + 1, 10 * i + 2]).chain([99_999]).collect();
         assert_eq!(seqs(&all(subscription).await), expected);
     }
 
@@ -234,7 +247,10 @@ mod tests {
         }
         feed.close();
         let woken = all(sleeper).await;
-        assert!(matches!(&woken[0], Delivery::Snapshot(d) if d.messages.last().is_some_and(|m| m.text == "99999")));
+        assert!(matches!(
+            &woken[0],
+            Delivery::Snapshot(d) if d.messages.last().is_some_and(|m| m.text == "99999")
+        ));
     }
 
     #[tokio::test]

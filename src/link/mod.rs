@@ -1,5 +1,6 @@
-//! The ways to reach a trainer: in its own process, or over its run's unix socket. Commands go in, deliveries come out, and
-//! whoever looks or steers does not see which way they took. Knows nothing of what either means.
+//! The ways to reach a trainer: in its own process, or over its run's unix socket. Commands go in,
+//! deliveries come out, and whoever looks or steers does not see which way they took. Knows nothing
+//! of what either means.
 
 mod client;
 mod feed;
@@ -22,7 +23,8 @@ const REQUESTS: usize = 256;
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are records")]
 pub enum Delivery {
-    /// Everything so far, instead of what was delivered before: at the beginning, and when too much was missed.
+    /// Everything so far, instead of what was delivered before: at the beginning, and when too much
+    /// was missed.
     Snapshot(Box<Dashboard>),
     /// What happened next.
     Record(Record),

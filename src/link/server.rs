@@ -1,7 +1,10 @@
-//! A run's socket, served on a thread of its own: each client is greeted, shown the run, and heard. A client that is slow gets
-//! snapshots (see `feed`), one that reads nothing is dropped, one that sends garbage is hung up on; no other notices.
+//! A run's socket, served on a thread of its own: each client is greeted, shown the run, and heard.
+//! A client that is slow gets snapshots (see `feed`), one that reads nothing is dropped, one that
+//! sends garbage is hung up on; no other notices.
 
-use super::wire::{FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole};
+use super::wire::{
+    FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole,
+};
 use super::{Backlog, Delivery, Feed, Subscription};
 use crate::advice::uninterrupted;
 use crate::protocol::{Record, Request};
@@ -41,7 +44,8 @@ const ADDRESS: usize = 100;
 /// Why a run has no socket.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the control socket {} cannot be made: {source}\n  Some network file systems and sandboxes have no sockets: choose another \
+    "the control socket {} cannot be made: {source}\n  Some network file systems and sandboxes \
+     have no sockets: choose another \
      --runs-dir, or train with --inline or --headless there.",
     path.display()
 )]
@@ -79,12 +83,18 @@ struct Shared {
     dropped: Mutex<VecDeque<(u64, String)>>,
 }
 
-/// Serves the socket `path` of `run`: what `feed` publishes goes out, what clients ask goes to `requests`. A socket that is
-/// there already goes: the caller has the run's lock, and nobody answered there.
+/// Serves the socket `path` of `run`: what `feed` publishes goes out, what clients ask goes to
+/// `requests`. A socket that is there already goes: the caller has the run's lock, and nobody
+/// answered there.
 ///
 /// # Errors
 /// [`ServerError`] when there can be no socket.
-pub fn serve(path: &Path, run: String, feed: Feed, requests: &mpsc::Sender<Request>) -> Result<Server, ServerError> {
+pub fn serve(
+    path: &Path,
+    run: String,
+    feed: Feed,
+    requests: &mpsc::Sender<Request>,
+) -> Result<Server, ServerError> {
     serve_with(path, run, feed, requests, Patience { stuck: STUCK, idle: IDLE })
 }
 
@@ -106,17 +116,20 @@ fn serve_with(
         std::os::unix::net::UnixListener::bind(short)
     };
     let listener = uninterrupted(bind).map_err(failed)?;
-    // Not every file system knows modes. The run's directory keeps others out, and each client's user is looked at.
+    // Not every file system knows modes. The run's directory keeps others out, and each client's
+    // user is looked at.
     let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
     let gone = |e| {
         let _ = std::fs::remove_file(path);
         failed(e)
     };
     listener.set_nonblocking(true).map_err(gone)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gone)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(gone)?;
     let requests = requests.downgrade();
     let clients = AtomicU64::new(0);
-    let shared = Arc::new(Shared { run, feed, requests, patience, clients, dropped: Mutex::default() });
+    let shared =
+        Arc::new(Shared { run, feed, requests, patience, clients, dropped: Mutex::default() });
     let (stop, stopped) = watch::channel(false);
     let serve = move || runtime.block_on(accept(listener, shared, stopped));
     let thread = std::thread::Builder::new().name("link".into()).spawn(serve).map_err(gone)?;
@@ -156,15 +169,22 @@ pub(super) fn short_path(path: &Path) -> io::Result<(PathBuf, Option<std::fs::Fi
     }
 }
 
-async fn accept(listener: std::os::unix::net::UnixListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn accept(
+    listener: std::os::unix::net::UnixListener,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
     let Ok(listener) = UnixListener::from_std(listener) else { return };
     let mut clients = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if clients.len() < CLIENTS => drop(clients.spawn(attend(stream, shared.clone()))),
+                Ok((stream, _)) if clients.len() < CLIENTS => {
+                    clients.spawn(attend(stream, shared.clone()));
+                }
                 Ok((stream, _)) => {
-                    let bye = line(&FromHost::Bye(format!("{CLIENTS} clients are attached already"))) + "\n";
+                    let bye = line(&FromHost::Bye(format!("{CLIENTS} clients are attached \
+                                                           already"))) + "\n";
                     let _ = stream.try_write(bye.as_bytes()); // a new socket has room for a line
                 }
                 // Out of descriptors, most likely: others will be closed.
@@ -211,8 +231,13 @@ async fn attend(stream: UnixStream, shared: Arc<Shared>) {
     }
     let client = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
     let (read, half) = stream.into_split();
-    if let Err(End::Stuck) =
-        converse(FramedRead::new(read, host_codec()), Out { half, stuck: shared.patience.stuck }, client, &shared).await
+    if let Err(End::Stuck) = converse(
+        FramedRead::new(read, host_codec()),
+        Out { half, stuck: shared.patience.stuck },
+        client,
+        &shared,
+    )
+    .await
     {
         let why = format!(
             "this cockpit read nothing for {} s and was dropped; here is everything again",
@@ -239,8 +264,14 @@ async fn hang_up(mut frames: Frames, mut out: Out, why: String) -> Result<(), En
     Ok(())
 }
 
-async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared) -> Result<(), End> {
-    let (greeting, paused) = (Greeting::ours(), shared.feed.look(crate::dashboard::Dashboard::is_paused));
+async fn converse(
+    mut frames: Frames,
+    mut out: Out,
+    client: u64,
+    shared: &Shared,
+) -> Result<(), End> {
+    let (greeting, paused) =
+        (Greeting::ours(), shared.feed.look(crate::dashboard::Dashboard::is_paused));
     let (run, pid) = (shared.run.clone(), std::process::id());
     out.send(&FromHost::Welcome { greeting: greeting.clone(), run, pid, client, paused }).await?;
     let hello = match tokio::time::timeout(GREETING, frames.next()).await {
@@ -252,7 +283,8 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
         Ok(hello) => hello,
         Err(why) => return hang_up(frames, out, why).await,
     };
-    let mut subscription = (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
+    let mut subscription =
+        (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
     if let Some(why) = hello.was.and_then(|was| shared.why_dropped(was)) {
         out.send(&FromHost::Notice(why)).await?;
     }
@@ -270,18 +302,25 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
                     Ok(ToHost::Request { id, command }) => {
                         let (answer, answered) = oneshot::channel();
                         let answer = (hello.purpose == Purpose::Ask).then_some(answer);
-                        let sent = shared.requests.upgrade().map(|r| r.try_send(Request { command, answer }));
+                        let requests = shared.requests.upgrade();
+                        let sent = requests.map(|r| r.try_send(Request { command, answer }));
                         match sent {
-                            Some(Ok(())) if hello.purpose == Purpose::Ask => drop(answers.spawn(async move { (id, answered.await.ok()) })),
+                            Some(Ok(())) if hello.purpose == Purpose::Ask => {
+                                answers.spawn(async move { (id, answered.await.ok()) });
+                            }
                             Some(Ok(())) => {}
                             Some(Err(mpsc::error::TrySendError::Full(_))) => {
-                                out.send(&FromHost::Notice("too many commands wait for the trainer; this one was let go".into())).await?;
+                                out.send(&FromHost::Notice("too many commands wait for the \
+                                                            trainer; this one was let \
+                                                            go".into())).await?;
                                 out.send(&FromHost::Answer { id, record: None }).await?;
                             }
                             _ => out.send(&FromHost::Answer { id, record: None }).await?,
                         }
                     }
-                    Ok(ToHost::Hello(_)) => return hang_up(frames, out, "greeted twice".into()).await,
+                    Ok(ToHost::Hello(_)) => {
+                        return hang_up(frames, out, "greeted twice".into()).await;
+                    }
                     Err(why) => return hang_up(frames, out, why).await,
                 }
             }
@@ -291,10 +330,14 @@ async fn converse(mut frames: Frames, mut out: Out, client: u64, shared: &Shared
                 }
             }
             delivery = next(&mut subscription) => match delivery {
-                Some(Delivery::Snapshot(dashboard)) => out.send(&FromHost::Snapshot(dashboard)).await?,
+                Some(Delivery::Snapshot(dashboard)) => {
+                    out.send(&FromHost::Snapshot(dashboard)).await?;
+                }
                 Some(Delivery::Record(record)) => out.send(&FromHost::Record(record)).await?,
                 Some(Delivery::Notice(text)) => out.send(&FromHost::Notice(text)).await?,
-                Some(Delivery::Closed(why) | Delivery::Parted(why)) => return out.send(&FromHost::Bye(why)).await,
+                Some(Delivery::Closed(why) | Delivery::Parted(why)) => {
+                    return out.send(&FromHost::Bye(why)).await;
+                }
                 None => return out.send(&FromHost::Bye(OVER.into())).await,
             },
         }
@@ -309,15 +352,22 @@ async fn next(subscription: &mut Option<Subscription>) -> Option<Delivery> {
     }
 }
 
-fn hello_of(frame: Result<String, tokio_util::codec::LinesCodecError>, ours: &Greeting, run: &str) -> Result<Hello, String> {
+fn hello_of(
+    frame: Result<String, tokio_util::codec::LinesCodecError>,
+    ours: &Greeting,
+    run: &str,
+) -> Result<Hello, String> {
     // A newer client's greeting is understood before the rest of its frame.
     #[derive(serde::Deserialize)]
     struct Anyone {
         hello: Greeting,
     }
     let text = whole(frame)?;
-    let greeting = serde_json::from_str::<Anyone>(&text).map_err(|e| format!("not understood: {e}"))?.hello;
-    if let Some(why) = ours.mismatch(&greeting, "this program", &format!("the process that trains {run}")) {
+    let greeting =
+        serde_json::from_str::<Anyone>(&text).map_err(|e| format!("not understood: {e}"))?.hello;
+    if let Some(why) =
+        ours.mismatch(&greeting, "this program", &format!("the process that trains {run}"))
+    {
         return Err(why);
     }
     match parse::<ToHost>(Ok(text))? {
@@ -345,18 +395,28 @@ mod tests {
         Record { seq, t: 0.0, event: Event::Note { text: "x".repeat(1_000) } }
     }
 
-    fn served(stuck: Duration) -> (tempfile::TempDir, PathBuf, Feed, mpsc::Receiver<Request>, mpsc::Sender<Request>, Server) {
+    fn served(
+        stuck: Duration,
+    ) -> (tempfile::TempDir, PathBuf, Feed, mpsc::Receiver<Request>, mpsc::Sender<Request>, Server)
+    {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("control.sock");
         let feed = Feed::default();
         let (requests, received) = crate::link::requests();
-        let server =
-            serve_with(&path, "demo-001".into(), feed.clone(), &requests, Patience { stuck, idle: IDLE }).expect("served");
+        let server = serve_with(
+            &path,
+            "demo-001".into(),
+            feed.clone(),
+            &requests,
+            Patience { stuck, idle: IDLE },
+        )
+        .expect("served");
         (dir, path, feed, received, requests, server)
     }
 
     fn hello(was: Option<u64>) -> String {
-        line(&ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was })) + "\n"
+        line(&ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was }))
+            + "\n"
     }
 
     #[test]
@@ -367,9 +427,12 @@ mod tests {
         // It is awake until the host has taken it on.
         let mut lines = BufReader::new(sleeper.try_clone().expect("clone")).lines();
         let welcome = lines.next().expect("a line").expect("welcome");
-        let Ok(FromHost::Welcome { client, .. }) = parse::<FromHost>(Ok(welcome)) else { panic!("no welcome") };
+        let Ok(FromHost::Welcome { client, .. }) = parse::<FromHost>(Ok(welcome)) else {
+            panic!("no welcome")
+        };
         assert!(lines.next().expect("a line").expect("snapshot").starts_with("{\"snapshot\""));
-        // Then it sleeps. What is published meanwhile fills the socket, then nothing; the host lets go of it.
+        // Then it sleeps. What is published meanwhile fills the socket, then nothing; the host lets
+        // go of it.
         let mut seq = 0;
         while feed.subscribers() > 0 {
             seq += 1;
@@ -377,7 +440,10 @@ mod tests {
         }
         let mut back = std::os::unix::net::UnixStream::connect(&path).expect("connected");
         back.write_all(hello(Some(client)).as_bytes()).expect("greeted");
-        let told = BufReader::new(back).lines().map(|l| l.expect("line")).find(|l| l.starts_with("{\"notice\""));
+        let told = BufReader::new(back)
+            .lines()
+            .map(|l| l.expect("line"))
+            .find(|l| l.starts_with("{\"notice\""));
         assert!(told.expect("a notice").contains("was dropped"));
         drop(server);
     }
@@ -389,7 +455,8 @@ mod tests {
         let (requests, mut received) = crate::link::requests();
         let patience = Patience { stuck: STUCK, idle: Duration::from_millis(50) };
         let feed = Feed::default();
-        let _server = serve_with(&path, "demo-001".into(), feed, &requests, patience).expect("served");
+        let _server =
+            serve_with(&path, "demo-001".into(), feed, &requests, patience).expect("served");
         let connected = || std::os::unix::net::UnixStream::connect(&path).expect("connected");
         let mut cockpit = connected();
         cockpit.write_all(hello(None).as_bytes()).expect("greeted");
@@ -433,10 +500,14 @@ mod tests {
         let (_dir, path, feed, mut received, _requests, server) = served(STUCK);
         feed.publish(note(1));
         let mut end = connect(&path).expect("connected");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         runtime.block_on(async {
             let first = end.next().await;
-            assert!(matches!(&first, Some(Delivery::Snapshot(d)) if d.messages.len() == 1), "{first:?}");
+            assert!(
+                matches!(&first, Some(Delivery::Snapshot(d)) if d.messages.len() == 1),
+                "{first:?}"
+            );
             feed.publish(note(2));
             assert_eq!(end.next().await, Some(Delivery::Record(note(2))));
             assert!(end.send(Command::Pause));
@@ -455,7 +526,10 @@ mod tests {
         let end = connect(&path).expect("connected");
         assert!(end.send(Command::Note { text: "last words".into() }));
         drop(end);
-        assert_eq!(received.blocking_recv().map(|r| r.command), Some(Command::Note { text: "last words".into() }));
+        assert_eq!(
+            received.blocking_recv().map(|r| r.command),
+            Some(Command::Note { text: "last words".into() })
+        );
     }
 
     #[test]
@@ -466,7 +540,10 @@ mod tests {
             request.answer.expect("somebody waits").send(note(7)).expect("still there");
             request.command
         });
-        assert_eq!(ask(&path, Command::Pause).expect("asked"), crate::link::Answered::Record(Box::new(note(7))));
+        assert_eq!(
+            ask(&path, Command::Pause).expect("asked"),
+            crate::link::Answered::Record(Box::new(note(7)))
+        );
         assert_eq!(trainer.join().expect("no panic"), Command::Pause);
     }
 }

@@ -1,5 +1,5 @@
-//! What goes over a run's socket: JSON, one frame a line, each of bounded length. Host and client greet each other with the
-//! version of this protocol first.
+//! What goes over a run's socket: JSON, one frame a line, each of bounded length. Host and client
+//! greet each other with the version of this protocol first.
 
 use crate::dashboard::Dashboard;
 use crate::protocol::{Command, Record};
@@ -11,12 +11,14 @@ pub const PROTOCOL: u32 = 2;
 
 /// Longest frame that a host takes, in bytes: a command with a long note.
 const TO_HOST: usize = 64 << 10;
-/// Longest frame that a cockpit takes: the dashboard of a run with 1,000 classes and thousands of epochs.
+/// Longest frame that a cockpit takes: the dashboard of a run with 1,000 classes and thousands of
+/// epochs.
 const TO_COCKPIT: usize = 512 << 20;
 /// Longest frame that somebody takes who only asks: a record, a few arrays of 1,000 classes.
 const TO_ASKER: usize = 16 << 20;
 
-/// What a host says last when nothing more is to come. Whatever else it says last is about the line.
+/// What a host says last when nothing more is to come. Whatever else it says last is about the
+/// line.
 pub(super) const OVER: &str = "the run is over";
 
 /// How both sides greet, whatever their version: these members never change.
@@ -34,7 +36,8 @@ impl Greeting {
         Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 
-    /// What to do about another side that speaks another version; `None` for the same one. `they` is what people call it.
+    /// What to do about another side that speaks another version; `None` for the same one. `they`
+    /// is what people call it.
     pub fn mismatch(&self, theirs: &Self, they: &str, we: &str) -> Option<String> {
         let update = match self.protocol.cmp(&theirs.protocol) {
             std::cmp::Ordering::Equal => return None,
@@ -42,7 +45,8 @@ impl Greeting {
             std::cmp::Ordering::Greater => they,
         };
         Some(format!(
-            "{they} speaks version {} of the protocol (earlybird {}), {we} speaks version {} (earlybird {}): update {update}",
+            "{they} speaks version {} of the protocol (earlybird {}), {we} speaks version {} \
+             (earlybird {}): update {update}",
             theirs.protocol, theirs.version, self.protocol, self.version
         ))
     }
@@ -162,7 +166,9 @@ pub(super) fn whole(line: Result<String, LinesCodecError>) -> Result<String, Str
 }
 
 /// The frame that a line is, or what is wrong with it, for people.
-pub(super) fn parse<T: for<'de> Deserialize<'de>>(line: Result<String, LinesCodecError>) -> Result<T, String> {
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(
+    line: Result<String, LinesCodecError>,
+) -> Result<T, String> {
     serde_json::from_str(&whole(line)?).map_err(|e| format!("not understood: {e}"))
 }
 
@@ -174,10 +180,24 @@ mod tests {
     #[test]
     fn every_kind_of_frame_reads_back() {
         let mut dashboard = Dashboard::default();
-        dashboard.fold(Record { seq: 1, t: 0.5, event: Event::Phase { epoch: 1, phase: Phase::Pretrain } });
-        let record = Record { seq: 2, t: 1.0, event: Event::Note { text: "\"quoted\"\nsecond line".into() } };
+        dashboard.fold(Record {
+            seq: 1,
+            t: 0.5,
+            event: Event::Phase { epoch: 1, phase: Phase::Pretrain },
+        });
+        let record = Record {
+            seq: 2,
+            t: 1.0,
+            event: Event::Note { text: "\"quoted\"\nsecond line".into() },
+        };
         let frames = [
-            FromHost::Welcome { greeting: Greeting::ours(), run: "demo-001".into(), pid: 1, client: 7, paused: true },
+            FromHost::Welcome {
+                greeting: Greeting::ours(),
+                run: "demo-001".into(),
+                pid: 1,
+                client: 7,
+                paused: true,
+            },
             FromHost::Snapshot(Box::new(dashboard)),
             FromHost::Record(record.clone()),
             FromHost::Answer { id: 3, record: Some(record) },
@@ -192,9 +212,18 @@ mod tests {
 
     #[test]
     fn a_mismatch_says_which_side_to_update() {
-        let (old, new) = (Greeting { protocol: 1, version: "0.1.0".into() }, Greeting { protocol: 2, version: "0.9.0".into() });
+        let (old, new) = (
+            Greeting { protocol: 1, version: "0.1.0".into() },
+            Greeting { protocol: 2, version: "0.9.0".into() },
+        );
         assert_eq!(old.mismatch(&old, "the run", "this program"), None);
-        assert!(old.mismatch(&new, "the run", "this program").is_some_and(|t| t.ends_with("update this program")));
-        assert!(new.mismatch(&old, "the run", "this program").is_some_and(|t| t.ends_with("update the run")));
+        assert!(
+            old.mismatch(&new, "the run", "this program")
+                .is_some_and(|t| t.ends_with("update this program"))
+        );
+        assert!(
+            new.mismatch(&old, "the run", "this program")
+                .is_some_and(|t| t.ends_with("update the run"))
+        );
     }
 }

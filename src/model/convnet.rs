@@ -1,5 +1,5 @@
-//! The small network: three 3x3 convolutions with batch norm and ReLU, two 2x2 max pools, global average pool, linear.
-//! 94,186 parameters for one channel and ten classes.
+//! The small network: three 3x3 convolutions with batch norm and ReLU, two 2x2 max pools, global
+//! average pool, linear. 94,186 parameters for one channel and ten classes.
 
 use super::kernels;
 use super::layers::{BatchNorm, Conv, Init, Linear, Mode};

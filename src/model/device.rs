@@ -1,5 +1,6 @@
 //! Devices by name, and what LibTorch there is. With `kernels` the only place that names LibTorch.
-#![allow(deprecated)] // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
+// Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
+#![allow(deprecated)]
 
 use super::kernels;
 use burn::tensor::Device;
@@ -22,7 +23,8 @@ pub enum DeviceName {
 pub enum DeviceError {
     /// No such name.
     #[error(
-        "unknown device \"{0}\"\n  Known are cpu, cuda:0 (any index), flex; with their backend, libtorch:cpu and libtorch:cuda:0."
+        "unknown device \"{0}\"\n  Known are cpu, cuda:0 (any index), flex; with their backend, \
+         libtorch:cpu and libtorch:cuda:0."
     )]
     Unknown(String),
     /// LibTorch sees no such CUDA device.
@@ -90,7 +92,9 @@ impl DeviceName {
                     return Ok(Device::libtorch_cuda(i));
                 }
                 let why = match count {
-                    0 => "LibTorch sees no CUDA device (no driver, or this LibTorch is the CPU build)".to_owned(),
+                    0 => "LibTorch sees no CUDA device (no driver, or this LibTorch is the CPU \
+                          build)"
+                        .to_owned(),
                     n => format!("LibTorch sees {n} CUDA device(s), counted from 0"),
                 };
                 Err(DeviceError::Absent { name: self.to_string(), why })
@@ -109,14 +113,21 @@ pub fn bf16_units() -> Vec<&'static str> {
     let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let known = ["avx512_bf16", "amx_bf16", "bf16"];
     let has = |flag: &str| {
-        flags.lines().any(|l| (l.starts_with("flags") || l.starts_with("Features")) && l.split_whitespace().any(|f| f == flag))
+        flags.lines().any(|l| {
+            (l.starts_with("flags") || l.starts_with("Features"))
+                && l.split_whitespace().any(|f| f == flag)
+        })
     };
     known.into_iter().filter(|flag| has(flag)).collect()
 }
 
 /// CUDA devices that LibTorch can use.
 pub fn cuda_devices() -> usize {
-    if tch::Cuda::is_available() { usize::try_from(tch::Cuda::device_count()).unwrap_or(0) } else { 0 }
+    if tch::Cuda::is_available() {
+        usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
+    } else {
+        0
+    }
 }
 
 /// Whether this LibTorch was built with CUDA.
@@ -144,11 +155,18 @@ pub fn libtorch_version() -> String {
         let line = text.lines().find(|l| l.starts_with("__version__"))?;
         Some(line.split(['\'', '"']).nth(1)?.to_owned())
     };
-    read("build-version").map(|v| v.trim().to_owned()).or_else(python).unwrap_or_else(|| "2.9 (version file not found)".into())
+    read("build-version")
+        .map(|v| v.trim().to_owned())
+        .or_else(python)
+        .unwrap_or_else(|| "2.9 (version file not found)".into())
 }
 
 /// What computes, by name and version.
 pub fn versions() -> Vec<(String, String)> {
     let pair = |a: &str, b: String| (a.to_owned(), b);
-    vec![pair("earlybird", env!("CARGO_PKG_VERSION").into()), pair("burn", "0.22.1".into()), pair("libtorch", libtorch_version())]
+    vec![
+        pair("earlybird", env!("CARGO_PKG_VERSION").into()),
+        pair("burn", "0.22.1".into()),
+        pair("libtorch", libtorch_version()),
+    ]
 }

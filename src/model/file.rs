@@ -1,5 +1,5 @@
-//! Tensors by name as a safetensors file: read as PyTorch's users write them, written with PyTorch's names and layouts.
-//! Knows nothing of models.
+//! Tensors by name as a safetensors file: read as PyTorch's users write them, written with
+//! PyTorch's names and layouts. Knows nothing of models.
 
 use super::NamedTensor;
 use half::{bf16, f16};
@@ -7,7 +7,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{HashMap, HashSet};
 
 /// What PyTorch's wrappers put into the names of the tensors that they wrap: `DataParallel`,
-/// `DistributedDataParallel` and `AveragedModel` write `module`, `torch.compile` writes `_orig_mod`.
+/// `DistributedDataParallel` and `AveragedModel` write `module`, `torch.compile` writes
+/// `_orig_mod`.
 const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Why a file gives no tensors.
@@ -33,8 +34,8 @@ pub enum TensorFileError {
 }
 
 /// The tensors in the bytes of a safetensors file, as f32. Names lose what PyTorch's wrappers
-/// (`module.`, `_orig_mod.`) or an enclosing module put before or into all of them. Whole numbers and
-/// masks, as batch norm's `num_batches_tracked`, are left out: no parameter is one.
+/// (`module.`, `_orig_mod.`) or an enclosing module put before or into all of them. Whole numbers
+/// and masks, as batch norm's `num_batches_tracked`, are left out: no parameter is one.
 ///
 /// # Errors
 /// [`TensorFileError`].
@@ -42,7 +43,8 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<NamedTensor>, TensorFileErro
     if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 2]) {
         return Err(TensorFileError::Pickle);
     }
-    let file = SafeTensors::deserialize(bytes).map_err(|e| TensorFileError::Format(e.to_string()))?;
+    let file =
+        SafeTensors::deserialize(bytes).map_err(|e| TensorFileError::Format(e.to_string()))?;
     let tensors = file.tensors().into_iter().filter(|(_, view)| !is_whole(view.dtype()));
     let tensors = tensors.map(|(name, view)| read(name, &view)).collect::<Result<Vec<_>, _>>()?;
     Ok(unwrapped(tensors))
@@ -59,7 +61,9 @@ fn read(name: String, view: &TensorView<'_>) -> Result<NamedTensor, TensorFileEr
         Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
         Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
         Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::BF16 => {
+            bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+        }
         dtype => return Err(TensorFileError::Type { name, dtype }),
     };
     let trainable = !name.contains("running_");
@@ -69,8 +73,10 @@ fn read(name: String, view: &TensorView<'_>) -> Result<NamedTensor, TensorFileEr
 /// The same tensors without the names of wrappers, and without a module that encloses all of them.
 /// Should two get the same name by that, all keep theirs.
 fn unwrapped(mut tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
-    let mut paths: Vec<Vec<&str>> =
-        tensors.iter().map(|t| t.name.split('.').filter(|part| !WRAPPERS.contains(part)).collect()).collect();
+    let mut paths: Vec<Vec<&str>> = tensors
+        .iter()
+        .map(|t| t.name.split('.').filter(|part| !WRAPPERS.contains(part)).collect())
+        .collect();
     while let Some(first) = paths.first().filter(|p| p.len() > 2).map(|p| p[0])
         && paths.iter().all(|p| p.len() > 2 && p[0] == first)
     {
@@ -90,10 +96,12 @@ fn unwrapped(mut tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
 /// # Errors
 /// When safetensors refuses a tensor.
 pub fn to_safetensors(state: &[NamedTensor]) -> std::io::Result<Vec<u8>> {
-    let bytes: Vec<Vec<u8>> = state.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+    let bytes: Vec<Vec<u8>> =
+        state.iter().map(|t| t.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
     let mut views = Vec::with_capacity(state.len());
     for (tensor, bytes) in state.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map_err(std::io::Error::other)?;
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+            .map_err(std::io::Error::other)?;
         views.push((tensor.name.as_str(), view));
     }
     safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)
@@ -111,8 +119,10 @@ mod tests {
     }
 
     fn names(tensors: &[&str]) -> Vec<String> {
-        let tensors: Vec<_> = tensors.iter().map(|name| (*name, Dtype::F32, &[1][..], &[0_u8; 4][..])).collect();
-        let mut names: Vec<String> = from_safetensors(&file(&tensors)).expect("read").into_iter().map(|t| t.name).collect();
+        let tensors: Vec<_> =
+            tensors.iter().map(|name| (*name, Dtype::F32, &[1][..], &[0_u8; 4][..])).collect();
+        let mut names: Vec<String> =
+            from_safetensors(&file(&tensors)).expect("read").into_iter().map(|t| t.name).collect();
         names.sort();
         names
     }
@@ -122,12 +132,23 @@ mod tests {
         let types: [(Dtype, Vec<u8>); 4] = [
             (Dtype::F32, [-1.5_f32, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect()),
             (Dtype::F64, [-1.5_f64, 0.0].iter().flat_map(|v| v.to_le_bytes()).collect()),
-            (Dtype::F16, [-1.5, 0.0].iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
-            (Dtype::BF16, [-1.5, 0.0].iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
+            (
+                Dtype::F16,
+                [-1.5, 0.0].iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            ),
+            (
+                Dtype::BF16,
+                [-1.5, 0.0].iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+            ),
         ];
         for (dtype, bytes) in types {
-            let read = from_safetensors(&file(&[("fc.weight", dtype, &[1, 2], &bytes)])).expect("read");
-            assert_eq!((&read[0].values[..], &read[0].shape[..]), (&[-1.5, 0.0][..], &[1, 2][..]), "{dtype:?}");
+            let read =
+                from_safetensors(&file(&[("fc.weight", dtype, &[1, 2], &bytes)])).expect("read");
+            assert_eq!(
+                (&read[0].values[..], &read[0].shape[..]),
+                (&[-1.5, 0.0][..], &[1, 2][..]),
+                "{dtype:?}"
+            );
         }
     }
 
@@ -150,12 +171,27 @@ mod tests {
     #[test]
     fn wrappers_of_pytorch_do_not_count_in_names() {
         let plain = ["conv1.weight", "fc.bias", "fc.weight"];
-        for prefix in ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "state.net."] {
+        for prefix in [
+            "",
+            "module.",
+            "_orig_mod.",
+            "module._orig_mod.",
+            "_orig_mod.module.",
+            "model.",
+            "state.net.",
+        ] {
             let wrapped: Vec<String> = plain.iter().map(|name| format!("{prefix}{name}")).collect();
-            assert_eq!(names(&wrapped.iter().map(String::as_str).collect::<Vec<_>>()), plain, "{prefix}");
+            assert_eq!(
+                names(&wrapped.iter().map(String::as_str).collect::<Vec<_>>()),
+                plain,
+                "{prefix}"
+            );
         }
         // A part of the model that was compiled or wrapped by itself.
-        assert_eq!(names(&["fc.weight", "layer1._orig_mod.0.weight"]), ["fc.weight", "layer1.0.weight"]);
+        assert_eq!(
+            names(&["fc.weight", "layer1._orig_mod.0.weight"]),
+            ["fc.weight", "layer1.0.weight"]
+        );
         // A file of one layer is not taken apart, and no two tensors get one name.
         assert_eq!(names(&["fc.bias", "fc.weight"]), ["fc.bias", "fc.weight"]);
         assert_eq!(names(&["fc.bias", "module.fc.bias"]), ["fc.bias", "module.fc.bias"]);
@@ -164,8 +200,15 @@ mod tests {
     #[test]
     fn a_file_of_torch_save_is_told_with_what_to_do() {
         for start in [&b"PK\x03\x04rest"[..], &[0x80, 2, 0x8a]] {
-            assert!(from_safetensors(start).expect_err("refused").to_string().contains("save_file"));
+            assert!(
+                from_safetensors(start).expect_err("refused").to_string().contains("save_file")
+            );
         }
-        assert!(from_safetensors(b"nonsense").expect_err("refused").to_string().contains("not a safetensors file"));
+        assert!(
+            from_safetensors(b"nonsense")
+                .expect_err("refused")
+                .to_string()
+                .contains("not a safetensors file")
+        );
     }
 }

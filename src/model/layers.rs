@@ -35,7 +35,8 @@ impl Init {
     /// Uniform in `-bound..bound`.
     fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
         let n = shape.iter().product();
-        let values: Vec<f32> = (0..n).map(|_| self.rng.random_range(-bound..bound) as f32).collect();
+        let values: Vec<f32> =
+            (0..n).map(|_| self.rng.random_range(-bound..bound) as f32).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 
@@ -55,7 +56,8 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// `size` x `size` filters, padded to keep the side at stride 1. Kaiming uniform by fan-out (He et al. 2015).
+    /// `size` x `size` filters, padded to keep the side at stride 1. Kaiming uniform by fan-out (He
+    /// et al. 2015).
     pub fn new(input: usize, output: usize, size: usize, stride: usize, init: &mut Init) -> Self {
         let fan_out = (output * size * size) as f64;
         Self {
@@ -110,26 +112,45 @@ impl BatchNorm {
         self.apply(x, None, true, mode)
     }
 
-    /// The same with `+ residual` and a ReLU after it, as one operation: the end of a residual block.
+    /// The same with `+ residual` and a ReLU after it, as one operation: the end of a residual
+    /// block.
     pub fn forward_add_relu(&self, x: Tensor<4>, residual: Tensor<4>, mode: Mode) -> Tensor<4> {
         self.apply(x, Some(residual), true, mode)
     }
 
-    fn apply(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool, mode: Mode) -> Tensor<4> {
+    fn apply(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+        mode: Mode,
+    ) -> Tensor<4> {
         let op = Norm { momentum: Self::MOMENTUM, epsilon: Self::EPSILON, relu };
         let (gamma, beta) = (self.weight.val(), self.bias.val());
         if mode == Mode::Train {
             // `value_sync`: `value` would be one update late.
             let (mean, var) = (self.running_mean.value_sync(), self.running_var.value_sync());
-            let (y, mean, var) = kernels::batch_norm_train(x, residual, NormParameters { gamma, beta, mean, var }, op);
+            let (y, mean, var) = kernels::batch_norm_train(
+                x,
+                residual,
+                NormParameters { gamma, beta, mean, var },
+                op,
+            );
             self.running_mean.update(mean.detach());
             self.running_var.update(var.detach());
             return y;
         }
-        let p = NormParameters { gamma, beta, mean: self.running_mean.value(), var: self.running_var.value() };
+        let p = NormParameters {
+            gamma,
+            beta,
+            mean: self.running_mean.value(),
+            var: self.running_var.value(),
+        };
         match residual {
             None => kernels::batch_norm(x, p, op),
-            Some(residual) => relu_of(kernels::batch_norm(x, p, Norm { relu: false, ..op }) + residual),
+            Some(residual) => {
+                relu_of(kernels::batch_norm(x, p, Norm { relu: false, ..op }) + residual)
+            }
         }
     }
 }

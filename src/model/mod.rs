@@ -1,5 +1,6 @@
-//! What is trained: the two architectures, their initial parameters, and reading their state by name.
-//! Knows nothing of epochs, data sets or samplers. Only [`kernels`] and [`device`] name LibTorch.
+//! What is trained: the two architectures, their initial parameters, and reading their state by
+//! name. Knows nothing of epochs, data sets or samplers. Only [`kernels`] and [`device`] name
+//! LibTorch.
 
 pub mod device;
 pub mod kernels;
@@ -23,7 +24,8 @@ use crate::config::{ModelName, RunConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-/// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8, output logits `[batch, classes]`.
+/// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8, output
+/// logits `[batch, classes]`.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one model a run")]
 pub enum Model {
@@ -34,7 +36,8 @@ pub enum Model {
 }
 
 impl Model {
-    /// The model that `config` asks for, with initial parameters by its seed, on the autodiff form of `device`.
+    /// The model that `config` asks for, with initial parameters by its seed, on the autodiff form
+    /// of `device`.
     pub fn new(config: &RunConfig, channels: usize, classes: usize, device: &Device) -> Self {
         let mut init = Init::new(config.seed, config.train.precision, &device.clone().autodiff());
         match config.model.name {
@@ -43,8 +46,9 @@ impl Model {
         }
     }
 
-    /// Logits `[batch, classes]` of images `[batch, channels, height, width]`. [`Mode::Train`] normalises by the batch and
-    /// updates the running statistics, [`Mode::Evaluate`] normalises by these.
+    /// Logits `[batch, classes]` of images `[batch, channels, height, width]`. [`Mode::Train`]
+    /// normalises by the batch and updates the running statistics, [`Mode::Evaluate`] normalises by
+    /// these.
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         match self {
             Self::Convnet(m) => m.forward(images, mode),
@@ -74,7 +78,8 @@ impl Model {
         state::replace(self, state, device)
     }
 
-    /// All parameters and running statistics by name, on the host, in the order of the forward pass.
+    /// All parameters and running statistics by name, on the host, in the order of the forward
+    /// pass.
     pub fn state(&self) -> Vec<NamedTensor> {
         state::collect(self)
     }

@@ -1,5 +1,5 @@
-//! ResNet-18 (He et al. 2016) in its CIFAR form: 3x3 stem, no max pool. Parameter names are torchvision's.
-//! 11,173,962 parameters for three channels and ten classes.
+//! ResNet-18 (He et al. 2016) in its CIFAR form: 3x3 stem, no max pool. Parameter names are
+//! torchvision's. 11,173,962 parameters for three channels and ten classes.
 
 use super::kernels;
 use super::layers::{BatchNorm, Conv, Init, Linear, Mode};
@@ -40,7 +40,8 @@ pub struct ResidualBlock {
     pub downsample: Option<Downsample>,
 }
 
-/// A 1x1 convolution and its normalisation; torchvision names them `downsample.0` and `downsample.1`.
+/// A 1x1 convolution and its normalisation; torchvision names them `downsample.0` and
+/// `downsample.1`.
 #[derive(Module, Debug)]
 pub struct Downsample {
     /// `downsample.0`
@@ -56,8 +57,10 @@ impl ResidualBlock {
             bn1: BatchNorm::new(output, init),
             conv2: Conv::new(output, output, 3, 1, init),
             bn2: BatchNorm::new(output, init),
-            downsample: (stride != 1 || input != output)
-                .then(|| Downsample { conv: Conv::new(input, output, 1, stride, init), bn: BatchNorm::new(output, init) }),
+            downsample: (stride != 1 || input != output).then(|| Downsample {
+                conv: Conv::new(input, output, 1, stride, init),
+                bn: BatchNorm::new(output, init),
+            }),
         }
     }
 
@@ -75,7 +78,10 @@ impl Resnet18 {
     /// For images of `channels` channels and `classes` classes.
     pub fn new(channels: usize, classes: usize, init: &mut Init) -> Self {
         let layer = |input: usize, output: usize, stride: usize, init: &mut Init| {
-            vec![ResidualBlock::new(input, output, stride, init), ResidualBlock::new(output, output, 1, init)]
+            vec![
+                ResidualBlock::new(input, output, stride, init),
+                ResidualBlock::new(output, output, 1, init),
+            ]
         };
         Self {
             conv1: Conv::new(channels, 64, 3, 1, init),
@@ -91,7 +97,8 @@ impl Resnet18 {
     /// `[b, channels, h, w]` to logits `[b, classes]`.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<2> {
         let mut x = self.bn1.forward_relu(self.conv1.forward(x), mode);
-        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten() {
+        for block in [&self.layer1, &self.layer2, &self.layer3, &self.layer4].into_iter().flatten()
+        {
             x = block.forward(x, mode);
         }
         self.fc.forward(kernels::global_avg_pool(x))

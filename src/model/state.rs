@@ -29,7 +29,8 @@ struct Collector {
 
 impl Collector {
     fn walk(model: &Model, with_values: bool) -> Self {
-        let mut collector = Self { path: Vec::new(), with_values, names: Vec::new(), tensors: Vec::new() };
+        let mut collector =
+            Self { path: Vec::new(), with_values, names: Vec::new(), tensors: Vec::new() };
         model.visit(&mut collector);
         collector
     }
@@ -96,7 +97,8 @@ impl ModuleMapper for Replacer<'_> {
             }
         };
         let data = TensorData::new(found.values.clone(), found.shape.clone());
-        // As at the beginning: on the autodiff form of the device; running statistics drop the gradient again.
+        // As at the beginning: on the autodiff form of the device; running statistics drop the
+        // gradient again.
         param.map(|_| Tensor::from_data(data, &self.device.clone().autodiff()).require_grad())
     }
 }
@@ -131,7 +133,8 @@ const TOLD: usize = 2;
 
 impl fmt::Display for Misfits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (missing, others): (Vec<&Misfit>, Vec<&Misfit>) = self.0.iter().partition(|m| m.found.is_none());
+        let (missing, others): (Vec<&Misfit>, Vec<&Misfit>) =
+            self.0.iter().partition(|m| m.found.is_none());
         let told = missing.into_iter().take(TOLD).chain(others.into_iter().take(TOLD));
         let told: Vec<String> = told.map(ToString::to_string).collect();
         f.write_str(&told.join("; "))?;
@@ -143,7 +146,11 @@ impl fmt::Display for Misfits {
 }
 
 /// The model with the values of `state`, or what of them does not fit.
-pub(super) fn replace(model: Model, state: &[NamedTensor], device: &Device) -> Result<Model, Misfits> {
+pub(super) fn replace(
+    model: Model,
+    state: &[NamedTensor],
+    device: &Device,
+) -> Result<Model, Misfits> {
     let mut replacer = Replacer { path: Vec::new(), state, device, misfits: Vec::new() };
     let model = model.map(&mut replacer);
     if replacer.misfits.is_empty() { Ok(model) } else { Err(Misfits(replacer.misfits)) }

@@ -43,8 +43,10 @@ impl Limits {
     fn find() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let status = read("/proc/self/status");
-        let allowed = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-        // The standard library goes by the affinity mask and by the quota of either version of control groups.
+        let allowed =
+            status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+        // The standard library goes by the affinity mask and by the quota of either version of
+        // control groups.
         let quota = std::thread::available_parallelism().map_or(1, usize::from);
         let cpus = numbers(allowed);
         if cpus.is_empty() {
@@ -75,9 +77,14 @@ fn cores(root: &Path, cpus: &[usize]) -> usize {
     cpus.iter().map(siblings).collect::<BTreeSet<_>>().len()
 }
 
-/// How many threads compute, and why: what was asked for on the command line, else in the environment; else as many as there
-/// are physical cores, but no more than anything here allows. `get` gives a variable's value.
-fn choose(asked: Option<usize>, limits: &Limits, get: impl Fn(&str) -> Option<String>) -> (usize, Because) {
+/// How many threads compute, and why: what was asked for on the command line, else in the
+/// environment; else as many as there are physical cores, but no more than anything here allows.
+/// `get` gives a variable's value.
+fn choose(
+    asked: Option<usize>,
+    limits: &Limits,
+    get: impl Fn(&str) -> Option<String>,
+) -> (usize, Because) {
     // OpenMP takes a list here, a number for each level of nesting.
     let number = |name: &'static str| {
         let value = get(name)?.split(',').next()?.trim().parse().ok().filter(|n| *n > 0)?;
@@ -90,7 +97,8 @@ fn choose(asked: Option<usize>, limits: &Limits, get: impl Fn(&str) -> Option<St
         return found;
     }
     let restricted = limits.allowed < limits.online;
-    let mut bounds = vec![(limits.cores, if restricted { Because::Affinity } else { Because::Cores })];
+    let mut bounds =
+        vec![(limits.cores, if restricted { Because::Affinity } else { Because::Cores })];
     if limits.quota < limits.allowed {
         bounds.push((limits.quota, Because::Quota));
     }
@@ -109,7 +117,8 @@ pub fn threads_for(asked: Option<usize>) -> Threads {
     Threads { count, because, waiting: waiting(get) }
 }
 
-/// Has so many threads compute as `asked`, or as fit this machine; once, before anything is computed.
+/// Has so many threads compute as `asked`, or as fit this machine; once, before anything is
+/// computed.
 pub fn use_threads(asked: Option<usize>) -> &'static Threads {
     CHOSEN.get_or_init(|| {
         let threads = threads_for(asked);
@@ -133,8 +142,14 @@ mod tests {
 
     const SERVER: Limits = Limits { online: 128, allowed: 128, cores: 64, quota: 128 };
 
-    fn chosen(asked: Option<usize>, limits: &Limits, environment: &[(&str, &str)]) -> (usize, Because) {
-        choose(asked, limits, |name| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+    fn chosen(
+        asked: Option<usize>,
+        limits: &Limits,
+        environment: &[(&str, &str)],
+    ) -> (usize, Because) {
+        choose(asked, limits, |name| {
+            environment.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
     }
 
     #[test]
@@ -153,11 +168,20 @@ mod tests {
             (None, &SERVER, &[("NSLOTS", "2")], (2, variable("NSLOTS"))),
             (None, &SERVER, &[("NCPUS", "none of your business")], (64, Because::Cores)),
             (None, &SERVER, &[("NCPUS", "0")], (64, Because::Cores)),
-            (None, &container, &[("OMP_NUM_THREADS", "12,2"), slurm[0]], (12, variable("OMP_NUM_THREADS"))),
+            (
+                None,
+                &container,
+                &[("OMP_NUM_THREADS", "12,2"), slurm[0]],
+                (12, variable("OMP_NUM_THREADS")),
+            ),
             (None, &container, &[("OMP_NUM_THREADS", ""), slurm[0]], (4, Because::Quota)),
             (Some(3), &container, &[("OMP_NUM_THREADS", "12")], (3, Because::CommandLine)),
         ] {
-            assert_eq!(chosen(asked, limits, environment), wanted, "{asked:?} {limits:?} {environment:?}");
+            assert_eq!(
+                chosen(asked, limits, environment),
+                wanted,
+                "{asked:?} {limits:?} {environment:?}"
+            );
         }
     }
 
@@ -169,7 +193,11 @@ mod tests {
         for cpu in 0..8 {
             let topology = root.path().join(format!("cpu{cpu}/topology"));
             std::fs::create_dir_all(&topology).expect("made");
-            std::fs::write(topology.join("thread_siblings_list"), format!("{},{}\n", cpu % 4, cpu % 4 + 4)).expect("written");
+            std::fs::write(
+                topology.join("thread_siblings_list"),
+                format!("{},{}\n", cpu % 4, cpu % 4 + 4),
+            )
+            .expect("written");
         }
         assert_eq!(cores(root.path(), &[0, 1, 2, 3, 4, 5, 6, 7]), 4);
         assert_eq!(cores(root.path(), &[0, 4]), 1);
@@ -178,12 +206,23 @@ mod tests {
 
     #[test]
     fn how_threads_wait_is_told_as_libgomp_reads_it() {
-        let waiting = |set: &[(&str, &str)]| waiting(|name| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()));
+        let waiting = |set: &[(&str, &str)]| {
+            waiting(|name| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        };
         assert_eq!(waiting(&[]), Waiting::Spinning);
         assert_eq!(waiting(&[("OMP_WAIT_POLICY", "PASSIVE")]), Waiting::Passive);
         assert_eq!(waiting(&[("OMP_WAIT_POLICY", "active")]), Waiting::Spinning);
-        assert_eq!(waiting(&[("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "infinite")]), Waiting::Spinning);
-        assert_eq!(waiting(&[("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "0")]), Waiting::Passive);
-        assert_eq!(waiting(&[("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "10000000")]), Waiting::Spinning);
+        assert_eq!(
+            waiting(&[("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "infinite")]),
+            Waiting::Spinning
+        );
+        assert_eq!(
+            waiting(&[("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "0")]),
+            Waiting::Passive
+        );
+        assert_eq!(
+            waiting(&[("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "10000000")]),
+            Waiting::Spinning
+        );
     }
 }

@@ -36,7 +36,8 @@ pub struct DataSummary {
     pub train: usize,
     /// Test samples.
     pub test: usize,
-    /// Samples taken out of the training set to measure epochs on; 0 = the test set is used for that.
+    /// Samples taken out of the training set to measure epochs on; 0 = the test set is used for
+    /// that.
     #[serde(default)]
     pub validation: usize,
     /// Class names, shape `[C]`.
@@ -80,7 +81,8 @@ pub struct WeightsSummary {
     pub edges: Vec<f32>,
     /// Bin counts of the histogram.
     pub counts: Vec<u64>,
-    /// Bin edges of the histogram of `n q_i`, the draws that an epoch is expected to give each sample.
+    /// Bin edges of the histogram of `n q_i`, the draws that an epoch is expected to give each
+    /// sample.
     #[serde(default)]
     pub draw_edges: Vec<f32>,
     /// Bin counts of that histogram.
@@ -91,7 +93,9 @@ pub struct WeightsSummary {
 }
 
 /// JSON has no NaN: what is not finite is written as null, and read as NaN again.
-pub(crate) fn nan_if_null<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn nan_if_null<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
@@ -137,7 +141,9 @@ enum MeasuredFields {
 impl From<MeasuredFields> for Measured {
     fn from(fields: MeasuredFields) -> Self {
         let (on, loss, accuracy) = match fields {
-            MeasuredFields::Test { test_loss, test_accuracy } => (MeasuredOn::Test, test_loss, test_accuracy),
+            MeasuredFields::Test { test_loss, test_accuracy } => {
+                (MeasuredOn::Test, test_loss, test_accuracy)
+            }
             MeasuredFields::Validation { validation_loss, validation_accuracy } => {
                 (MeasuredOn::Validation, validation_loss, validation_accuracy)
             }
@@ -151,13 +157,15 @@ impl From<Measured> for MeasuredFields {
         let loss = Some(m.loss).filter(|l| l.is_finite());
         match m.on {
             MeasuredOn::Test => Self::Test { test_loss: loss, test_accuracy: m.accuracy },
-            MeasuredOn::Validation => Self::Validation { validation_loss: loss, validation_accuracy: m.accuracy },
+            MeasuredOn::Validation => {
+                Self::Validation { validation_loss: loss, validation_accuracy: m.accuracy }
+            }
         }
     }
 }
 
-/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself the first four are the times to
-/// ask for the work.
+/// Seconds, or milliseconds a step, by what they were spent on. On a device that works by itself
+/// the first four are the times to ask for the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepTimes {
     /// Draws, gathering, augmentation.
@@ -212,7 +220,8 @@ pub struct EpochSummary {
     /// Mean training loss.
     #[serde(deserialize_with = "nan_if_null")]
     pub train_loss: f64,
-    /// Loss and accuracy after it; in JSON `test_loss` and `test_accuracy`, or `validation_loss` and `validation_accuracy`.
+    /// Loss and accuracy after it; in JSON `test_loss` and `test_accuracy`, or `validation_loss`
+    /// and `validation_accuracy`.
     #[serde(flatten)]
     pub measured: Measured,
     /// Recall per class on the same images, shape `[C]`.
@@ -231,7 +240,8 @@ pub struct EpochSummary {
     pub never_drawn: usize,
     /// Share of the draws that went to samples with `p < 0.1` (null before E).
     pub hard_share: Option<f64>,
-    /// Share of the draws that went to samples that the model confidently called another class (null before E).
+    /// Share of the draws that went to samples that the model confidently called another class
+    /// (null before E).
     pub suspect_share: Option<f64>,
     /// Share of the draws that went to labels that were flipped on purpose (null where none were).
     pub flipped_share: Option<f64>,
@@ -245,7 +255,8 @@ pub struct EpochSummary {
     pub eval_seconds: f64,
     /// Samples drawn since the run began.
     pub samples: u64,
-    /// Where the time of a step went, milliseconds, mean over the epoch (none in journals of older versions).
+    /// Where the time of a step went, milliseconds, mean over the epoch (none in journals of older
+    /// versions).
     #[serde(default)]
     pub step_ms: Option<StepTimes>,
 }

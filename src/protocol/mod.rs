@@ -1,11 +1,14 @@
-//! The vocabulary: everything a trainer says ([`Event`]) and everything a person can ask ([`Command`]).
-//! Channels, sockets, journals and replays carry these same types. Knows nothing of how either is carried out.
+//! The vocabulary: everything a trainer says ([`Event`]) and everything a person can ask
+//! ([`Command`]). Channels, sockets, journals and replays carry these same types. Knows nothing of
+//! how either is carried out.
 
 mod figures;
 mod possible;
 mod threads;
 
-pub use figures::{DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary, Phase, StepTimes, WeightsSummary};
+pub use figures::{
+    DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary, Phase, StepTimes, WeightsSummary,
+};
 
 pub use threads::{Because, Threads, Waiting};
 
@@ -28,7 +31,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads one line of JSON; `None` for an event of a newer version or a torn line: readers skip those.
+    /// Reads one line of JSON; `None` for an event of a newer version or a torn line: readers skip
+    /// those.
     pub fn from_line(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
@@ -62,7 +66,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         threads: Option<Threads>,
     },
-    /// Training goes on from a checkpoint: what was told of anything later is no part of the run any more.
+    /// Training goes on from a checkpoint: what was told of anything later is no part of the run
+    /// any more.
     Continued {
         /// Completed epochs.
         epoch: usize,
@@ -108,11 +113,13 @@ pub enum Event {
     },
     /// The weights were computed.
     Weights(WeightsSummary),
-    /// What the weights would be if E were now: at the end of an epoch of pretraining that is not the last.
+    /// What the weights would be if E were now: at the end of an epoch of pretraining that is not
+    /// the last.
     WeightsPreview(WeightsSummary),
     /// An epoch is over.
     EpochEnd(EpochSummary),
-    /// The test set was read, once, after an epoch chosen without it: where there is a validation split.
+    /// The test set was read, once, after an epoch chosen without it: where there is a validation
+    /// split.
     Tested {
         /// The epoch whose model was tested.
         epoch: usize,

@@ -1,5 +1,5 @@
-//! Figures that were read, from a journal, a socket or a comparison: what no trainer can have told is refused there, so that
-//! nobody who draws or counts them has to think of it.
+//! Figures that were read, from a journal, a socket or a comparison: what no trainer can have told
+//! is refused there, so that nobody who draws or counts them has to think of it.
 
 use super::{DataSummary, EpochSummary, Event, Record, WeightsSummary};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -60,18 +60,25 @@ fn are_shares(values: &[f64]) -> bool {
 impl Figures for Record {
     fn objection(&self) -> Option<&'static str> {
         let (epoch, steps) = match &self.event {
-            Event::Continued { epoch, step, steps, .. } | Event::Step { epoch, step, steps, .. } => (*epoch, [*step, *steps]),
+            Event::Continued { epoch, step, steps, .. }
+            | Event::Step { epoch, step, steps, .. } => (*epoch, [*step, *steps]),
             Event::Changed { epoch, step, .. }
             | Event::Paused { epoch, step, .. }
             | Event::Resumed { epoch, step }
             | Event::Checkpoint { epoch, step, .. } => (*epoch, [*step, *step]),
             Event::Evaluating { epoch, done, of } => (*epoch, [*done, *of]),
-            Event::Phase { epoch, .. } | Event::Tested { epoch, .. } | Event::Finished { epochs: epoch, .. } => (*epoch, [0, 0]),
+            Event::Phase { epoch, .. }
+            | Event::Tested { epoch, .. }
+            | Event::Finished { epochs: epoch, .. } => (*epoch, [0, 0]),
             _ => (0, [0, 0]),
         };
         let shares = match &self.event {
-            Event::Tested { accuracy, recall, .. } => (0.0..=1.0).contains(accuracy) && are_shares(recall),
-            Event::Finished { best_accuracy, final_accuracy, .. } => are_shares(&[*best_accuracy, *final_accuracy]),
+            Event::Tested { accuracy, recall, .. } => {
+                (0.0..=1.0).contains(accuracy) && are_shares(recall)
+            }
+            Event::Finished { best_accuracy, final_accuracy, .. } => {
+                are_shares(&[*best_accuracy, *final_accuracy])
+            }
             _ => true,
         };
         first_wrong([
@@ -89,9 +96,15 @@ impl Figures for DataSummary {
     fn objection(&self) -> Option<&'static str> {
         let bytes = self.shape.iter().try_fold(1_usize, |product, side| product.checked_mul(*side));
         first_wrong([
-            ([self.train, self.test, self.validation].into_iter().all(is_few), "more samples than can be numbered"),
+            (
+                [self.train, self.test, self.validation].into_iter().all(is_few),
+                "more samples than can be numbered",
+            ),
             (self.classes.len() == self.counts.len(), "counts of another number of classes"),
-            (self.counts.iter().all(|c| *c <= SAMPLES), "more samples of a class than can be numbered"),
+            (
+                self.counts.iter().all(|c| *c <= SAMPLES),
+                "more samples of a class than can be numbered",
+            ),
             (bytes.is_some_and(|b| (1..=BYTES).contains(&b)), "images of an impossible size"),
         ])
     }
@@ -104,14 +117,25 @@ impl Figures for WeightsSummary {
             let fits = edges.len() == counts.len() + 1 || edges.is_empty() && counts.is_empty();
             ascending && fits && counts.iter().all(|c| *c <= SAMPLES)
         };
-        let spread =
-            [self.spread.min, self.spread.quartiles[0], self.spread.quartiles[1], self.spread.quartiles[2], self.spread.max];
+        let spread = [
+            self.spread.min,
+            self.spread.quartiles[0],
+            self.spread.quartiles[1],
+            self.spread.quartiles[2],
+            self.spread.max,
+        ];
         first_wrong([
             (self.epoch <= EPOCHS, "an epoch beyond those that a run can have"),
             (is_few(self.n) && self.unseen <= self.n, "more samples than there can be"),
             (spread.iter().all(|v| v.is_finite()), "weights that are not finite"),
-            (is_histogram(&self.edges, &self.counts), "a histogram of weights whose edges and counts do not fit"),
-            (is_histogram(&self.draw_edges, &self.draw_counts), "a histogram of draws whose edges and counts do not fit"),
+            (
+                is_histogram(&self.edges, &self.counts),
+                "a histogram of weights whose edges and counts do not fit",
+            ),
+            (
+                is_histogram(&self.draw_edges, &self.draw_counts),
+                "a histogram of draws whose edges and counts do not fit",
+            ),
         ])
     }
 }
@@ -123,13 +147,31 @@ impl Figures for EpochSummary {
         let seconds = |s: f64| (-1.0..=LONGEST).contains(&s);
         first_wrong([
             (self.epoch <= EPOCHS, "an epoch beyond those that a run can have"),
-            (self.drawn.len() == classes && self.expected.len() == classes, "figures of another number of classes"),
-            (are_shares(&self.recall) && are_shares(&[self.measured.accuracy]), "a share that is not in 0..=1"),
-            (near_share(self.coverage) && near_share(self.expected_coverage), "a share that is not in 0..=1"),
+            (
+                self.drawn.len() == classes && self.expected.len() == classes,
+                "figures of another number of classes",
+            ),
+            (
+                are_shares(&self.recall) && are_shares(&[self.measured.accuracy]),
+                "a share that is not in 0..=1",
+            ),
+            (
+                near_share(self.coverage) && near_share(self.expected_coverage),
+                "a share that is not in 0..=1",
+            ),
             (self.drawn.iter().all(|d| *d <= SAMPLES), "more draws than an epoch can have"),
-            (self.expected.iter().all(|d| (0.0..=SAMPLES as f64).contains(d)), "more draws than an epoch can have"),
-            (is_few(self.never_drawn) && self.samples <= MOST_COUNTED, "more samples than there can be"),
-            (seconds(self.seconds) && seconds(self.eval_seconds), "an epoch of an impossible length"),
+            (
+                self.expected.iter().all(|d| (0.0..=SAMPLES as f64).contains(d)),
+                "more draws than an epoch can have",
+            ),
+            (
+                is_few(self.never_drawn) && self.samples <= MOST_COUNTED,
+                "more samples than there can be",
+            ),
+            (
+                seconds(self.seconds) && seconds(self.eval_seconds),
+                "an epoch of an impossible length",
+            ),
         ])
     }
 }

@@ -46,7 +46,8 @@ impl fmt::Display for Because {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waiting {
-    /// They look for a fraction of a millisecond, then sleep: what else runs here gets the processor.
+    /// They look for a fraction of a millisecond, then sleep: what else runs here gets the
+    /// processor.
     Passive,
     /// They look for milliseconds: right where nothing else runs.
     Spinning,

@@ -1,5 +1,6 @@
-//! Reports: runs or a comparison as one HTML page that needs no network and no script, with every figure as SVG and PNG and every
-//! table as CSV beside it. A fold over journals, like a screen; knows nothing of training.
+//! Reports: runs or a comparison as one HTML page that needs no network and no script, with every
+//! figure as SVG and PNG and every table as CSV beside it. A fold over journals, like a screen;
+//! knows nothing of training.
 
 mod figures;
 mod page;
@@ -46,7 +47,8 @@ pub fn write(directories: &[RunDirectory], out: &Path) -> Result<PathBuf, Report
     let figures = figures::all(&subject)?;
     let put = |name: &Path, bytes: &[u8]| {
         let path = out.join(name);
-        let made = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
+        let made =
+            path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
         made.map(|()| path.clone()).map_err(|source| ReportError::Io { path, source })
     };
     let renderer = figures::Renderer::new();

@@ -95,7 +95,11 @@ impl Subject {
         let mut arms: Vec<ArmFigures> = Vec::new();
         let mut first = None;
         for (name, story, directory) in read {
-            let Some(data) = story.dashboard.data.clone().filter(|_| !story.dashboard.epochs.is_empty()) else { continue };
+            let Some(data) =
+                story.dashboard.data.clone().filter(|_| !story.dashboard.epochs.is_empty())
+            else {
+                continue;
+            };
             first.get_or_insert((data, story.dashboard.config.clone(), story.facts.clone()));
             let figures = story.figures(directory);
             match arms.iter_mut().find(|a| a.name == name) {
@@ -104,10 +108,14 @@ impl Subject {
             }
         }
         let (data, config, mut facts) = first.ok_or_else(|| ReportError::Empty(title.clone()))?;
-        let mut seeds: Vec<u64> = arms.iter().flat_map(|a| a.seeds.iter().map(|s| s.seed)).collect();
+        let mut seeds: Vec<u64> =
+            arms.iter().flat_map(|a| a.seeds.iter().map(|s| s.seed)).collect();
         seeds.sort_unstable();
         seeds.dedup();
-        facts.push(("seeds".into(), seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")));
+        facts.push((
+            "seeds".into(),
+            seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+        ));
         let config = outcome.as_ref().map_or(config, |o| o.config.clone());
         let mut subject = Self { title, arms, outcome, facts, config, data, samples: None };
         subject.samples = subject.samples_of_shown()?;
@@ -115,7 +123,9 @@ impl Subject {
     }
 
     /// The arm that figures of one arm show: the method, if it is among them.
-    pub(super) fn shown<'a>(arms: impl DoubleEndedIterator<Item = &'a ArmFigures> + Clone) -> Option<&'a ArmFigures> {
+    pub(super) fn shown<'a>(
+        arms: impl DoubleEndedIterator<Item = &'a ArmFigures> + Clone,
+    ) -> Option<&'a ArmFigures> {
         arms.clone().find(|a| a.name.starts_with("biased")).or_else(|| arms.last())
     }
 
@@ -124,7 +134,8 @@ impl Subject {
         let Some(arm) = Self::shown(weighed) else { return Ok(None) };
         let SeedFigures { seed, directory, .. } = &arm.seeds[0];
         let sheet = run::read_samples(directory);
-        let sheet = sheet.map_err(|source| ReportError::Io { path: directory.file("importance.csv"), source })?;
+        let sheet = sheet
+            .map_err(|source| ReportError::Io { path: directory.file("importance.csv"), source })?;
         Ok(sheet.map(|sheet| SamplesOfRun { arm: arm.name.clone(), seed: *seed, sheet }))
     }
 }
@@ -136,9 +147,10 @@ fn comparison(directory: &RunDirectory) -> Result<Option<Outcome>, ReportError> 
     }
     let path = directory.file("outcome.json");
     let text = std::fs::read(&path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            ReportError::Empty(format!("{} (not finished: compare --resume goes on)", directory.id()))
-        }
+        std::io::ErrorKind::NotFound => ReportError::Empty(format!(
+            "{} (not finished: compare --resume goes on)",
+            directory.id()
+        )),
         _ => ReportError::Io { path: path.clone(), source: e },
     })?;
     let unreadable = |source| ReportError::Io { path: path.clone(), source };
@@ -176,8 +188,10 @@ struct Story {
 impl Story {
     fn of(directory: &RunDirectory) -> Result<Self, ReportError> {
         let path = directory.file("journal.jsonl");
-        let records = run::read_without_steps(&path).map_err(|source| ReportError::Io { path, source })?;
-        let mut story = Self { dashboard: Dashboard::default(), changes: Vec::new(), facts: Vec::new() };
+        let records =
+            run::read_without_steps(&path).map_err(|source| ReportError::Io { path, source })?;
+        let mut story =
+            Self { dashboard: Dashboard::default(), changes: Vec::new(), facts: Vec::new() };
         for record in records {
             match &record.event {
                 Event::RunStarted { device, versions, data, model, .. } => {
@@ -190,7 +204,10 @@ impl Story {
                                 data.name, data.train, data.test, shape[0], shape[1], shape[2]
                             ),
                         ),
-                        ("model".to_owned(), format!("{}, {} parameters", model.name, model.parameters)),
+                        (
+                            "model".to_owned(),
+                            format!("{}, {} parameters", model.name, model.parameters),
+                        ),
                         ("device".to_owned(), device.clone()),
                     ];
                     facts.extend(versions.iter().cloned());

@@ -22,9 +22,11 @@ fn csv(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
     writer.into_inner().unwrap_or_default()
 }
 
-/// A cell that spreadsheets show as it is: text that begins as their formulas do gets an apostrophe before it.
+/// A cell that spreadsheets show as it is: text that begins as their formulas do gets an apostrophe
+/// before it.
 fn inert(cell: &str) -> Cow<'_, str> {
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    let is_formula =
+        cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
     if is_formula { format!("'{}", printable(cell)).into() } else { printable(cell) }
 }
 
@@ -52,13 +54,22 @@ fn epochs(subject: &Subject) -> Vec<u8> {
     let rows = subject.arms.iter().flat_map(|arm| {
         arm.seeds.iter().flat_map(move |s| {
             s.epochs.iter().map(move |e| {
-                let mut row = vec![arm.name.clone(), s.seed.to_string(), e.epoch.to_string(), e.phase.word().to_owned()];
+                let mut row = vec![
+                    arm.name.clone(),
+                    s.seed.to_string(),
+                    e.epoch.to_string(),
+                    e.phase.word().to_owned(),
+                ];
                 row.extend([e.train_loss.to_string(), e.measured.on.word().to_owned()]);
-                row.extend([e.measured.loss, e.measured.accuracy, e.balance, e.coverage].map(|v| v.to_string()));
+                row.extend(
+                    [e.measured.loss, e.measured.accuracy, e.balance, e.coverage]
+                        .map(|v| v.to_string()),
+                );
                 row.extend([e.never_drawn.to_string(), e.max_multiplicity.to_string()]);
                 row.extend([e.ess.to_string(), e.seconds.to_string(), e.samples.to_string()]);
                 row.extend(
-                    [e.hard_share, e.suspect_share, e.flipped_share].map(|v| v.map_or_else(String::new, |v| v.to_string())),
+                    [e.hard_share, e.suspect_share, e.flipped_share]
+                        .map(|v| v.map_or_else(String::new, |v| v.to_string())),
                 );
                 row
             })
@@ -68,7 +79,8 @@ fn epochs(subject: &Subject) -> Vec<u8> {
 }
 
 fn classes(subject: &Subject) -> Vec<u8> {
-    let header = ["arm", "seed", "epoch", "class", "train_samples", "expected_draws", "draws", "recall"];
+    let header =
+        ["arm", "seed", "epoch", "class", "train_samples", "expected_draws", "draws", "recall"];
     let data = &subject.data;
     let rows = subject.arms.iter().flat_map(|arm| {
         arm.seeds.iter().flat_map(move |s| {
@@ -122,7 +134,9 @@ fn arms(subject: &Subject) -> Vec<u8> {
     let rows = subject.outcome.iter().flat_map(|o| o.rows()).map(|row| {
         let list = |pick: fn(f64, f64, f64) -> f64| {
             let each = row.speedups.iter().map(|s| match s {
-                Speedup::Reached { epochs, samples, seconds } => format!("{:.4}", pick(*epochs, *samples, *seconds)),
+                Speedup::Reached { epochs, samples, seconds } => {
+                    format!("{:.4}", pick(*epochs, *samples, *seconds))
+                }
                 Speedup::NotReached => "not reached".to_owned(),
             });
             each.collect::<Vec<_>>().join(" ")
@@ -135,7 +149,9 @@ fn arms(subject: &Subject) -> Vec<u8> {
         out.extend(difference(row.best_gain));
         out.extend([reached.to_string(), row.speedups.len().to_string()]);
         out.extend([list(|e, _, _| e), list(|_, s, _| s), list(|_, _, t| t)]);
-        out.extend([row.lowest_recall.mean, row.balance.mean, row.seconds.mean].map(|v| v.to_string()));
+        out.extend(
+            [row.lowest_recall.mean, row.balance.mean, row.seconds.mean].map(|v| v.to_string()),
+        );
         out
     });
     csv(&header, rows)

@@ -1,5 +1,5 @@
-//! Checkpoints on the disk: arrays in safetensors, the rest in JSON beside it, each with a checksum, each whole or not there.
-//! The newest two and the best are kept.
+//! Checkpoints on the disk: arrays in safetensors, the rest in JSON beside it, each with a
+//! checksum, each whole or not there. The newest two and the best are kept.
 
 use super::durable::{self, with_suffix};
 use crate::advice::about;
@@ -59,7 +59,8 @@ impl Checkpoints {
         &self.directory
     }
 
-    /// Writes one; the file has its name only when it is whole and on the disk. Then removes those that are not kept.
+    /// Writes one; the file has its name only when it is whole and on the disk. Then removes those
+    /// that are not kept.
     ///
     /// # Errors
     /// Whatever the file system says; nothing half is left under a final name.
@@ -88,8 +89,9 @@ impl Checkpoints {
         Ok(file)
     }
 
-    /// Puts a run's directory in order before it goes on: what was half written goes, checkpoints that [`newest`](Self::newest)
-    /// found damaged are set aside (as `*.damaged`), so that they do not count among the newest two.
+    /// Puts a run's directory in order before it goes on: what was half written goes, checkpoints
+    /// that [`newest`](Self::newest) found damaged are set aside (as `*.damaged`), so that they do
+    /// not count among the newest two.
     pub fn tidy(&self, found: &Found) {
         for manifest in &found.damaged_files {
             let _ = fs::rename(manifest, with_suffix(manifest, ".damaged"));
@@ -118,8 +120,9 @@ impl Checkpoints {
     /// The newest whole checkpoint.
     ///
     /// # Errors
-    /// When the directory or a file cannot be read (one that is not there has no checkpoints), and when a newer one was written
-    /// by another version of the program: that is not damage, and to go on from an older one would lose what it holds.
+    /// When the directory or a file cannot be read (one that is not there has no checkpoints), and
+    /// when a newer one was written by another version of the program: that is not damage, and to
+    /// go on from an older one would lose what it holds.
     pub fn newest(&self) -> io::Result<Found> {
         let mut found = Found::default();
         for manifest in self.manifests()? {
@@ -143,11 +146,14 @@ impl Checkpoints {
         manifests(&self.directory)
     }
 
-    /// Keeps the newest two and the one at the end of the best epoch. What cannot be read or removed is left.
+    /// Keeps the newest two and the one at the end of the best epoch. What cannot be read or
+    /// removed is left.
     fn prune(&self) {
         let Ok(manifests) = self.manifests() else { return };
-        let best =
-            manifests.first().and_then(|m| read_state(m).ok()).map(|(s, _)| format!("epoch-{:05}-step-0000000", s.best_epoch));
+        let best = manifests
+            .first()
+            .and_then(|m| read_state(m).ok())
+            .map(|(s, _)| format!("epoch-{:05}-step-0000000", s.best_epoch));
         for old in manifests.iter().skip(2) {
             let stem = old.file_stem().map(|s| s.to_string_lossy().into_owned());
             if stem != best {
@@ -198,7 +204,10 @@ fn serialize(arrays: &[Array]) -> io::Result<Vec<u8>> {
         .collect();
     let mut views = Vec::with_capacity(arrays.len());
     for (array, (dtype, bytes)) in arrays.iter().zip(&bytes) {
-        views.push((array.name.as_str(), TensorView::new(*dtype, array.shape.clone(), bytes).map_err(io::Error::other)?));
+        views.push((
+            array.name.as_str(),
+            TensorView::new(*dtype, array.shape.clone(), bytes).map_err(io::Error::other)?,
+        ));
     }
     safetensors::serialize(views, None::<HashMap<String, String>>).map_err(io::Error::other)
 }
@@ -211,18 +220,22 @@ fn damaged(what: &str) -> io::Error {
 fn foreign(version: &str, why: &str) -> io::Error {
     let by = if version.is_empty() { String::new() } else { format!(" (earlybird {version})") };
     let what = format!(
-        "written by another version of this program{by}: {why}\n  Use that version, or move the file away to go on from the one \
+        "written by another version of this program{by}: {why}\n  Use that version, or move the \
+         file away to go on from the one \
          before it."
     );
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
-/// Of a checkpoint whose checksums are right, but which no run can have written, or none of this version.
+/// Of a checkpoint whose checksums are right, but which no run can have written, or none of this
+/// version.
 fn unusable(version: &str, why: &str) -> io::Error {
     if version != env!("CARGO_PKG_VERSION") {
         return foreign(version, why);
     }
-    let what = format!("no run can be in this state: {why}\n  Move the file away to go on from the one before it.");
+    let what = format!(
+        "no run can be in this state: {why}\n  Move the file away to go on from the one before it."
+    );
     io::Error::new(io::ErrorKind::Unsupported, what)
 }
 
@@ -232,8 +245,8 @@ fn without_place(e: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
 
-/// Whether a file is not what was written: it is missing, cut or changed, or its place on the disk cannot be read. Not so
-/// whatever else keeps it from being read now.
+/// Whether a file is not what was written: it is missing, cut or changed, or its place on the disk
+/// cannot be read. Not so whatever else keeps it from being read now.
 fn is_damage(e: &io::Error) -> bool {
     match Errno::from_io_error(e) {
         Some(errno) => matches!(errno, Errno::NOENT | Errno::IO),
@@ -253,13 +266,17 @@ fn read_state(manifest: &Path) -> io::Result<(SessionState, String)> {
     let bytes = fs::read(manifest)?;
     let anyone: Anyone = serde_json::from_slice(&bytes)?;
     if anyone.format != FORMAT {
-        return Err(foreign(&anyone.version, &format!("format {}, this one reads {FORMAT}", anyone.format)));
+        return Err(foreign(
+            &anyone.version,
+            &format!("format {}, this one reads {FORMAT}", anyone.format),
+        ));
     }
     let m: Manifest = serde_json::from_slice(&bytes)?;
     if sha256(m.state.get().as_bytes()) != m.state_sha256 {
         return Err(damaged("its state does not have its checksum"));
     }
-    let state: SessionState = serde_json::from_str(m.state.get()).map_err(|e| unusable(&m.version, &without_place(&e)))?;
+    let state: SessionState = serde_json::from_str(m.state.get())
+        .map_err(|e| unusable(&m.version, &without_place(&e)))?;
     match state.objection() {
         None => Ok((state, m.arrays_sha256)),
         Some(why) => Err(unusable(&m.version, &why)),
@@ -275,13 +292,20 @@ pub(super) fn read_checkpoint(manifest: &Path) -> io::Result<Checkpoint> {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         return Err(damaged(&format!("its arrays ({name}) do not have their checksum")));
     }
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&format!("its arrays: {e}")))?;
+    let tensors =
+        SafeTensors::deserialize(&bytes).map_err(|e| damaged(&format!("its arrays: {e}")))?;
     let mut arrays = Vec::new();
     for (name, view) in tensors.tensors() {
         let values = match view.dtype() {
-            Dtype::F32 => Values::F32(view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-            Dtype::F64 => Values::F64(view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect()),
-            Dtype::U32 => Values::U32(view.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
+            Dtype::F32 => Values::F32(
+                view.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            ),
+            Dtype::F64 => Values::F64(
+                view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
+            ),
+            Dtype::U32 => Values::U32(
+                view.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect(),
+            ),
             other => return Err(damaged(&format!("array {name} is of type {other:?}"))),
         };
         arrays.push(Array { name, shape: view.shape().to_vec(), values });

@@ -13,7 +13,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What lies in a run's directory before its first step.
-const BEFORE_THE_FIRST_STEP: [&str; 6] = ["config.toml", "journal.jsonl", "host.log", "control.sock", trainer::FILE, LOCK];
+const BEFORE_THE_FIRST_STEP: [&str; 6] =
+    ["config.toml", "journal.jsonl", "host.log", "control.sock", trainer::FILE, LOCK];
 
 /// More than are ever made under one name.
 const MOST_RUNS: u32 = 1_000_000;
@@ -46,7 +47,8 @@ pub enum RunError {
         source: io::Error,
     },
     /// There is no such run.
-    #[error("{name} is not in {}\n  There are: {known}. --runs-dir names another place.", runs.display())]
+    #[error("{name} is not in {}\n  There are: {known}. --runs-dir names another \
+             place.", runs.display())]
     Unknown {
         /// What was asked for.
         name: String,
@@ -72,8 +74,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes `<runs>/<name>-<number>` with the next free number. Making a directory is atomic, so two runs that begin at
-    /// once get two.
+    /// Makes `<runs>/<name>-<number>` with the next free number. Making a directory is atomic, so
+    /// two runs that begin at once get two.
     ///
     /// # Errors
     /// [`RunError::Unwritable`].
@@ -111,10 +113,13 @@ impl RunDirectory {
         Self { path: names.iter().fold(self.path.clone(), |path, name| path.join(name)) }
     }
 
-    /// All runs under `runs`, the one that began last at the end; none where there is no such directory.
+    /// All runs under `runs`, the one that began last at the end; none where there is no such
+    /// directory.
     pub fn all(runs: &Path) -> Vec<Self> {
-        let begun = |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();
-        let mut known: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        let begun =
+            |path: &Path| fs::metadata(path.join("config.toml")).and_then(|m| m.modified()).ok();
+        let mut known: Vec<PathBuf> =
+            fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         known.retain(|p| is_run(p));
         known.sort_by_cached_key(|p| (begun(p), p.clone()));
         known.into_iter().map(|path| Self { path }).collect()
@@ -122,14 +127,15 @@ impl RunDirectory {
 
     /// Directories under `runs` that are no runs themselves, by name.
     pub fn others(runs: &Path) -> Vec<Self> {
-        let mut paths: Vec<PathBuf> = fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(runs).into_iter().flatten().filter_map(|e| Some(e.ok()?.path())).collect();
         paths.retain(|p| p.is_dir() && !is_run(p));
         paths.sort();
         paths.into_iter().map(|path| Self { path }).collect()
     }
 
-    /// The run that `name` names: a path to its directory, or its last part under `runs`; `None` or `latest`: the newest one
-    /// there.
+    /// The run that `name` names: a path to its directory, or its last part under `runs`; `None` or
+    /// `latest`: the newest one there.
     ///
     /// # Errors
     /// [`RunError::Unknown`] says what there is.
@@ -138,7 +144,10 @@ impl RunDirectory {
         let found = match name {
             // Another user's is never meant.
             None => Self::all(runs).into_iter().rfind(Self::is_ours),
-            Some(name) => [PathBuf::from(name), runs.join(name)].into_iter().find(|p| is_run(p)).map(|path| Self { path }),
+            Some(name) => [PathBuf::from(name), runs.join(name)]
+                .into_iter()
+                .find(|p| is_run(p))
+                .map(|path| Self { path }),
         };
         found.ok_or_else(|| {
             let known: Vec<String> = Self::all(runs).iter().map(Self::id).collect();
@@ -156,7 +165,8 @@ impl RunDirectory {
         owner == Some(rustix::process::geteuid().as_raw())
     }
 
-    /// Removes a run that never began. One that has a journal or checkpoints is left, and so is whatever else lies there.
+    /// Removes a run that never began. One that has a journal or checkpoints is left, and so is
+    /// whatever else lies there.
     pub fn discard(&self) {
         if self.has_journal() || self.checkpoints().directory().exists() {
             return;
@@ -185,7 +195,8 @@ impl RunDirectory {
         Checkpoints::new(self.file("checkpoints"))
     }
 
-    /// Whether its file system can force names to the disk; if not, a power cut may take the newest files along.
+    /// Whether its file system can force names to the disk; if not, a power cut may take the newest
+    /// files along.
     ///
     /// # Errors
     /// When it can, and fails.
@@ -213,13 +224,15 @@ impl RunDirectory {
         self.path.join(name)
     }
 
-    /// Has its `config.toml` name another place for the data. When it began, which that file's time tells, stays the same.
+    /// Has its `config.toml` name another place for the data. When it began, which that file's time
+    /// tells, stays the same.
     ///
     /// # Errors
     /// When the file cannot be read or written, or is no config.
     pub fn set_data_path(&self, path: &str) -> io::Result<()> {
         let file = self.file("config.toml");
-        let mut config: RunConfig = toml::from_str(&fs::read_to_string(&file)?).map_err(io::Error::other)?;
+        let mut config: RunConfig =
+            toml::from_str(&fs::read_to_string(&file)?).map_err(io::Error::other)?;
         config.data.path = path.to_owned();
         let began = fs::metadata(&file)?.modified()?;
         durable::write(&file, toml::to_string(&config).map_err(io::Error::other)?.as_bytes())?;
@@ -266,12 +279,18 @@ mod tests {
     fn no_two_runs_share_a_directory() {
         let runs = tempfile::tempdir().expect("tempdir");
         let made: Vec<String> = std::thread::scope(|s| {
-            let make = || (0..20).map(|_| RunDirectory::create(runs.path(), "demo").expect("created").id()).collect::<Vec<_>>();
+            let make = || {
+                (0..20)
+                    .map(|_| RunDirectory::create(runs.path(), "demo").expect("created").id())
+                    .collect::<Vec<_>>()
+            };
             let threads: Vec<_> = (0..4).map(|_| s.spawn(make)).collect();
             threads.into_iter().flat_map(|t| t.join().expect("no panic")).collect()
         });
         let distinct: std::collections::HashSet<_> = made.iter().collect();
         assert_eq!((made.len(), distinct.len()), (80, 80));
-        assert!(distinct.contains(&"demo-001".to_owned()) && distinct.contains(&"demo-080".to_owned()));
+        assert!(
+            distinct.contains(&"demo-001".to_owned()) && distinct.contains(&"demo-080".to_owned())
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Files that are whole or not there. Some file systems (network ones, FUSE) cannot force what was written to the disk and say
-//! so; the files are whole all the same, so that is no failure here.
+//! Files that are whole or not there. Some file systems (network ones, FUSE) cannot force what was
+//! written to the disk and say so; the files are whole all the same, so that is no failure here.
 
 use crate::advice::uninterrupted;
 use rustix::io::Errno;
@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Answers of a file system that cannot force anything to the disk.
-const UNSUPPORTED: [Errno; 5] = [Errno::INVAL, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::NOTTY];
+const UNSUPPORTED: [Errno; 5] =
+    [Errno::INVAL, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::NOTTY];
 /// What it may say, besides, of a directory: it cannot be opened like a file, or not be forced.
 const NO_DIRECTORIES: [Errno; 4] = [Errno::BADF, Errno::ISDIR, Errno::ACCESS, Errno::PERM];
 
@@ -85,7 +86,8 @@ mod tests {
         for errno in UNSUPPORTED {
             assert!(forced(Err(errno.into())).is_ok(), "{errno:?}");
         }
-        for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::FBIG, Errno::BADF] {
+        for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS, Errno::FBIG, Errno::BADF]
+        {
             assert!(forced(Err(errno.into())).is_err(), "{errno:?}");
         }
     }

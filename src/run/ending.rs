@@ -95,7 +95,8 @@ mod tests {
             stopped,
         };
         let note = Event::Note { text: "after the end".into() };
-        let goes_on = Event::Continued { epoch: 3, step: 0, steps: 0, parameters_sha256: "ab".into() };
+        let goes_on =
+            Event::Continued { epoch: 3, step: 0, steps: 0, parameters_sha256: "ab".into() };
         let failed = Event::Failed { reason: "no memory".into() };
         let model = Event::Checkpoint {
             epoch: 3,
@@ -104,7 +105,11 @@ mod tests {
             kind: "final".into(),
             sha256: Some("cd".into()),
         };
-        let over = Ending::Finished { epochs: 3, parameters_sha256: "ab".into(), model_sha256: Some("cd".into()) };
+        let over = Ending::Finished {
+            epochs: 3,
+            parameters_sha256: "ab".into(),
+            model_sha256: Some("cd".into()),
+        };
         for (events, wanted) in [
             (vec![], Ending::Open),
             (vec![note.clone()], Ending::Open),

@@ -1,5 +1,6 @@
-//! Between a trainer and everybody who listens: numbers events, journals them, keeps states, then hands records on. On a
-//! thread of its own and in the trainer's order: the trainer never waits for a disk, and a checkpoint never comes before what led to it.
+//! Between a trainer and everybody who listens: numbers events, journals them, keeps states, then
+//! hands records on. On a thread of its own and in the trainer's order: the trainer never waits for
+//! a disk, and a checkpoint never comes before what led to it.
 
 use super::journal::Displaced;
 use super::{Journal, Keeper, Ownership, TensorBoard};
@@ -16,8 +17,8 @@ use tokio::sync::mpsc::WeakSender;
 
 /// How long step figures wait for company, and how soon a disk that took nothing is tried again.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Jobs that wait for the disk at most. Each checkpoint among them is a copy of the run's state: a trainer that is so far
-/// ahead of its disk waits.
+/// Jobs that wait for the disk at most. Each checkpoint among them is a copy of the run's state: a
+/// trainer that is so far ahead of its disk waits.
 const AHEAD: usize = 256;
 /// States that wait for the disk at most: checkpoints and sheets of samples.
 const STATES_AHEAD: usize = 4;
@@ -71,7 +72,8 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
         let (jobs, received) = sync_channel(AHEAD);
         let (states, kept) = sync_channel(STATES_AHEAD);
         let trouble = Arc::new(Mutex::new(None));
-        let outlet = HubOutlet { jobs, states, trouble: trouble.clone(), keeper: self.keeper.clone() };
+        let outlet =
+            HubOutlet { jobs, states, trouble: trouble.clone(), keeper: self.keeper.clone() };
         let worker = Worker {
             seq: self.last.0,
             earlier: self.last.1,
@@ -87,7 +89,9 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
             requests: self.requests,
             forward: self.forward,
         };
-        let handle = std::thread::Builder::new().name("hub".into()).spawn(move || worker.run(&received, &kept))?;
+        let handle = std::thread::Builder::new()
+            .name("hub".into())
+            .spawn(move || worker.run(&received, &kept))?;
         Ok((outlet, handle))
     }
 }
@@ -95,7 +99,8 @@ impl<F: FnMut(Record) + Send + 'static> Hub<F> {
 impl Outlet for HubOutlet {
     fn emit(&mut self, event: Event, answer: Option<Answer>) {
         if matches!(event, Event::Step { .. } | Event::Evaluating { .. }) {
-            // Where training is can be told the next time; a disk that takes long is no reason to wait.
+            // Where training is can be told the next time; a disk that takes long is no reason to
+            // wait.
             let _ = self.jobs.try_send(Job::Emit(Box::new(event), answer));
             return;
         }
@@ -122,11 +127,16 @@ impl Outlet for HubOutlet {
     }
 
     fn newest(&mut self) -> Result<Checkpoint, String> {
-        let found = self.keeper.checkpoints().newest().map_err(|e| format!("the checkpoints cannot be read: {e}"))?;
+        let found = self
+            .keeper
+            .checkpoints()
+            .newest()
+            .map_err(|e| format!("the checkpoints cannot be read: {e}"))?;
         let damaged = found.damaged;
         let Some((checkpoint, _)) = found.checkpoint else {
             return Err(match damaged.is_empty() {
-                true => "there is no checkpoint yet: the first one comes with the end of an epoch".into(),
+                true => "there is no checkpoint yet: the first one comes with the end of an epoch"
+                    .into(),
                 false => format!("no checkpoint is whole: {}", damaged.join("; ")),
             });
         };
@@ -168,7 +178,8 @@ impl<F: FnMut(Record)> Worker<F> {
                 }
                 Ok(Job::Settle(tell)) => {
                     self.try_again();
-                    let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    let trouble =
+                        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     self.waits_for_disk |= trouble.is_some();
                     let _ = tell.send(trouble); // who asked waits for it
                 }
@@ -182,7 +193,8 @@ impl<F: FnMut(Record)> Worker<F> {
         self.try_again();
     }
 
-    /// Records an event, and hands it on once it is on the disk (or the disk is known not to take it).
+    /// Records an event, and hands it on once it is on the disk (or the disk is known not to take
+    /// it).
     fn emit(&mut self, event: Event, answer: Option<Answer>) {
         match &event {
             Event::Paused { cause, .. } => self.waits_for_disk = *cause == Cause::Disk,
@@ -190,7 +202,8 @@ impl<F: FnMut(Record)> Worker<F> {
             _ => {}
         }
         self.seq = self.seq.saturating_add(1);
-        let record = Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event };
+        let record =
+            Record { seq: self.seq, t: self.earlier + self.began.elapsed().as_secs_f64(), event };
         let written = self.ownership.check().and_then(|()| self.journal.append(&record));
         (self.forward)(record.clone());
         let drawn = self.tensorboard.as_mut().map_or(Ok(()), |t| t.record(&record));
@@ -203,7 +216,8 @@ impl<F: FnMut(Record)> Worker<F> {
         self.without_tensorboard_if(drawn);
     }
 
-    /// TensorBoard's files are for looking at: what cannot be written of them is said once, and then left.
+    /// TensorBoard's files are for looking at: what cannot be written of them is said once, and
+    /// then left.
     fn without_tensorboard_if(&mut self, drawn: io::Result<()>) {
         if let Err(e) = drawn {
             self.tensorboard = None;
@@ -233,7 +247,14 @@ impl<F: FnMut(Record)> Worker<F> {
                 let what = "the run's state cannot be written";
                 if let Some(answer) = answer {
                     let reason = trouble_of(what, &e).why;
-                    self.emit(Event::Refused { key: "checkpoint".into(), value: serde_json::Value::Null, reason }, Some(answer));
+                    self.emit(
+                        Event::Refused {
+                            key: "checkpoint".into(),
+                            value: serde_json::Value::Null,
+                            reason,
+                        },
+                        Some(answer),
+                    );
                 }
                 self.note_trouble(what, &e);
             }
@@ -283,9 +304,15 @@ impl<F: FnMut(Record)> Worker<F> {
                 self.emit(event, None);
             }
         }
-        let recovered = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        let recovered =
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
         if recovered {
-            self.emit(Event::Note { text: "the disk takes writes again; everything that waited is written".into() }, None);
+            self.emit(
+                Event::Note {
+                    text: "the disk takes writes again; everything that waited is written".into(),
+                },
+                None,
+            );
         }
         if self.waits_for_disk
             && let Some(requests) = self.requests.upgrade()
@@ -299,9 +326,10 @@ impl<F: FnMut(Record)> Worker<F> {
 /// What keeps the disk from taking writes, and what to do about that, in sentences.
 fn trouble_of(what: &str, error: &io::Error) -> Trouble {
     match error.get_ref().and_then(|e| e.downcast_ref::<Displaced>()) {
-        Some(displaced) => {
-            Trouble { why: format!("{what}: {displaced}."), may_pass: matches!(displaced, Displaced::Moved { .. }) }
-        }
+        Some(displaced) => Trouble {
+            why: format!("{what}: {displaced}."),
+            may_pass: matches!(displaced, Displaced::Moved { .. }),
+        },
         None => Trouble { why: format!("{what}: {error}. {}", advice::on(error)), may_pass: true },
     }
 }

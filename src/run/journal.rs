@@ -1,5 +1,6 @@
 //! The journal: one record a line, appended, never rewritten, each line with a checksum of its own.
-//! What a person may have acted on is on the disk before it is shown; step figures are thinned and written in batches.
+//! What a person may have acted on is on the disk before it is shown; step figures are thinned and
+//! written in batches.
 
 use super::durable::forced;
 use crate::protocol::{Event, Record};
@@ -31,7 +32,10 @@ pub(super) enum Displaced {
     )]
     Replaced,
     /// Another process has the run by now.
-    #[error("another process has taken the run's lock and trains it, so this one keeps nothing more of it")]
+    #[error(
+        "another process has taken the run's lock and trains it, so this one keeps nothing more of \
+         it"
+    )]
     Taken,
     /// It is elsewhere.
     #[error(
@@ -62,7 +66,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal at `path` for appending, making it if need be. A torn last line (the process died in it) is cut.
+    /// Opens the journal at `path` for appending, making it if need be. A torn last line (the
+    /// process died in it) is cut.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -73,11 +78,18 @@ impl Journal {
             file.set_len(whole)?;
         }
         let path = path.to_owned();
-        Ok(Self { path, file, whole, waiting: Vec::new(), unsettled: false, last_step: f64::NEG_INFINITY })
+        Ok(Self {
+            path,
+            file,
+            whole,
+            waiting: Vec::new(),
+            unsettled: false,
+            last_step: f64::NEG_INFINITY,
+        })
     }
 
-    /// Appends a record. Records other than step figures are on the disk when this returns well; else they wait, and
-    /// [`settle`](Self::settle) tries again.
+    /// Appends a record. Records other than step figures are on the disk when this returns well;
+    /// else they wait, and [`settle`](Self::settle) tries again.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -86,7 +98,9 @@ impl Journal {
         match record.event {
             Event::Evaluating { .. } => return Ok(()),
             // While the disk takes nothing, what is thinned anyway goes first.
-            Event::Step { .. } if self.unsettled || record.t - self.last_step < STEP_SECONDS => return Ok(()),
+            Event::Step { .. } if self.unsettled || record.t - self.last_step < STEP_SECONDS => {
+                return Ok(());
+            }
             Event::Step { .. } => self.last_step = record.t,
             _ => {}
         }
@@ -160,7 +174,8 @@ fn end_of_last_line(file: &File) -> io::Result<u64> {
     Ok(0)
 }
 
-/// The record as a line with its newline: the checksum (CRC-32 of what stands before it) is the last member.
+/// The record as a line with its newline: the checksum (CRC-32 of what stands before it) is the
+/// last member.
 fn line_of(record: &Record) -> String {
     let mut line = record.to_line();
     line.pop(); // the closing brace
@@ -170,9 +185,14 @@ fn line_of(record: &Record) -> String {
 
 /// Whether a line is as it was written. Lines without a checksum (written by hand) pass.
 fn is_whole(line: &[u8]) -> bool {
-    let Some((text, tail)) = line.len().checked_sub(CHECKSUM).map(|at| line.split_at(at)) else { return true };
-    let Some(sum) = tail.strip_prefix(b",\"crc\":\"").and_then(|t| t.strip_suffix(b"\"}")) else { return true };
-    std::str::from_utf8(sum).ok().and_then(|s| u32::from_str_radix(s, 16).ok()) == Some(crc32fast::hash(text))
+    let Some((text, tail)) = line.len().checked_sub(CHECKSUM).map(|at| line.split_at(at)) else {
+        return true;
+    };
+    let Some(sum) = tail.strip_prefix(b",\"crc\":\"").and_then(|t| t.strip_suffix(b"\"}")) else {
+        return true;
+    };
+    std::str::from_utf8(sum).ok().and_then(|s| u32::from_str_radix(s, 16).ok())
+        == Some(crc32fast::hash(text))
 }
 
 /// What was read of a journal.
@@ -184,8 +204,8 @@ pub struct Read {
     pub damaged: usize,
 }
 
-/// Reads a journal from byte `from` on, calling `each` with the record of every line that `wanted` wants; gives the count of
-/// damaged lines, and the byte behind the last whole one.
+/// Reads a journal from byte `from` on, calling `each` with the record of every line that `wanted`
+/// wants; gives the count of damaged lines, and the byte behind the last whole one.
 fn lines(
     path: &Path,
     from: u64,
@@ -254,7 +274,8 @@ impl Tail {
         Self { path, at: 0 }
     }
 
-    /// What was written since the last time; `None` when the journal is another one, shorter: it is to be read anew.
+    /// What was written since the last time; `None` when the journal is another one, shorter: it is
+    /// to be read anew.
     ///
     /// # Errors
     /// Whatever the file system says; no journal is no error.
@@ -285,7 +306,14 @@ mod tests {
     }
 
     fn step(i: u64) -> Record {
-        let event = Event::Step { epoch: 1, step: i as usize, steps: 100, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
+        let event = Event::Step {
+            epoch: 1,
+            step: i as usize,
+            steps: 100,
+            loss: 1.0,
+            lr: 0.1,
+            images_per_s: 9.0,
+        };
         Record { seq: i + 1, t: i as f64 / 10.0, event }
     }
 
@@ -302,7 +330,9 @@ mod tests {
         journal.append(&note(1, "first")).expect("append");
         journal.append(&note(2, "second")).expect("append");
         let mut file = OpenOptions::new().append(true).open(&path).expect("open");
-        file.write_all(b"{\"seq\":3,\"t\":1.0,\"event\":\"from_the_future\",\"x\":1}\n{\"seq\":4,\"t\":1.0,\"ev").expect("write");
+        let foreign = r#"{"seq":3,"t":1.0,"event":"from_the_future","x":1}"#;
+        let torn = r#"{"seq":4,"t":1.0,"ev"#;
+        write!(file, "{foreign}\n{torn}").expect("write");
         let read = read(&path).expect("read");
         assert_eq!((read.records, read.damaged), (vec![note(1, "first"), note(2, "second")], 0));
     }
@@ -328,7 +358,12 @@ mod tests {
     fn a_torn_last_line_is_cut_when_the_run_goes_on() {
         let (_dir, path, mut journal) = journal();
         journal.append(&note(1, "whole")).expect("append");
-        OpenOptions::new().append(true).open(&path).expect("open").write_all(b"{\"seq\":2,\"t\":1.0,\"ev").expect("write");
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .expect("open")
+            .write_all(b"{\"seq\":2,\"t\":1.0,\"ev")
+            .expect("write");
         Journal::open(&path).expect("open").append(&note(2, "whole")).expect("append");
         assert_eq!(read(&path).expect("read").records, [note(1, "whole"), note(2, "whole")]);
     }
@@ -339,10 +374,14 @@ mod tests {
         for i in 1..=3 {
             journal.append(&note(i, "accuracy 0.8617")).expect("append");
         }
-        let text = std::fs::read_to_string(&path).expect("read").replacen("\"seq\":2", "\"seq\":7", 1);
+        let text =
+            std::fs::read_to_string(&path).expect("read").replacen("\"seq\":2", "\"seq\":7", 1);
         std::fs::write(&path, text).expect("write");
         let read = read(&path).expect("read");
-        assert_eq!((read.records, read.damaged), (vec![note(1, "accuracy 0.8617"), note(3, "accuracy 0.8617")], 1));
+        assert_eq!(
+            (read.records, read.damaged),
+            (vec![note(1, "accuracy 0.8617"), note(3, "accuracy 0.8617")], 1)
+        );
     }
 
     #[test]
@@ -362,8 +401,14 @@ mod tests {
         let (_dir, path, mut journal) = journal();
         journal.append(&note(1, "before")).expect("append");
         // A disk that is full: writes to /dev/full say so.
-        let disk = std::mem::replace(&mut journal.file, OpenOptions::new().append(true).open("/dev/full").expect("open"));
-        assert!(journal.append(&note(2, "meanwhile")).is_err() && journal.append(&note(3, "meanwhile")).is_err());
+        let disk = std::mem::replace(
+            &mut journal.file,
+            OpenOptions::new().append(true).open("/dev/full").expect("open"),
+        );
+        assert!(
+            journal.append(&note(2, "meanwhile")).is_err()
+                && journal.append(&note(3, "meanwhile")).is_err()
+        );
         journal.append(&step(40)).expect("a step figure is let go");
         journal.file = disk;
         journal.append(&note(4, "after")).expect("append");

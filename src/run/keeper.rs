@@ -1,4 +1,5 @@
-//! How a run's state goes to the disk: checkpoints, what became of the samples, and the model at the end.
+//! How a run's state goes to the disk: checkpoints, what became of the samples, and the model at
+//! the end.
 
 use super::checkpoints::sha256;
 use super::{Checkpoints, RunDirectory, durable, samples};
@@ -41,7 +42,9 @@ impl Keeper {
                 (file, *completed, *step)
             }
             Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),
-            Kept::Checkpoint(c) => (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step)),
+            Kept::Checkpoint(c) => {
+                (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step))
+            }
         };
         let (file, kind) = (file.display().to_string(), why.word().into());
         Ok(Some(Event::Checkpoint { epoch, step, file, kind, sha256: checksum }))

@@ -217,7 +217,8 @@ impl RunDirectory {
         let unlockable = |source| RunError::Unlockable { path: path.clone(), source };
         for _ in 0..TRIES {
             let opened = open(&path);
-            let file = opened.map_err(|source| RunError::Unwritable { path: path.clone(), source })?;
+            let file =
+                opened.map_err(|source| RunError::Unwritable { path: path.clone(), source })?;
             if !try_lock(&file).map_err(unlockable)? {
                 return Err(self.busy(TrainedBy::of(self.path(), true)));
             }
@@ -253,7 +254,8 @@ impl RunDirectory {
     /// Who trains it.
     pub fn trained_by(&self) -> TrainedBy {
         let file = File::open(self.file(LOCK));
-        let locked = file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        let locked =
+            file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)));
         TrainedBy::of(self.path(), locked)
     }
 

@@ -1,5 +1,5 @@
-//! Which model is a run's: what its journal says was kept last, checked against its checksum. Never another one without a word,
-//! and nothing by the times of files, which a copy changes.
+//! Which model is a run's: what its journal says was kept last, checked against its checksum. Never
+//! another one without a word, and nothing by the times of files, which a copy changes.
 
 use super::checkpoints::{foremost, read_checkpoint, sha256};
 use super::{Ending, RunDirectory, read_without_steps};
@@ -37,7 +37,10 @@ pub enum ModelError {
         source: io::Error,
     },
     /// Nothing was kept yet.
-    #[error("{run} has no model yet: the first one comes with the end of an epoch{}", gone(missing))]
+    #[error(
+        "{run} has no model yet: the first one comes with the end of an epoch{}",
+        gone(missing)
+    )]
     None {
         /// The run.
         run: String,
@@ -45,7 +48,8 @@ pub enum ModelError {
         missing: Vec<String>,
     },
     /// The newest is not what was written.
-    #[error("{run}: its newest model is {} ({}), which {what}\n  {help}", file.display(), place(*at))]
+    #[error("{run}: its newest model is {} ({}), which {what}\n  \
+             {help}", file.display(), place(*at))]
     Damaged {
         /// The run.
         run: String,
@@ -83,12 +87,24 @@ impl RunDirectory {
         for (place_in_order, newest) in kept.iter().enumerate() {
             match newest.read() {
                 Ok(state) => {
-                    return Ok(RunModel { state, file: newest.file.clone(), at: newest.at, missing });
+                    return Ok(RunModel {
+                        state,
+                        file: newest.file.clone(),
+                        at: newest.at,
+                        missing,
+                    });
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    missing.push(format!("{} ({}) is not there", newest.file.display(), place(newest.at)));
+                    missing.push(format!(
+                        "{} ({}) is not there",
+                        newest.file.display(),
+                        place(newest.at)
+                    ));
                 }
-                Err(e) if e.kind() == io::ErrorKind::InvalidData || e.kind() == io::ErrorKind::Unsupported => {
+                Err(e)
+                    if e.kind() == io::ErrorKind::InvalidData
+                        || e.kind() == io::ErrorKind::Unsupported =>
+                {
                     let mut help = help(&kept[place_in_order + 1..]);
                     if newest.is_model() && Ending::of(&records).is_finished() {
                         let again = format!("`earlybird resume {}` writes it again.", self.id());
@@ -97,7 +113,9 @@ impl RunDirectory {
                     let (file, at, what) = (newest.file.clone(), newest.at, e.to_string());
                     return Err(ModelError::Damaged { run: self.id(), file, at, what, help });
                 }
-                Err(source) => return Err(ModelError::Unreadable { file: newest.file.clone(), source }),
+                Err(source) => {
+                    return Err(ModelError::Unreadable { file: newest.file.clone(), source });
+                }
             }
         }
         Err(ModelError::None { run: self.id(), missing })
@@ -110,24 +128,25 @@ impl RunDirectory {
         newest.is_some_and(|newest| newest.file == file)
     }
 
-    /// What the run kept, the newest first: as the journal has it, and before that a checkpoint of later than all it tells of,
-    /// which a run writes just before it tells of it.
+    /// What the run kept, the newest first: as the journal has it, and before that a checkpoint of
+    /// later than all it tells of, which a run writes just before it tells of it.
     fn kept(&self, records: &[Record]) -> io::Result<Vec<Kept>> {
         let mut kept: Vec<Kept> = records.iter().filter_map(|r| self.told(&r.event)).collect();
         let latest = kept.iter().map(|k| k.at).max();
         let foremost = foremost(self.checkpoints().directory())?;
-        kept.extend(foremost.filter(|(at, _)| latest.is_none_or(|latest| *at > latest)).map(|(at, file)| Kept {
-            file,
-            at,
-            sha256: None,
-        }));
+        kept.extend(
+            foremost
+                .filter(|(at, _)| latest.is_none_or(|latest| *at > latest))
+                .map(|(at, file)| Kept { file, at, sha256: None }),
+        );
         kept.reverse();
         let mut seen = std::collections::HashSet::new();
         kept.retain(|k| seen.insert(k.file.clone())); // its last word on a file counts
         Ok(kept)
     }
 
-    /// What an event says was kept. The file is looked for in this directory, which may be a copy of the one that it names.
+    /// What an event says was kept. The file is looked for in this directory, which may be a copy
+    /// of the one that it names.
     fn told(&self, event: &Event) -> Option<Kept> {
         let Event::Checkpoint { epoch, step, file, kind, sha256 } = event else { return None };
         let file = match kind.as_str() {
@@ -149,7 +168,9 @@ impl Kept {
         if self.is_model() {
             let bytes = fs::read(&self.file)?;
             if self.sha256.as_ref().is_some_and(|wanted| sha256(&bytes) != *wanted) {
-                return Err(damaged("is damaged: it does not have the checksum that the journal tells".into()));
+                return Err(damaged(
+                    "is damaged: it does not have the checksum that the journal tells".into(),
+                ));
             }
             return from_safetensors(&bytes).map_err(|e| damaged(format!("is damaged: {e}")));
         }
@@ -159,7 +180,9 @@ impl Kept {
             let why = why.lines().next().unwrap_or_default(); // what to do is said below
             match e.kind() {
                 io::ErrorKind::InvalidData => damaged(format!("is damaged: {why}")),
-                io::ErrorKind::Unsupported => io::Error::new(e.kind(), format!("cannot be used: {why}")),
+                io::ErrorKind::Unsupported => {
+                    io::Error::new(e.kind(), format!("cannot be used: {why}"))
+                }
                 _ => e,
             }
         })
@@ -170,7 +193,11 @@ impl Kept {
 fn help(older: &[Kept]) -> String {
     match older.iter().find(|k| k.read().is_ok()) {
         Some(whole) => {
-            format!("{} ({}) is whole: move the damaged file away to use that one.", whole.file.display(), place(whole.at))
+            format!(
+                "{} ({}) is whole: move the damaged file away to use that one.",
+                whole.file.display(),
+                place(whole.at)
+            )
         }
         None => "Nothing older is whole. `earlybird resume` says what is left of the run.".into(),
     }

@@ -1,5 +1,5 @@
-//! What became of every training sample, on the disk: `importance.csv`, a row for each, and `samples.safetensors`, the images of
-//! some. Both are written anew each time, whole or not at all.
+//! What became of every training sample, on the disk: `importance.csv`, a row for each, and
+//! `samples.safetensors`, the images of some. Both are written anew each time, whole or not at all.
 
 use super::{RunDirectory, durable};
 use crate::importance::Sample;
@@ -14,14 +14,25 @@ const PICTURES: &str = "samples.safetensors";
 pub(super) fn write(directory: &RunDirectory, sheet: &SampleSheet) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(Vec::new());
     sheet.samples.iter().try_for_each(|s| rows.serialize(s))?;
-    durable::write(&directory.file(ROWS), &rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?)?;
+    durable::write(
+        &directory.file(ROWS),
+        &rows.into_inner().map_err(|e| io::Error::other(e.to_string()))?,
+    )?;
     let Pictures { index, pixels, shape: [c, h, w] } = &sheet.pictures;
     let numbers: Vec<u8> = index.iter().flat_map(|i| i.to_le_bytes()).collect();
     let views = [
-        ("index", TensorView::new(Dtype::U32, vec![index.len()], &numbers).map_err(io::Error::other)?),
-        ("pixels", TensorView::new(Dtype::U8, vec![index.len(), *h, *w, *c], pixels).map_err(io::Error::other)?),
+        (
+            "index",
+            TensorView::new(Dtype::U32, vec![index.len()], &numbers).map_err(io::Error::other)?,
+        ),
+        (
+            "pixels",
+            TensorView::new(Dtype::U8, vec![index.len(), *h, *w, *c], pixels)
+                .map_err(io::Error::other)?,
+        ),
     ];
-    let bytes = safetensors::serialize(views, None::<HashMap<String, String>>).map_err(io::Error::other)?;
+    let bytes =
+        safetensors::serialize(views, None::<HashMap<String, String>>).map_err(io::Error::other)?;
     durable::write(&directory.file(PICTURES), &bytes)
 }
 
@@ -30,7 +41,8 @@ pub fn samples_written(directory: &RunDirectory) -> Option<std::time::SystemTime
     std::fs::metadata(directory.file(PICTURES)).and_then(|m| m.modified()).ok()
 }
 
-/// What became of the samples of the run in `directory`, as of its last epoch; `None` before there were weights.
+/// What became of the samples of the run in `directory`, as of its last epoch; `None` before there
+/// were weights.
 ///
 /// # Errors
 /// When a file cannot be read, or is not what was written.
@@ -39,7 +51,8 @@ pub fn read_samples(directory: &RunDirectory) -> io::Result<Option<SampleSheet>>
     if !rows.exists() {
         return Ok(None);
     }
-    let samples: Vec<Sample> = csv::Reader::from_path(&rows)?.deserialize().collect::<Result<_, _>>()?;
+    let samples: Vec<Sample> =
+        csv::Reader::from_path(&rows)?.deserialize().collect::<Result<_, _>>()?;
     if let Some(sample) = samples.iter().find(|s| !is_possible(s)) {
         return Err(wrong(ROWS, &format!("the figures of sample {} cannot be", sample.index)));
     }
@@ -54,7 +67,8 @@ fn wrong(file: &str, what: &str) -> io::Error {
 /// Whether a sample can have these figures: shares are shares.
 fn is_possible(s: &Sample) -> bool {
     let is_share = |v: f64| (0.0..=1.0).contains(&v);
-    let shares = [s.p, s.confidence, Some(s.weight)].into_iter().flatten().all(|v| is_share(v.into()));
+    let shares =
+        [s.p, s.confidence, Some(s.weight)].into_iter().flatten().all(|v| is_share(v.into()));
     shares && is_share(s.probability)
 }
 
@@ -71,9 +85,12 @@ fn pictures(bytes: &[u8]) -> io::Result<Pictures> {
     };
     let (index, pixels) = (tensor("index", Dtype::U32)?, tensor("pixels", Dtype::U8)?);
     let [m, h, w, c] = *pixels.shape() else { return Err(wrong(PICTURES, "it holds no images")) };
-    let index: Vec<u32> = index.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
-    let image = [h, w, c].into_iter().try_fold(1_usize, usize::checked_mul).filter(|bytes| *bytes > 0);
-    if index.len() != m || image.and_then(|image| image.checked_mul(m)) != Some(pixels.data().len()) {
+    let index: Vec<u32> =
+        index.data().as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
+    let image =
+        [h, w, c].into_iter().try_fold(1_usize, usize::checked_mul).filter(|bytes| *bytes > 0);
+    if index.len() != m || image.and_then(|image| image.checked_mul(m)) != Some(pixels.data().len())
+    {
         return Err(wrong(PICTURES, "it does not hold as many images as numbers"));
     }
     if !index.is_sorted_by(|a, b| a < b) {

@@ -1,5 +1,5 @@
-//! TensorBoard's event files in a run's directory: the same events, as scalars, histograms and images.
-//! Written for TensorBoard only; nothing here reads them back.
+//! TensorBoard's event files in a run's directory: the same events, as scalars, histograms and
+//! images. Written for TensorBoard only; nothing here reads them back.
 
 use super::RunDirectory;
 use crate::data;
@@ -139,7 +139,11 @@ impl TensorBoard {
             }
             Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
                 self.step = ((epoch - 1) * steps + step) as i64;
-                let scalars = [("train/loss", *loss), ("train/lr", *lr), ("train/images_per_s", *images_per_s)];
+                let scalars = [
+                    ("train/loss", *loss),
+                    ("train/lr", *lr),
+                    ("train/images_per_s", *images_per_s),
+                ];
                 self.scalars(scalars.map(|(tag, v)| (tag.to_owned(), v)).to_vec())
             }
             Event::EpochEnd(e) => {
@@ -148,7 +152,10 @@ impl TensorBoard {
             }
             Event::Tested { best, accuracy, loss, .. } => {
                 let which = if *best { "best" } else { "last" };
-                self.scalars(vec![(format!("test/accuracy_{which}"), *accuracy), (format!("test/loss_{which}"), *loss)])
+                self.scalars(vec![
+                    (format!("test/accuracy_{which}"), *accuracy),
+                    (format!("test/loss_{which}"), *loss),
+                ])
             }
             Event::Weights(w) => self.histograms(w),
             _ => Ok(()),
@@ -166,7 +173,8 @@ impl TensorBoard {
             for (c, class) in self.classes.iter().enumerate() {
                 let of_class = sheet.samples.iter().filter(|s| s.class as usize == c);
                 let samples = pick.of(of_class, PICTURES);
-                let images: Vec<&[u8]> = samples.iter().filter_map(|s| sheet.pictures.of(s.index)).collect();
+                let images: Vec<&[u8]> =
+                    samples.iter().filter_map(|s| sheet.pictures.of(s.index)).collect();
                 if images.is_empty() {
                     continue;
                 }
@@ -176,7 +184,10 @@ impl TensorBoard {
                     channels: if channels == 3 { 3 } else { 1 },
                     png: data::strip(&images, sheet.pictures.shape, 1)?,
                 };
-                value.push(proto::Value { tag: format!("{kind}/{class}"), content: Some(Content::Image(image)) });
+                value.push(proto::Value {
+                    tag: format!("{kind}/{class}"),
+                    content: Some(Content::Image(image)),
+                });
             }
         }
         self.write(What::Summary(proto::Summary { value }))
@@ -202,38 +213,57 @@ impl TensorBoard {
     }
 
     fn scalars(&mut self, scalars: Vec<(String, f64)>) -> io::Result<()> {
-        let value = |(tag, v): (String, f64)| proto::Value { tag, content: Some(Content::Scalar(v as f32)) };
-        self.write(What::Summary(proto::Summary { value: scalars.into_iter().map(value).collect() }))
+        let value = |(tag, v): (String, f64)| proto::Value {
+            tag,
+            content: Some(Content::Scalar(v as f32)),
+        };
+        self.write(What::Summary(proto::Summary {
+            value: scalars.into_iter().map(value).collect(),
+        }))
     }
 
     fn histograms(&mut self, w: &WeightsSummary) -> io::Result<()> {
-        let both = [("weights/importance", &w.edges, &w.counts), ("weights/expected_draws", &w.draw_edges, &w.draw_counts)];
-        let value = both.into_iter().filter(|(_, edges, _)| edges.len() > 1).map(|(tag, edges, counts)| {
-            let mids = edges.windows(2).map(|e| f64::from(e[0] + e[1]) / 2.0);
-            let weighted = |power: i32| mids.clone().zip(counts).map(|(m, c)| m.powi(power) * *c as f64).sum::<f64>();
-            let histogram = proto::Histogram {
-                min: f64::from(edges[0]),
-                max: f64::from(edges[edges.len() - 1]),
-                count: weighted(0),
-                sum: weighted(1),
-                sum_squares: weighted(2),
-                bucket_limit: edges[1..].iter().map(|e| f64::from(*e)).collect(),
-                bucket: counts.iter().map(|c| *c as f64).collect(),
-            };
-            proto::Value { tag: tag.to_owned(), content: Some(Content::Histogram(histogram)) }
-        });
+        let both = [
+            ("weights/importance", &w.edges, &w.counts),
+            ("weights/expected_draws", &w.draw_edges, &w.draw_counts),
+        ];
+        let value =
+            both.into_iter().filter(|(_, edges, _)| edges.len() > 1).map(|(tag, edges, counts)| {
+                let mids = edges.windows(2).map(|e| f64::from(e[0] + e[1]) / 2.0);
+                let weighted = |power: i32| {
+                    mids.clone().zip(counts).map(|(m, c)| m.powi(power) * *c as f64).sum::<f64>()
+                };
+                let histogram = proto::Histogram {
+                    min: f64::from(edges[0]),
+                    max: f64::from(edges[edges.len() - 1]),
+                    count: weighted(0),
+                    sum: weighted(1),
+                    sum_squares: weighted(2),
+                    bucket_limit: edges[1..].iter().map(|e| f64::from(*e)).collect(),
+                    bucket: counts.iter().map(|c| *c as f64).collect(),
+                };
+                proto::Value { tag: tag.to_owned(), content: Some(Content::Histogram(histogram)) }
+            });
         let value = value.collect();
         self.write(What::Summary(proto::Summary { value }))
     }
 
     fn write(&mut self, what: What) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let event = |what, step| proto::Event { wall_time: now.as_secs_f64(), step, what: Some(what) };
+        let event =
+            |what, step| proto::Event { wall_time: now.as_secs_f64(), step, what: Some(what) };
         if self.file.is_none() {
             // Names sort by time, as TensorBoard reads them; a run that goes on is another process.
-            let name = format!("events.out.tfevents.{:010}.earlybird.{}", now.as_secs(), std::process::id());
-            let mut file = OpenOptions::new().create(true).append(true).open(self.directory.file(&name))?;
-            file.write_all(&framed(&event(What::FileVersion("brain.Event:2".into()), 0).encode_to_vec()))?;
+            let name = format!(
+                "events.out.tfevents.{:010}.earlybird.{}",
+                now.as_secs(),
+                std::process::id()
+            );
+            let mut file =
+                OpenOptions::new().create(true).append(true).open(self.directory.file(&name))?;
+            file.write_all(&framed(
+                &event(What::FileVersion("brain.Event:2".into()), 0).encode_to_vec(),
+            ))?;
             self.file = Some(file);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
@@ -262,6 +292,9 @@ mod tests {
         assert_eq!(frame.len(), 8 + 4 + 9 + 4);
         assert_eq!(&frame[..8], &9_u64.to_le_bytes());
         // CRC-32C of "123456789" is 0xe3069283.
-        assert_eq!(masked(b"123456789"), 0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes());
+        assert_eq!(
+            masked(b"123456789"),
+            0xe306_9283_u32.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+        );
     }
 }

@@ -68,7 +68,8 @@ impl Trainer {
     /// # Errors
     /// When the directory cannot be looked at.
     pub(super) fn this_process(directory: &Path) -> io::Result<Self> {
-        let job = JOBS.iter().find_map(|name| std::env::var(name).ok()).filter(|job| !job.is_empty());
+        let job =
+            JOBS.iter().find_map(|name| std::env::var(name).ok()).filter(|job| !job.is_empty());
         let pid = std::process::id();
         let inode = fs::metadata(directory)?.ino();
         let began = began(pid).map_or(0, |(began, _)| began);
@@ -86,7 +87,8 @@ impl Trainer {
         // A pipe of that name would be waited for.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(directory.join(FILE));
-        let (file, meta) = opened.and_then(|file| Ok((file.metadata()?, file))).map(|(m, f)| (f, m)).ok()?;
+        let (file, meta) =
+            opened.and_then(|file| Ok((file.metadata()?, file))).map(|(m, f)| (f, m)).ok()?;
         let owner = meta.is_file().then(|| meta.uid())?;
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST), &mut bytes).ok()?;
@@ -163,10 +165,12 @@ impl Trainer {
 
     /// Whether the process is stopped, so that it answers nothing, if it is one of this machine.
     pub fn is_stopped(&self) -> bool {
-        self.is_of_this_machine() && began(self.pid).is_some_and(|(began, state)| began == self.began && state == 'T')
+        self.is_of_this_machine()
+            && began(self.pid).is_some_and(|(began, state)| began == self.began && state == 'T')
     }
 
-    /// Ends it in order: sends TERM to this very process, and to no other that has its number by now.
+    /// Ends it in order: sends TERM to this very process, and to no other that has its number by
+    /// now.
     ///
     /// # Errors
     /// When it is not of this machine, has ended, or may not be signalled.

@@ -1,4 +1,5 @@
-//! One split on the device: bytes stay bytes there, batches are gathered, augmented and normalised there.
+//! One split on the device: bytes stay bytes there, batches are gathered, augmented and normalised
+//! there.
 
 use crate::data::{Crop, Dataset, Split};
 use crate::model::kernels;
@@ -21,7 +22,12 @@ pub struct DeviceSplit {
 
 impl DeviceSplit {
     /// Copies `split` of `data` to `device`; normalised by the training split's mean and deviation.
-    pub fn new(data: &Dataset, split: &Split, mean_std: &(Vec<f32>, Vec<f32>), device: &Device) -> Self {
+    pub fn new(
+        data: &Dataset,
+        split: &Split,
+        mean_std: &(Vec<f32>, Vec<f32>),
+        device: &Device,
+    ) -> Self {
         let [c, h, w] = data.shape;
         let n = split.len();
         let channels = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [c]), device);
@@ -61,12 +67,14 @@ impl DeviceSplit {
         rows.into_data().iter::<f32>().map(|v| v as u8).collect()
     }
 
-    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of `drawn`; cropped as `crops` says, one for each.
+    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of `drawn`; cropped as `crops`
+    /// says, one for each.
     pub fn batch(&self, drawn: &[u32], crops: Option<&[Crop]>) -> (Tensor<4>, Tensor<1, Int>) {
         let index = indices(drawn, &self.device);
         let labels = self.labels.clone().select(0, index.clone());
         let crops = crops.map(|crops| {
-            let moves: Vec<i64> = crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
+            let moves: Vec<i64> =
+                crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
             kernels::whole_numbers(&moves, [crops.len(), 3], &self.device)
         });
         (kernels::images(&self.bytes, index, crops, [&self.scale, &self.shift], self.shape), labels)
@@ -83,7 +91,8 @@ mod tests {
     use super::*;
     use crate::model::device::DeviceName;
 
-    /// Two 8x8 images of two channels; pixel value = 100 * image + 10 * row + column (+ 1 for channel 1).
+    /// Two 8x8 images of two channels; pixel value = 100 * image + 10 * row + column (+ 1 for
+    /// channel 1).
     fn resident(device: DeviceName) -> DeviceSplit {
         let value = |i: usize, y: usize, x: usize, c: usize| (100 * i + 10 * y + x + c) as u8;
         let mut pixels = Vec::new();
@@ -107,7 +116,12 @@ mod tests {
             let (images, labels) = resident(device).batch(&[1, 0, 1], None);
             assert_eq!(images.dims(), [3, 2, 8, 8]);
             let v = values(images);
-            assert!((v[0] - 100.0).abs() < 1e-3 && (v[64] - 101.0).abs() < 1e-3, "{device}: {} {}", v[0], v[64]);
+            assert!(
+                (v[0] - 100.0).abs() < 1e-3 && (v[64] - 101.0).abs() < 1e-3,
+                "{device}: {} {}",
+                v[0],
+                v[64]
+            );
             assert!((v[128] - 0.0).abs() < 1e-3 && (v[128 + 8 * 3 + 5] - 35.0).abs() < 1e-3);
             assert_eq!(labels.into_data().iter::<i64>().collect::<Vec<_>>(), [1, 0, 1]);
         }
@@ -125,12 +139,17 @@ mod tests {
             let at = |k: usize, y: usize, x: usize| v[k * 128 + y * 8 + x];
             for (k, crop) in crops.iter().enumerate() {
                 for (y, x) in (0..8).flat_map(|y| (0..8).map(move |x| (y, x))) {
-                    let column = if crop.flip { 7 - x as i64 - crop.right } else { x as i64 + crop.right };
+                    let column =
+                        if crop.flip { 7 - x as i64 - crop.right } else { x as i64 + crop.right };
                     let row = y as i64 + crop.down;
                     let inside = (0..8).contains(&row) && (0..8).contains(&column);
                     let image = if k == 2 { 100 } else { 0 };
                     let expected = if inside { (image + 10 * row + column) as f32 } else { 0.0 };
-                    assert!((at(k, y, x) - expected).abs() < 1e-3, "{device} draw {k} at {y},{x}: {} {expected}", at(k, y, x));
+                    assert!(
+                        (at(k, y, x) - expected).abs() < 1e-3,
+                        "{device} draw {k} at {y},{x}: {} {expected}",
+                        at(k, y, x)
+                    );
                 }
             }
         }

@@ -1,6 +1,6 @@
-//! Everything that decides the future of a session, as plain values: a session stopped at any step and begun again from
-//! these ends with the same parameters, bit for bit on the CPU, as one that was never stopped.
-//! Knows no files.
+//! Everything that decides the future of a session, as plain values: a session stopped at any step
+//! and begun again from these ends with the same parameters, bit for bit on the CPU, as one that
+//! was never stopped. Knows no files.
 
 use crate::config::RunConfig;
 use crate::data::Identity;
@@ -46,7 +46,8 @@ pub struct SessionState {
     pub config: RunConfig,
     /// SHA-256 of the training labels: the data must be the same.
     pub labels_sha256: String,
-    /// The data as a whole, which must be the same, too; `None` in checkpoints of before it was kept.
+    /// The data as a whole, which must be the same, too; `None` in checkpoints of before it was
+    /// kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Identity>,
     /// Completed epochs.
@@ -105,7 +106,8 @@ pub enum RestoreError {
     State(String),
     /// The data is not what the run trained on.
     #[error(
-        "the data is not what this run trained on: {0}\n  Put the old data back, or say where it is now (resume --set data.path=...). \
+        "the data is not what this run trained on: {0}\n  Put the old data back, or say where it \
+         is now (resume --set data.path=...). \
          To train the model on other data, `export` it and begin a run with model.init."
     )]
     Data(String),
@@ -116,8 +118,12 @@ impl SessionState {
     /// The config was checked when it was read.
     pub fn objection(&self) -> Option<String> {
         let (done, of) = (self.completed, self.config.train.epochs);
-        let at_most = |what: &str, value: u64, most: u64| (value > most).then(|| format!("{what} = {value}, at most {most}"));
-        let share = |what: &str, value: f64| (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"));
+        let at_most = |what: &str, value: u64, most: u64| {
+            (value > most).then(|| format!("{what} = {value}, at most {most}"))
+        };
+        let share = |what: &str, value: f64| {
+            (!(0.0..=1.0).contains(&value)).then(|| format!("{what} = {value}, not in 0..=1"))
+        };
         let is_long = !(0.0..=LONGEST).contains(&self.seconds);
         at_most("completed", done as u64, of as u64)
             .or_else(|| at_most("best_epoch", self.best_epoch as u64, done as u64))
@@ -189,7 +195,12 @@ impl Checkpoint {
         let tensor = |a: &Array| match &a.values {
             Values::F32(values) => {
                 let name = a.name.strip_prefix(prefix)?.to_owned();
-                Some(NamedTensor { name, shape: a.shape.clone(), values: values.clone(), trainable: true })
+                Some(NamedTensor {
+                    name,
+                    shape: a.shape.clone(),
+                    values: values.clone(),
+                    trainable: true,
+                })
             }
             _ => None,
         };
@@ -214,7 +225,11 @@ impl Array {
     }
 
     pub(super) fn f64(name: &str, values: &[f64]) -> Self {
-        Self { name: name.to_owned(), shape: vec![values.len()], values: Values::F64(values.to_vec()) }
+        Self {
+            name: name.to_owned(),
+            shape: vec![values.len()],
+            values: Values::F64(values.to_vec()),
+        }
     }
 
     pub(super) fn u32(name: &str, values: Vec<u32>) -> Self {

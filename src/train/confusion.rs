@@ -3,8 +3,8 @@
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use std::collections::BTreeMap;
 
-/// Counts by true class (row) and predicted class (column), shape `[C, C]`. Only pairs that occur take memory: a table of tens
-/// of thousands of classes would have gigabytes.
+/// Counts by true class (row) and predicted class (column), shape `[C, C]`. Only pairs that occur
+/// take memory: a table of tens of thousands of classes would have gigabytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -47,7 +47,8 @@ impl Confusion {
         self.shares(|(label, _)| label)
     }
 
-    /// Share of each class's predictions that are right, shape `[C]`; 0 for a class that is never predicted.
+    /// Share of each class's predictions that are right, shape `[C]`; 0 for a class that is never
+    /// predicted.
     pub fn precision(&self) -> Vec<f64> {
         self.shares(|(_, prediction)| prediction)
     }

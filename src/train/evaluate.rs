@@ -20,13 +20,20 @@ pub struct Evaluated {
     pub logits: Vec<f32>,
 }
 
-/// Evaluates the model that `state` holds (the architecture is the config's) on the test split of `data`.
+/// Evaluates the model that `state` holds (the architecture is the config's) on the test split of
+/// `data`.
 ///
 /// # Errors
 /// Every parameter that `state` lacks or has in another shape.
-pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], device: &Device) -> Result<Evaluated, Misfits> {
+pub fn evaluate(
+    config: &RunConfig,
+    data: &Dataset,
+    state: &[NamedTensor],
+    device: &Device,
+) -> Result<Evaluated, Misfits> {
     let classes = data.classes.len();
-    let model = Model::new(config, data.shape[0], classes, device).with_state(state, device)?.valid();
+    let model =
+        Model::new(config, data.shape[0], classes, device).with_state(state, device)?.valid();
     let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
     let (n, batch) = (data.test.len(), config.train.eval_batch_size);
     let (mut logits, mut loss): (Vec<f32>, f64) = (Vec::new(), 0.0);
@@ -39,7 +46,11 @@ pub fn evaluate(config: &RunConfig, data: &Dataset, state: &[NamedTensor], devic
         logits.extend(out.into_data().iter::<f32>());
     }
     let predictions: Vec<u32> = logits.chunks(classes).map(highest).collect();
-    Ok(Evaluated { confusion: Confusion::of(&predictions, &data.test.labels, classes), loss: loss / n.max(1) as f64, logits })
+    Ok(Evaluated {
+        confusion: Confusion::of(&predictions, &data.test.labels, classes),
+        loss: loss / n.max(1) as f64,
+        logits,
+    })
 }
 
 /// Index of the first of the highest values.

@@ -1,5 +1,5 @@
-//! Training: a session is a state machine that does one step at a time; the thread around it is a loop.
-//! Knows nothing of terminals, sockets or files.
+//! Training: a session is a state machine that does one step at a time; the thread around it is a
+//! loop. Knows nothing of terminals, sockets or files.
 
 mod batches;
 mod checkpoint;
@@ -19,4 +19,7 @@ pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, forward_loss};
-pub use thread::{Keep, Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble, prepare};
+pub use thread::{
+    Keep, Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble,
+    prepare,
+};

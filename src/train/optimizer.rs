@@ -24,29 +24,50 @@ impl Clone for Sgd {
     /// Shares the velocities' memory until the next step.
     fn clone(&self) -> Self {
         let copy = |(id, any): (&ParamId, &Box<dyn Any + Send>)| {
-            Some((*id, copy_any::<1>(any).or_else(|| copy_any::<2>(any)).or_else(|| copy_any::<4>(any))?))
+            Some((
+                *id,
+                copy_any::<1>(any).or_else(|| copy_any::<2>(any)).or_else(|| copy_any::<4>(any))?,
+            ))
         };
         let velocities = self.velocities.iter().filter_map(copy).collect();
-        Self { momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay, velocities }
+        Self {
+            momentum: self.momentum,
+            nesterov: self.nesterov,
+            weight_decay: self.weight_decay,
+            velocities,
+        }
     }
 }
 
 impl Sgd {
     /// With nothing accumulated yet.
     pub fn new(config: &TrainConfig) -> Self {
-        let (momentum, nesterov, weight_decay) = (config.momentum, config.nesterov, config.weight_decay);
+        let (momentum, nesterov, weight_decay) =
+            (config.momentum, config.nesterov, config.weight_decay);
         Self { momentum, nesterov, weight_decay, velocities: HashMap::new() }
     }
 
-    /// One step: `g += wd * w; v = m * v + g; w -= lr * (nesterov ? g + m * v : v)`; the first velocity is `g`.
+    /// One step: `g += wd * w; v = m * v + g; w -= lr * (nesterov ? g + m * v : v)`; the first
+    /// velocity is `g`.
     pub fn step(&mut self, lr: f64, model: Model, gradients: GradientsParams) -> Model {
         model.map(&mut Step { sgd: self, lr, gradients })
     }
 
-    fn update<const D: usize>(&mut self, id: ParamId, weight: Tensor<D>, gradient: Tensor<D>, lr: f64) -> Tensor<D> {
+    fn update<const D: usize>(
+        &mut self,
+        id: ParamId,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        lr: f64,
+    ) -> Tensor<D> {
         let velocity = self.velocities.remove(&id).and_then(|v| v.downcast::<Tensor<D>>().ok());
         let velocity = velocity.map_or_else(|| gradient.zeros_like(), |v| *v);
-        let op = kernels::Sgd { lr, momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay };
+        let op = kernels::Sgd {
+            lr,
+            momentum: self.momentum,
+            nesterov: self.nesterov,
+            weight_decay: self.weight_decay,
+        };
         let [weight, velocity] = kernels::sgd_step(weight, gradient, velocity, op);
         if self.momentum != 0.0 {
             self.velocities.insert(id, Box::new(velocity));
@@ -58,7 +79,8 @@ impl Sgd {
     pub fn state(&self, model: &Model) -> Vec<NamedTensor> {
         let read = |(name, id): (String, ParamId)| {
             let any = self.velocities.get(&id)?;
-            let (shape, values) = read_any::<1>(any).or_else(|| read_any::<2>(any)).or_else(|| read_any::<4>(any))?;
+            let (shape, values) =
+                read_any::<1>(any).or_else(|| read_any::<2>(any)).or_else(|| read_any::<4>(any))?;
             Some(NamedTensor { name, shape, values, trainable: false })
         };
         named_parameters(model).into_iter().filter_map(read).collect()
@@ -102,7 +124,9 @@ impl ModuleMapper for Step<'_> {
         // Running statistics have no gradient and stay as they are.
         match self.gradients.remove::<D>(id) {
             None => param,
-            Some(gradient) => param.map(|w| Tensor::from_inner(self.sgd.update(id, w.inner(), gradient, self.lr)).require_grad()),
+            Some(gradient) => param.map(|w| {
+                Tensor::from_inner(self.sgd.update(id, w.inner(), gradient, self.lr)).require_grad()
+            }),
         }
     }
 }
@@ -117,8 +141,11 @@ mod tests {
     fn two_steps_are_those_of_pytorch() {
         let device = DeviceName::LibtorchCpu.open().expect("device");
         let one = |v: f32| Tensor::<1>::from_data(TensorData::new(vec![v], [1]), &device);
-        for (momentum, nesterov, expected) in [(0.0, false, 0.880_6), (0.9, false, 0.826_6), (0.9, true, 0.725_566)] {
-            let config = TrainConfig { momentum, nesterov, weight_decay: 0.1, ..TrainConfig::default() };
+        for (momentum, nesterov, expected) in
+            [(0.0, false, 0.880_6), (0.9, false, 0.826_6), (0.9, true, 0.725_566)]
+        {
+            let config =
+                TrainConfig { momentum, nesterov, weight_decay: 0.1, ..TrainConfig::default() };
             let mut sgd = Sgd::new(&config);
             let id = ParamId::new();
             let w = sgd.update(id, one(1.0), one(0.5), 0.1);

@@ -1,4 +1,5 @@
-//! One forward pass: the loss that is trained on, and what it says about each sample, from the same logits.
+//! One forward pass: the loss that is trained on, and what it says about each sample, from the same
+//! logits.
 
 use crate::importance::Observation;
 use crate::model::kernels;
@@ -13,9 +14,15 @@ pub struct Forward {
     pub observations: Tensor<2>,
 }
 
-/// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing s: `(1-s) * -ln p_y + s * mean_c(-ln p_c)`
-/// (PyTorch's definition). `factors` `[b]` multiply the samples' losses; their mean is 1.
-pub fn forward_loss(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64, factors: Option<Tensor<1>>) -> Forward {
+/// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing s:
+/// `(1-s) * -ln p_y + s * mean_c(-ln p_c)` (PyTorch's definition). `factors` `[b]` multiply the
+/// samples' losses; their mean is 1.
+pub fn forward_loss(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    smoothing: f64,
+    factors: Option<Tensor<1>>,
+) -> Forward {
     let [b, _] = logits.dims();
     let factors = factors.unwrap_or_else(|| Tensor::ones([b], &labels.device()));
     let (loss, figures) = kernels::cross_entropy(logits, labels, factors, smoothing);
@@ -34,7 +41,11 @@ pub(super) fn read_observations(rows: Vec<Tensor<2>>) -> Vec<Observation> {
 /// Rows `[n, 5]` on the device again, from their values.
 pub(super) fn observation_rows(flat: &[f32], device: &Device) -> Vec<Tensor<2>> {
     let n = flat.len() / Observation::WIDTH;
-    if n == 0 { Vec::new() } else { vec![Tensor::from_data(TensorData::new(flat.to_vec(), [n, Observation::WIDTH]), device)] }
+    if n == 0 {
+        Vec::new()
+    } else {
+        vec![Tensor::from_data(TensorData::new(flat.to_vec(), [n, Observation::WIDTH]), device)]
+    }
 }
 
 #[cfg(test)]
@@ -47,7 +58,8 @@ mod tests {
         for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
             let device = device.open().expect("device");
             let p: [f32; 3] = [0.5, 0.3, 0.2];
-            let logits = Tensor::<2>::from_data(TensorData::new(p.map(f32::ln).to_vec(), [1, 3]), &device);
+            let logits =
+                Tensor::<2>::from_data(TensorData::new(p.map(f32::ln).to_vec(), [1, 3]), &device);
             let labels = Tensor::<1, Int>::from_data(TensorData::new(vec![1_i64], [1]), &device);
             let out = forward_loss(logits.clone(), labels.clone(), 0.0, None);
             let o = read_observations(vec![out.observations])[0];
@@ -60,7 +72,8 @@ mod tests {
             assert!((o.entropy - 1.029_653).abs() < 1e-5, "{}", o.entropy);
             assert!((out.loss.into_scalar::<f32>() + 0.3_f32.ln()).abs() < 1e-6);
             let smooth = forward_loss(logits, labels, 0.1, None).loss.into_scalar::<f32>();
-            let by_hand = -(0.9 * 0.3_f32.ln() + 0.1 / 3.0 * (0.5_f32.ln() + 0.3_f32.ln() + 0.2_f32.ln()));
+            let by_hand =
+                -(0.9 * 0.3_f32.ln() + 0.1 / 3.0 * (0.5_f32.ln() + 0.3_f32.ln() + 0.2_f32.ln()));
             assert!((smooth - by_hand).abs() < 1e-6, "{smooth} {by_hand}");
         }
     }

@@ -1,5 +1,6 @@
-//! The thread around a session: requests in, events and states out, one step after another.
-//! What becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next request.
+//! The thread around a session: requests in, events and states out, one step after another. What
+//! becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next
+//! request.
 
 use super::checkpoint::Checkpoint;
 use super::session::{Progress, SampleSheet, Session};
@@ -134,8 +135,8 @@ impl<O> Drop for Prepared<O> {
     }
 }
 
-/// Starts the thread, and waits until `build` has made the session on it: bringing data and model to a device takes time, and
-/// may fail.
+/// Starts the thread, and waits until `build` has made the session on it: bringing data and model
+/// to a device takes time, and may fail.
 ///
 /// # Errors
 /// Why there is no session, for people.
@@ -147,13 +148,19 @@ where
     let (outlet, mut given) = mpsc::unbounded_channel();
     let (tell, built) = std::sync::mpsc::channel();
     let work = move || {
-        let session = catch_unwind(AssertUnwindSafe(build)).unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
+        let session = catch_unwind(AssertUnwindSafe(build))
+            .unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
         let _ = tell.send(session.as_ref().map(|_| ()).map_err(String::clone));
-        let Ok(mut session) = session else { return TrainerReport::Failed("there is no session".into()) };
+        let Ok(mut session) = session else {
+            return TrainerReport::Failed("there is no session".into());
+        };
         let Some(outlet) = given.blocking_recv() else { return TrainerReport::Stopped };
         train(&mut session, requests, outlet)
     };
-    let handle = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(work).map_err(|e| e.to_string())?;
+    let handle = std::thread::Builder::new()
+        .name(THREAD_NAME.into())
+        .spawn(work)
+        .map_err(|e| e.to_string())?;
     match built.recv() {
         Ok(Ok(())) => Ok(Prepared { parts: Some((outlet, handle)) }),
         Ok(Err(why)) => {
@@ -176,7 +183,11 @@ impl<O> Prepared<O> {
 }
 
 /// Trains to the end, or to a panic.
-fn train<O: Outlet>(session: &mut Session, requests: mpsc::Receiver<Request>, outlet: O) -> TrainerReport {
+fn train<O: Outlet>(
+    session: &mut Session,
+    requests: mpsc::Receiver<Request>,
+    outlet: O,
+) -> TrainerReport {
     let (told, kept) = (Instant::now(), Instant::now());
     let mut work = Work { requests, outlet, told, kept, waited: false };
     match catch_unwind(AssertUnwindSafe(|| work.run(session))) {
@@ -269,17 +280,23 @@ impl<O: Outlet> Work<O> {
         self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), why, answer);
     }
 
-    /// Carries out one request. Its answer is the first event that it causes; of a rewind, that training goes on.
+    /// Carries out one request. Its answer is the first event that it causes; of a rewind, that
+    /// training goes on.
     fn carry_out(&mut self, session: &mut Session, request: Request) {
         self.tell(session);
         let rewinds = matches!(request.command, Command::Rewind { .. });
         match request.command {
-            Command::Checkpoint if !session.is_finished() => return self.keep(session, Keep::Asked, request.answer),
+            Command::Checkpoint if !session.is_finished() => {
+                return self.keep(session, Keep::Asked, request.answer);
+            }
             Command::Rewind { lr_factor } if !session.is_finished() => {
                 let asked = serde_json::json!(lr_factor);
-                let refused = |reason| Event::Refused { key: "rewind".into(), value: asked, reason };
+                let refused =
+                    |reason| Event::Refused { key: "rewind".into(), value: asked, reason };
                 let outcome = if lr_factor.is_finite() && lr_factor > 0.0 {
-                    self.outlet.newest().and_then(|c| session.rewind(&c, lr_factor).map_err(|e| e.to_string()))
+                    self.outlet
+                        .newest()
+                        .and_then(|c| session.rewind(&c, lr_factor).map_err(|e| e.to_string()))
                 } else {
                     Err("the factor on the learning rate must be a number above 0".into())
                 };
@@ -292,7 +309,8 @@ impl<O: Outlet> Work<O> {
         let mut answer = request.answer;
         let events = session.take_events();
         for event in events {
-            let answers = !rewinds || matches!(event, Event::Continued { .. } | Event::Refused { .. });
+            let answers =
+                !rewinds || matches!(event, Event::Continued { .. } | Event::Refused { .. });
             self.outlet.emit(event, if answers { answer.take() } else { None });
         }
     }
@@ -339,7 +357,8 @@ impl<O: Outlet> Work<O> {
 
     /// Ends a session all of which is on the disk, and sees to it that its journal says so.
     fn end(&mut self, session: &mut Session) -> TrainerReport {
-        let report = if session.is_complete() { TrainerReport::Finished } else { TrainerReport::Stopped };
+        let report =
+            if session.is_complete() { TrainerReport::Finished } else { TrainerReport::Stopped };
         let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;
         session.advance();
         self.tell(session);
@@ -388,17 +407,21 @@ impl<O: Outlet> Work<O> {
 
 fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
     let why = &trouble.why;
-    let reason = format!("{why} {then} by itself as soon as it can be written again (resume goes on without waiting)");
+    let reason = format!(
+        "{why} {then} by itself as soon as it can be written again (resume goes on without waiting)"
+    );
     session.pause(Cause::Disk, Some(reason));
 }
 
 /// What a panic means for people: an allocation that the device refused is told as such.
 fn failure(text: &str, batch_size: usize) -> String {
     let lower = text.to_lowercase();
-    if ["out of memory", "can't allocate memory", "alloc_failed"].iter().any(|s| lower.contains(s)) {
+    if ["out of memory", "can't allocate memory", "alloc_failed"].iter().any(|s| lower.contains(s))
+    {
         let first = text.lines().next().unwrap_or(text);
         return format!(
-            "the device is out of memory with train.batch_size = {batch_size}; what was reached is kept. Wait until others have freed some \
+            "the device is out of memory with train.batch_size = {batch_size}; what was reached is \
+             kept. Wait until others have freed some \
              and resume, or start a new run with a smaller train.batch_size ({first})"
         );
     }
@@ -419,11 +442,16 @@ mod tests {
 
     #[test]
     fn an_allocation_that_failed_names_the_batch_size() {
-        let cuda = "LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of ...\nmore";
-        let cpu = "Torch(\"[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9000 bytes\")";
+        let cuda = "LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total \
+                    capacity of ...\nmore";
+        let cpu = "Torch(\"[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to \
+                   allocate 9000 bytes\")";
         for text in [cuda, cpu] {
             let reason = failure(text, 512);
-            assert!(reason.contains("out of memory") && reason.contains("train.batch_size = 512"), "{reason}");
+            assert!(
+                reason.contains("out of memory") && reason.contains("train.batch_size = 512"),
+                "{reason}"
+            );
             assert!(!reason.contains("more"), "{reason}");
         }
         assert!(failure("index 3 is out of bounds", 512).contains("panicked: index 3"));

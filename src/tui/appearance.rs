@@ -62,7 +62,8 @@ pub struct Appearance {
 }
 
 impl Appearance {
-    /// From what was asked for and, where nothing was, from what is found without asking the terminal.
+    /// From what was asked for and, where nothing was, from what is found without asking the
+    /// terminal.
     ///
     /// # Errors
     /// [`ThemeError::Unknown`].
@@ -84,7 +85,8 @@ impl Appearance {
         };
         let fps = wanted.fps.unwrap_or(if is_over_ssh() { FPS_SSH } else { FPS });
         let mut look = Self::new(theme, level, ascii, wanted.themes.clone())?;
-        look.asks_background = wanted.theme.is_none() && level >= TermProfile::Ansi16 && background.is_none();
+        look.asks_background =
+            wanted.theme.is_none() && level >= TermProfile::Ansi16 && background.is_none();
         look.frame = Duration::from_secs(1) / u32::from(fps.max(1));
         look.images = if ascii { ImageStyle::Ascii } else { wanted.images };
         if !ascii && !wanted.braille.is_wanted() {
@@ -97,7 +99,12 @@ impl Appearance {
     ///
     /// # Errors
     /// [`ThemeError::Unknown`].
-    pub fn new(theme: &str, level: TermProfile, ascii: bool, themes: Themes) -> Result<Self, ThemeError> {
+    pub fn new(
+        theme: &str,
+        level: TermProfile,
+        ascii: bool,
+        themes: Themes,
+    ) -> Result<Self, ThemeError> {
         Ok(Self {
             theme: themes.get(theme, level)?,
             themes,
@@ -159,10 +166,12 @@ enum Background {
     Dark,
 }
 
-/// What COLORFGBG or TERM say of the background; `None`: the terminal has to be asked. The Linux console is dark, and prints
-/// what it does not understand.
+/// What COLORFGBG or TERM say of the background; `None`: the terminal has to be asked. The Linux
+/// console is dark, and prints what it does not understand.
 fn known_background() -> Option<Background> {
-    let told = std::env::var("COLORFGBG").ok().and_then(|v| v.rsplit(';').next().and_then(|b| b.parse::<u8>().ok()));
+    let told = std::env::var("COLORFGBG")
+        .ok()
+        .and_then(|v| v.rsplit(';').next().and_then(|b| b.parse::<u8>().ok()));
     match told {
         Some(7 | 15) => Some(Background::Light),
         Some(_) => Some(Background::Dark),
@@ -175,15 +184,20 @@ fn color_level() -> TermProfile {
     TermProfile::detect(&std::io::stdout(), DetectorSettings::default())
 }
 
-/// The first of LC_ALL, LC_CTYPE, LANG that says something decides, as in C programs; none at all means C.
+/// The first of LC_ALL, LC_CTYPE, LANG that says something decides, as in C programs; none at all
+/// means C.
 fn locale_is_utf8() -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|s| !s.is_empty()));
-    // Containers often set none of the three; their terminal is nearly always a modern one, which TERM tells.
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|v| std::env::var(v).ok().filter(|s| !s.is_empty()));
+    // Containers often set none of the three; their terminal is nearly always a modern one, which
+    // TERM tells.
     match set {
         Some(locale) => {
             let locale = locale.to_lowercase();
             locale.contains("utf-8") || locale.contains("utf8")
         }
-        None => std::env::var("TERM").is_ok_and(|t| !matches!(t.as_str(), "" | "dumb" | "linux" | "vt100" | "vt220")),
+        None => std::env::var("TERM")
+            .is_ok_and(|t| !matches!(t.as_str(), "" | "dumb" | "linux" | "vt100" | "vt220")),
     }
 }

@@ -1,5 +1,5 @@
-//! The step axis that all charts share: which part of it is looked at, in which unit, where the cursor is, and how curves are
-//! smoothed. Pure: draws nothing.
+//! The step axis that all charts share: which part of it is looked at, in which unit, where the
+//! cursor is, and how curves are smoothed. Pure: draws nothing.
 
 use crate::dashboard::Dashboard;
 
@@ -64,7 +64,14 @@ pub struct AxisView {
 
 impl Default for AxisView {
     fn default() -> Self {
-        Self { width: None, end: None, cursor: None, smoothing: 3, log: false, unit: Unit::default() }
+        Self {
+            width: None,
+            end: None,
+            cursor: None,
+            smoothing: 3,
+            log: false,
+            unit: Unit::default(),
+        }
     }
 }
 
@@ -115,7 +122,11 @@ impl AxisView {
         let (low, high) = self.window(d);
         let newest = d.position().clamp(low, high);
         let from = self.cursor.unwrap_or(newest).clamp(low, high);
-        let to = if self.cursor.is_none() { from } else { from + by as f64 * (high - low) / CURSOR_STEPS };
+        let to = if self.cursor.is_none() {
+            from
+        } else {
+            from + by as f64 * (high - low) / CURSOR_STEPS
+        };
         self.cursor = Some(to.clamp(low, newest.max(low)));
     }
 
@@ -197,20 +208,31 @@ impl Scale {
             _ => short_number(v, step),
         };
         let first = (low / step).ceil() as i64;
-        (first..).map(|k| k as f64 * step).take_while(|v| *v <= high + 1e-9 * step).take(100).map(|v| (v, label(v))).collect()
+        (first..)
+            .map(|k| k as f64 * step)
+            .take_while(|v| *v <= high + 1e-9 * step)
+            .take(100)
+            .map(|v| (v, label(v)))
+            .collect()
     }
 }
 
 /// The smallest of 1, 2, 5, 10, ... that is not below.
 pub(super) fn round_up(v: f64) -> f64 {
     let power = 10_f64.powf(v.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= v * (1.0 - 1e-9)).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|m| m * power)
+        .find(|s| *s >= v * (1.0 - 1e-9))
+        .unwrap_or(10.0 * power)
 }
 
 /// The same for seconds.
 fn round_time(v: f64) -> f64 {
-    const STEPS: [f64; 15] =
-        [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0];
+    const STEPS: [f64; 15] = [
+        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0,
+        7_200.0, 21_600.0,
+    ];
     STEPS.into_iter().find(|s| *s >= v).unwrap_or_else(|| 86_400.0 * round_up(v / 86_400.0))
 }
 
@@ -279,16 +301,23 @@ mod tests {
     #[test]
     fn ticks_are_round_and_few() {
         let scale = Scale::of(&run(1, 1), Unit::Epochs);
-        let labels = |ends, most| scale.ticks(ends, most).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        let labels =
+            |ends, most| scale.ticks(ends, most).into_iter().map(|t| t.1).collect::<Vec<_>>();
         assert_eq!(labels((0.0, 12.0), 3), ["0", "5", "10"]);
         assert_eq!(labels((3.5, 8.5), 10), ["4", "5", "6", "7", "8"]);
         assert_eq!(labels((0.0, 0.1), 5), ["0.00", "0.02", "0.04", "0.06", "0.08", "0.10"]);
-        assert_eq!((short_number(25_000.0, 5_000.0), short_number(1.5e6, 5e5)), ("25k".into(), "1.5M".into()));
+        assert_eq!(
+            (short_number(25_000.0, 5_000.0), short_number(1.5e6, 5e5)),
+            ("25k".into(), "1.5M".into())
+        );
     }
 
     proptest::proptest! {
         #[test]
-        fn any_sequence_of_keys_leaves_a_window_that_can_be_drawn(keys in proptest::collection::vec(0_u8..6, 0..60), epoch in 1_usize..20) {
+        fn any_sequence_of_keys_leaves_a_window_that_can_be_drawn(
+            keys in proptest::collection::vec(0_u8..6, 0..60),
+            epoch in 1_usize..20,
+        ) {
             let (mut view, d) = (AxisView::default(), run(epoch, 10));
             for key in keys {
                 match key {
@@ -300,7 +329,10 @@ mod tests {
                     _ => view.move_cursor(-1, &d),
                 }
                 let (low, high) = view.window(&d);
-                proptest::prop_assert!(low >= 0.0 && high > low && high.is_finite(), "{low} {high}");
+                proptest::prop_assert!(
+                    low >= 0.0 && high > low && high.is_finite(),
+                    "{low} {high}",
+                );
             }
         }
     }

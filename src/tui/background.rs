@@ -1,5 +1,5 @@
-//! What is read while somebody looks at a tab that needs it: single samples, other runs, the machine. On threads of their own:
-//! the loop that draws never waits for a disk.
+//! What is read while somebody looks at a tab that needs it: single samples, other runs, the
+//! machine. On threads of their own: the loop that draws never waits for a disk.
 
 use super::app::{App, Costs};
 use super::canvas;
@@ -108,14 +108,21 @@ impl Background {
 
     fn costs(&self) -> Costs {
         let (now, bytes, seconds) = (Instant::now(), canvas::written(), COSTS.as_secs_f64());
-        let recent: Vec<_> = self.drawn.iter().filter(|(at, _)| now.duration_since(*at) <= COSTS).collect();
+        let recent: Vec<_> =
+            self.drawn.iter().filter(|(at, _)| now.duration_since(*at) <= COSTS).collect();
         let before = recent.first().map_or(bytes, |(_, before)| *before);
-        Costs { bytes_per_s: (bytes - before) as f64 / seconds, frames_per_s: recent.len() as f64 / seconds, bytes }
+        Costs {
+            bytes_per_s: (bytes - before) as f64 / seconds,
+            frames_per_s: recent.len() as f64 / seconds,
+            bytes,
+        }
     }
 
-    /// What was read next, if this tab needs anything. To be given to the cockpit before the next call.
+    /// What was read next, if this tab needs anything. To be given to the cockpit before the next
+    /// call.
     pub(super) async fn next(&mut self, tab: Tab, classes: usize) -> Found {
-        let idle = !matches!(tab, Tab::Importance | Tab::Samples | Tab::Compare | Tab::System) && !self.seeks_baseline;
+        let idle = !matches!(tab, Tab::Importance | Tab::Samples | Tab::Compare | Tab::System)
+            && !self.seeks_baseline;
         let glance = self.glance.get_or_insert_with(|| {
             let mut glance = tokio::time::interval(GLANCE);
             glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,7 +150,8 @@ impl Background {
                     (self.sheet_of, self.reads_sheet) = (written, true);
                     let (directory, sender) = (self.directory.clone(), self.sender.clone());
                     tokio::task::spawn_blocking(move || {
-                        let sheet = Sheet::load(&directory, classes).map_err(|e| format!("the samples cannot be read: {e}"));
+                        let sheet = Sheet::load(&directory, classes)
+                            .map_err(|e| format!("the samples cannot be read: {e}"));
                         let _ = sender.send(Found::Sheet(sheet));
                     });
                 }
@@ -157,7 +165,9 @@ impl Background {
             self.seeks_baseline = false;
             let sender = self.sender.clone();
             tokio::task::spawn_blocking(move || {
-                let news = neighbours.refresh().map_err(|e| format!("the runs beside this one cannot be read: {e}"));
+                let news = neighbours
+                    .refresh()
+                    .map_err(|e| format!("the runs beside this one cannot be read: {e}"));
                 let _ = sender.send(Found::Others(neighbours, news));
             });
         }

@@ -1,5 +1,6 @@
-//! What frames are written to: the terminal on standard output, a frame in one piece. Of a terminal that does not know its size
-//! the usual one is assumed, and one that is gone is no reason to panic.
+//! What frames are written to: the terminal on standard output, a frame in one piece. Of a terminal
+//! that does not know its size the usual one is assumed, and one that is gone is no reason to
+//! panic.
 
 use super::terminal;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
@@ -19,7 +20,8 @@ pub(super) fn written() -> u64 {
     WRITTEN.load(Ordering::Relaxed)
 }
 
-/// The terminal's output, with a count of what goes there. Holds no lock: a terminal that takes nothing stops nobody else.
+/// The terminal's output, with a count of what goes there. Holds no lock: a terminal that takes
+/// nothing stops nobody else.
 #[derive(Debug)]
 struct Counted;
 
@@ -66,7 +68,8 @@ impl Backend for Canvas {
         self.0.hide_cursor()
     }
 
-    /// Never fails: ratatui calls it when all is over, too, and would then print the error to a terminal that is gone.
+    /// Never fails: ratatui calls it when all is over, too, and would then print the error to a
+    /// terminal that is gone.
     fn show_cursor(&mut self) -> io::Result<()> {
         let _ = self.0.show_cursor();
         Ok(())

@@ -105,7 +105,8 @@ pub fn rows(d: &Dashboard, order: ClassOrder, filter: &str) -> Vec<ClassRow> {
         drawn: last.and_then(|e| e.drawn.get(class)).map(|v| *v as f64 / n),
         recall: last.and_then(|e| e.recall.get(class)).copied(),
     };
-    let mut rows: Vec<ClassRow> = (0..data.classes.len()).filter(|c| matches(&data.classes[*c], filter)).map(row).collect();
+    let mut rows: Vec<ClassRow> =
+        (0..data.classes.len()).filter(|c| matches(&data.classes[*c], filter)).map(row).collect();
     let known = |v: Option<f64>| v.filter(|v| v.is_finite()).unwrap_or(0.0);
     match order {
         ClassOrder::Given => {}
@@ -117,7 +118,8 @@ pub fn rows(d: &Dashboard, order: ClassOrder, filter: &str) -> Vec<ClassRow> {
     rows
 }
 
-/// The first of `count` lines that is shown on `height` lines, so that the selected one is among them.
+/// The first of `count` lines that is shown on `height` lines, so that the selected one is among
+/// them.
 pub fn first_shown(selected: usize, count: usize, height: usize) -> usize {
     selected.saturating_sub(height / 2).min(count.saturating_sub(height))
 }
@@ -131,7 +133,10 @@ mod tests {
         for (count, height) in [(5, 10), (100, 10), (10, 10), (1, 1), (3, 0)] {
             for selected in 0..count {
                 let first = first_shown(selected, count, height);
-                assert!(height == 0 || (first..first + height).contains(&selected), "{selected} of {count} on {height}");
+                assert!(
+                    height == 0 || (first..first + height).contains(&selected),
+                    "{selected} of {count} on {height}"
+                );
                 assert!(first == 0 || first + height <= count);
             }
         }
@@ -139,6 +144,11 @@ mod tests {
 
     #[test]
     fn a_filter_does_not_mind_the_case() {
-        assert!(matches("Ankle boot", "BOOT") && matches("ÄPFEL", "äp") && matches("x", "") && !matches("Bag", "boot"));
+        assert!(
+            matches("Ankle boot", "BOOT")
+                && matches("ÄPFEL", "äp")
+                && matches("x", "")
+                && !matches("Bag", "boot")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The command line: what can be typed after `:`, and how it is completed. Pure: carries nothing out.
+//! The command line: what can be typed after `:`, and how it is completed. Pure: carries nothing
+//! out.
 
 use super::tabs::Tab;
 use super::text::did_you_mean;
@@ -52,19 +53,25 @@ const COMMANDS: &[(&str, &str, &str)] = &[
 /// What is wrong with it, in words.
 pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
     let text = text.trim();
-    let (word, rest) = text.split_once(char::is_whitespace).map_or((text, ""), |(w, r)| (w, r.trim()));
+    let (word, rest) =
+        text.split_once(char::is_whitespace).map_or((text, ""), |(w, r)| (w, r.trim()));
     let usage = || {
         let found = COMMANDS.iter().find(|(name, ..)| *name == word);
         Err(found.map_or_else(String::new, |(name, after, what)| format!("{name} {after}: {what}")))
     };
-    if COMMANDS.iter().any(|(name, after, _)| *name == word && !after.is_empty()) && rest.is_empty() && word != "filter" {
+    if COMMANDS.iter().any(|(name, after, _)| *name == word && !after.is_empty())
+        && rest.is_empty()
+        && word != "filter"
+    {
         return usage();
     }
     Ok(match word {
         "" => return Err("a command, e.g. set train.lr 0.02 (tab completes)".into()),
         "set" => {
-            let (key, value) =
-                rest.split_once([' ', '=']).map(|(k, v)| (k.trim(), v.trim_start_matches('=').trim())).unwrap_or((rest, ""));
+            let (key, value) = rest
+                .split_once([' ', '='])
+                .map(|(k, v)| (k.trim(), v.trim_start_matches('=').trim()))
+                .unwrap_or((rest, ""));
             set(key, value, config)?
         }
         "E" => set("importance.pretrain_epochs", rest, config)?,
@@ -98,15 +105,17 @@ pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
             },
         }),
         "theme" => Line::Theme(rest.to_owned()),
-        "tab" => Line::Show(
-            Tab::named(rest).ok_or_else(|| format!("there is no tab \"{rest}\": {}", Tab::ALL.map(Tab::name).join(", ")))?,
-        ),
+        "tab" => Line::Show(Tab::named(rest).ok_or_else(|| {
+            format!("there is no tab \"{rest}\": {}", Tab::ALL.map(Tab::name).join(", "))
+        })?),
         "filter" => Line::Filter(rest.to_owned()),
         "settings" => Line::Settings,
         "help" => Line::Help,
         "quit" | "q" => Line::Quit,
         // A key by itself is meant to be set.
-        key if config::find(key).is_some() => set(key, rest.trim_start_matches('=').trim(), config)?,
+        key if config::find(key).is_some() => {
+            set(key, rest.trim_start_matches('=').trim(), config)?
+        }
         other => {
             let near = did_you_mean(other, COMMANDS.iter().map(|(name, ..)| *name));
             return Err(format!("there is no command \"{other}\"{near}"));
@@ -116,7 +125,8 @@ pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
 
 fn set(key: &str, text: &str, config: &RunConfig) -> Result<Line, String> {
     let Some(found) = config::find(key) else {
-        let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
+        let near = config::nearest(key)
+            .map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
         return Err(format!("there is no key \"{key}\"{near}"));
     };
     let value = value(found, text, config)?;
@@ -124,7 +134,8 @@ fn set(key: &str, text: &str, config: &RunConfig) -> Result<Line, String> {
     Ok(Line::Ask(Command::Set { key: found.path.into(), value }))
 }
 
-/// The value that was typed for `key`, or what is wrong with it: the same rules as for a config file.
+/// The value that was typed for `key`, or what is wrong with it: the same rules as for a config
+/// file.
 ///
 /// # Errors
 /// In words.
@@ -136,11 +147,17 @@ pub fn value(key: &Key, text: &str, config: &RunConfig) -> Result<toml::Value, S
     if text.is_empty() {
         return Err(range(key, config));
     }
-    let value = toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
+    let value =
+        toml::from_str::<toml::Table>(&format!("v = {text}")).ok().and_then(|mut t| t.remove("v"));
     let value = value.unwrap_or_else(|| toml::Value::String(text.to_owned()));
     config::from_value(config, key.path, &value).map(|_| value).map_err(|problem| {
-        // A value outside its range: the range says it; two values that contradict each other: the problem does.
-        if problem.help.starts_with(key.path) { format!("expected {}", range(key, config)) } else { problem.what }
+        // A value outside its range: the range says it; two values that contradict each other: the
+        // problem does.
+        if problem.help.starts_with(key.path) {
+            format!("expected {}", range(key, config))
+        } else {
+            problem.what
+        }
     })
 }
 
@@ -148,7 +165,9 @@ pub fn value(key: &Key, text: &str, config: &RunConfig) -> Result<toml::Value, S
 pub fn range(key: &Key, config: &RunConfig) -> String {
     match key.path {
         "importance.pretrain_epochs" => format!("a whole number in 0..={}", config.train.epochs),
-        "train.epochs" => format!("a whole number from {} on", config.importance.pretrain_epochs.max(1)),
+        "train.epochs" => {
+            format!("a whole number from {} on", config.importance.pretrain_epochs.max(1))
+        }
         _ => key.rule.describe(),
     }
 }
@@ -184,8 +203,10 @@ pub fn complete(text: &str, themes: &[String]) -> Vec<String> {
         _ => Vec::new(),
     };
     // A key may be found by its last part.
-    let fits =
-        |word: &String| word.starts_with(last) || word.split('.').skip(1).any(|part| !last.is_empty() && part.starts_with(last));
+    let fits = |word: &String| {
+        word.starts_with(last)
+            || word.split('.').skip(1).any(|part| !last.is_empty() && part.starts_with(last))
+    };
     after.into_iter().filter(fits).map(|word| format!("{head} {word}")).collect()
 }
 
@@ -207,12 +228,25 @@ pub fn about(text: &str, config: &RunConfig) -> String {
     match words.as_slice() {
         ["set", key, ..] => match config::find(key) {
             Some(k) => {
-                format!("{}: {} (now {}, {})", k.about, range(k, config), config::value_text(config, k.path), effect(k.live))
+                format!(
+                    "{}: {} (now {}, {})",
+                    k.about,
+                    range(k, config),
+                    config::value_text(config, k.path),
+                    effect(k.live)
+                )
             }
             None => String::new(),
         },
-        [word, ..] => COMMANDS.iter().find(|(n, ..)| n == word).map_or_else(String::new, |(n, a, w)| format!("{n} {a}: {w}")),
-        [] => "set E N lr bias pause resume checkpoint rescore note stop theme tab filter settings help quit".into(),
+        [word, ..] => COMMANDS
+            .iter()
+            .find(|(n, ..)| n == word)
+            .map_or_else(String::new, |(n, a, w)| format!("{n} {a}: {w}")),
+        [] => {
+            "set E N lr bias pause resume checkpoint rescore note stop theme tab filter settings \
+               help quit"
+                .into()
+        }
     }
 }
 
@@ -224,8 +258,13 @@ pub fn live_keys() -> impl Iterator<Item = &'static Key> {
 /// What all of these begin with.
 pub fn common_start(all: &[String]) -> String {
     let Some(first) = all.first() else { return String::new() };
-    let shared =
-        |a: &str, b: &str| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum::<usize>();
+    let shared = |a: &str, b: &str| {
+        a.chars()
+            .zip(b.chars())
+            .take_while(|(a, b)| a == b)
+            .map(|(c, _)| c.len_utf8())
+            .sum::<usize>()
+    };
     let length = all.iter().map(|line| shared(first, line)).min().unwrap_or(0);
     first[..length].to_owned()
 }
@@ -250,11 +289,17 @@ mod tests {
     fn lines_become_commands() {
         let set = |key: &str, value| Command::Set { key: key.into(), value };
         assert_eq!(asked("set train.lr 0.02"), set("train.lr", json!(0.02)));
-        assert_eq!(asked("set importance.sampler = class-balanced"), set("importance.sampler", json!("class-balanced")));
+        assert_eq!(
+            asked("set importance.sampler = class-balanced"),
+            set("importance.sampler", json!("class-balanced"))
+        );
         assert_eq!(asked("train.lr 0.02"), set("train.lr", json!(0.02)));
         assert_eq!(asked("E 8"), set("importance.pretrain_epochs", json!(8)));
         assert_eq!(asked("bias now"), Command::Bias { bias: Bias::Now });
-        assert_eq!(asked("note loss looks odd  here"), Command::Note { text: "loss looks odd  here".into() });
+        assert_eq!(
+            asked("note loss looks odd  here"),
+            Command::Note { text: "loss looks odd  here".into() }
+        );
         assert_eq!(asked("stop 7"), Command::Stop { stop: Stop::AtEpoch(7) });
         assert_eq!(parse("tab imp", &config()), Ok(Line::Show(Tab::Importance)));
     }
@@ -277,13 +322,19 @@ mod tests {
     #[test]
     fn completion_knows_commands_keys_and_words() {
         assert_eq!(complete("se", &[]), ["set ", "settings"]);
-        assert_eq!(complete("set importance.uniform", &[]), ["set importance.uniform_mix ", "set importance.uniform_tail "]);
+        assert_eq!(
+            complete("set importance.uniform", &[]),
+            ["set importance.uniform_mix ", "set importance.uniform_tail "]
+        );
         assert_eq!(complete("set samp", &[]), ["set importance.sampler "]);
         assert_eq!(
             complete("set importance.sampler u", &[]),
             ["set importance.sampler uniform", "set importance.sampler uniform-replacement"]
         );
-        assert_eq!(common_start(&complete("set importance.uniform", &[])), "set importance.uniform_");
+        assert_eq!(
+            common_start(&complete("set importance.uniform", &[])),
+            "set importance.uniform_"
+        );
         assert!(complete("note any", &[]).is_empty());
     }
 

@@ -1,4 +1,4 @@
-//! When the next frame may be drawn: only if something changed, never sooner than the cap allows. Pure.
+//! When the next frame may be drawn: only if something changed, never sooner than the cap allows.
 
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,14 @@ impl Frames {
     /// A frame was drawn.
     pub fn drawn(&mut self, now: Instant) {
         (self.last, self.dirty, self.held) = (Some(now), false, None);
+    }
+}
+
+/// Waits until `due`, or for ever where nothing is due.
+pub async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -31,7 +31,8 @@ impl Gallery {
         (self.pick, self.selected) = ((self.pick + 1) % PICKS.len(), 0);
     }
 
-    /// The samples that are listed, in their order: of one class, or of those for which `wanted` holds.
+    /// The samples that are listed, in their order: of one class, or of those for which `wanted`
+    /// holds.
     pub fn list<'a>(&self, sheet: &'a Sheet, wanted: impl Fn(usize) -> bool) -> Vec<&'a Sample> {
         let of_class = |s: &&Sample| match self.class {
             Some(class) => s.class as usize == class,
@@ -73,7 +74,9 @@ impl Grid {
     pub fn on(area: Rect, data: &DataSummary) -> Self {
         let [_, h, w] = data.shape.map(|v| v.max(1) as f64);
         // Wide enough for the words, never larger than the pixels need, as large as two rows allow.
-        let rows = ((f64::from(area.height) / 2.0).floor() - f64::from(WORDS)).clamp(4.0, 16.0).min((h / 2.0).ceil());
+        let rows = ((f64::from(area.height) / 2.0).floor() - f64::from(WORDS))
+            .clamp(4.0, 16.0)
+            .min((h / 2.0).ceil());
         let columns = (2.0 * rows * w / h).round().clamp(14.0, 40.0);
         let across = ((area.width + GAP) / (columns as u16 + GAP)).max(1);
         let down = (area.height / (rows as u16 + WORDS)).max(1);

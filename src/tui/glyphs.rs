@@ -33,7 +33,8 @@ impl Braille {
         match self {
             Self::Yes => true,
             Self::No => false,
-            Self::WhereKnown => std::env::var("TERM").is_ok_and(|term| KNOWN.iter().any(|known| term.starts_with(known))),
+            Self::WhereKnown => std::env::var("TERM")
+                .is_ok_and(|term| KNOWN.iter().any(|known| term.starts_with(known))),
         }
     }
 }

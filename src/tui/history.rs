@@ -1,4 +1,5 @@
-//! Lines of the command line, kept from one cockpit to the next. A disk that does not take them is no reason to complain.
+//! Lines of the command line, kept from one cockpit to the next. A disk that does not take them is
+//! no reason to complain.
 
 use etcetera::BaseStrategy;
 use std::path::PathBuf;

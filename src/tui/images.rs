@@ -1,5 +1,5 @@
-//! Images of samples as the terminal can show them: its own graphics, half blocks, shades, or characters by brightness. Keeps
-//! what was encoded.
+//! Images of samples as the terminal can show them: its own graphics, half blocks, shades, or
+//! characters by brightness. Keeps what was encoded.
 
 use super::input::Answer;
 use super::preferences::ImageStyle;
@@ -77,12 +77,14 @@ impl Images {
         Self { way, graphics: None, encoded: RefCell::default() }
     }
 
-    /// As `style` says, on a terminal with these colours, until the terminal says what more it can: it is to be asked the
-    /// [`Self::question`].
+    /// As `style` says, on a terminal with these colours, until the terminal says what more it can:
+    /// it is to be asked the [`Self::question`].
     pub fn find(style: ImageStyle, level: TermProfile) -> Self {
         let wanted = match style {
             ImageStyle::Ascii => return Self::new(Way::Characters(false)),
-            _ if level < TermProfile::Ansi256 && !matches!(style, ImageStyle::Kitty | ImageStyle::Iterm2 | ImageStyle::Sixel) => {
+            _ if level < TermProfile::Ansi256
+                && !matches!(style, ImageStyle::Kitty | ImageStyle::Iterm2 | ImageStyle::Sixel) =>
+            {
                 return Self::new(Way::Characters(true));
             }
             ImageStyle::Blocks => return Self::new(Way::Blocks(level)),
@@ -102,7 +104,10 @@ impl Images {
     pub fn question(&self) -> Option<String> {
         self.graphics.as_ref()?;
         let in_tmux = Picker::halfblocks().tmux_detected();
-        let options = QueryStdioOptions { blacklist_protocols: not_asked_for(), ..QueryStdioOptions::default() };
+        let options = QueryStdioOptions {
+            blacklist_protocols: not_asked_for(),
+            ..QueryStdioOptions::default()
+        };
         Some(Parser::query(in_tmux, options))
     }
 
@@ -111,7 +116,9 @@ impl Images {
         let Some(graphics) = &mut self.graphics else { return false };
         let before = (graphics.told, graphics.cell);
         match answer {
-            Answer::Kitty if !not_asked_for().contains(&ProtocolType::Kitty) => graphics.told = Some(ProtocolType::Kitty),
+            Answer::Kitty if !not_asked_for().contains(&ProtocolType::Kitty) => {
+                graphics.told = Some(ProtocolType::Kitty)
+            }
             Answer::Kind { sixel: true } if !not_asked_for().contains(&ProtocolType::Sixel) => {
                 graphics.told = graphics.told.or(Some(ProtocolType::Sixel));
             }
@@ -126,7 +133,8 @@ impl Images {
         true
     }
 
-    /// Draws the image of sample `index` on `area`; `pixels` are bytes `[h, w, c]` of `shape` (channels, height, width).
+    /// Draws the image of sample `index` on `area`; `pixels` are bytes `[h, w, c]` of `shape`
+    /// (channels, height, width).
     pub fn draw(&self, index: u32, pixels: &[u8], shape: [usize; 3], area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
         let Some(image) = image_of(pixels, shape).filter(|_| !area.is_empty()) else { return };
@@ -141,12 +149,17 @@ impl Images {
                 let protocol = match encoded.entry(key) {
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(place) => {
-                        let Ok(protocol) = self.encode(image, Size { width: area.width, height: area.height }) else { return };
+                        let Ok(protocol) =
+                            self.encode(image, Size { width: area.width, height: area.height })
+                        else {
+                            return;
+                        };
                         place.insert(protocol)
                     }
                 };
                 Image::new(protocol).render(area, buf);
-                if let Way::Blocks(level @ (TermProfile::Ansi256 | TermProfile::Ansi16)) = self.way {
+                if let Way::Blocks(level @ (TermProfile::Ansi256 | TermProfile::Ansi16)) = self.way
+                {
                     adapt(level, area, buf);
                 }
             }
@@ -156,7 +169,9 @@ impl Images {
     fn encode(&self, image: DynamicImage, size: Size) -> Result<Protocol, Errors> {
         match &self.way {
             // Pixels as they are: small images are not to be blurred.
-            Way::Graphics(picker) => picker.new_protocol(image, size, Resize::Scale(Some(FilterType::Nearest))),
+            Way::Graphics(picker) => {
+                picker.new_protocol(image, size, Resize::Scale(Some(FilterType::Nearest)))
+            }
             _ => Halfblocks::new(image, size).map(Protocol::Halfblocks),
         }
     }
@@ -168,13 +183,18 @@ impl Images {
 }
 
 impl Graphics {
-    /// How images are drawn by what is known now. What nobody asked for needs the size of a character.
+    /// How images are drawn by what is known now. What nobody asked for needs the size of a
+    /// character.
     fn way(&self) -> Way {
         if self.cell.is_none() && self.wanted.is_none() {
             return Way::Blocks(self.level);
         }
         let (width, height) = self.cell.unwrap_or(USUAL_CELL);
-        #[expect(deprecated, reason = "the other ways to make one read the terminal's answers themselves, and wait for them")]
+        #[expect(
+            deprecated,
+            reason = "the other ways to make one read the terminal's answers themselves, and wait \
+                      for them"
+        )]
         let mut picker = Picker::from_fontsize(FontSize::new(width, height));
         if let Some(protocol) = self.wanted.or(self.told) {
             picker.set_protocol_type(protocol);
@@ -186,7 +206,8 @@ impl Graphics {
     }
 }
 
-/// Protocols that the terminal claims and does not do well: WezTerm and Konsole are better at iTerm2's (so ratatui-image, too).
+/// Protocols that the terminal claims and does not do well: WezTerm and Konsole are better at
+/// iTerm2's (so ratatui-image, too).
 fn not_asked_for() -> Vec<ProtocolType> {
     let is_set = |variable: &str| std::env::var(variable).is_ok_and(|value| !value.is_empty());
     if is_set("WEZTERM_EXECUTABLE") || is_set("KONSOLE_VERSION") {
@@ -199,10 +220,14 @@ fn not_asked_for() -> Vec<ProtocolType> {
 /// Whether the terminal is one of those that show images and say so.
 fn has_graphics() -> bool {
     let has = |variable: &str, words: &[&str]| {
-        std::env::var(variable).is_ok_and(|value| words.iter().any(|word| value.to_lowercase().contains(word)))
+        std::env::var(variable)
+            .is_ok_and(|value| words.iter().any(|word| value.to_lowercase().contains(word)))
     };
     has("TERM", &["kitty", "ghostty", "foot", "mlterm", "contour", "wezterm"])
-        || has("TERM_PROGRAM", &["iterm", "wezterm", "mintty", "vscode", "rio", "warp", "ghostty", "konsole"])
+        || has(
+            "TERM_PROGRAM",
+            &["iterm", "wezterm", "mintty", "vscode", "rio", "warp", "ghostty", "konsole"],
+        )
         || has("LC_TERMINAL", &["iterm"])
         || std::env::var("KITTY_WINDOW_ID").is_ok_and(|id| !id.is_empty())
 }
@@ -217,7 +242,9 @@ fn image_of(pixels: &[u8], [c, h, w]: [usize; 3]) -> Option<DynamicImage> {
 }
 
 fn characters(image: &DynamicImage, unicode: bool, area: Rect, buf: &mut Buffer) {
-    let small = image.resize_exact(u32::from(area.width), u32::from(area.height), FilterType::Triangle).to_luma8();
+    let small = image
+        .resize_exact(u32::from(area.width), u32::from(area.height), FilterType::Triangle)
+        .to_luma8();
     for (x, y, pixel) in small.enumerate_pixels() {
         let cell = &mut buf[(area.x + x as u16, area.y + y as u16)];
         let share = usize::from(pixel.0[0]);
@@ -261,6 +288,9 @@ mod tests {
         let mut buf = Buffer::empty(area);
         Images::default().draw(0, &[0, 255, 0, 255], [1, 2, 2], area, &mut buf);
         let [left, right] = [0, 1].map(|x| buf[(x, 0)].bg);
-        assert_eq!((left, right), (ratatui::style::Color::Rgb(0, 0, 0), ratatui::style::Color::Rgb(255, 255, 255)));
+        assert_eq!(
+            (left, right),
+            (ratatui::style::Color::Rgb(0, 0, 0), ratatui::style::Color::Rgb(255, 255, 255))
+        );
     }
 }

@@ -56,7 +56,11 @@ impl Key {
             Self::Char(c) => event.code == KeyCode::Char(c) && plain,
             Self::Ctrl(c) => event.code == KeyCode::Char(c) && has(KeyModifiers::CONTROL),
             // A back-tab is a tab with Shift: terminals say so or do not.
-            Self::Named(code) => event.code == code && plain && (code == KeyCode::BackTab || !has(KeyModifiers::SHIFT)),
+            Self::Named(code) => {
+                event.code == code
+                    && plain
+                    && (code == KeyCode::BackTab || !has(KeyModifiers::SHIFT))
+            }
             Self::Shift(code) => event.code == code && plain && has(KeyModifiers::SHIFT),
         }
     }
@@ -64,7 +68,8 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |code: &KeyCode| NAMES.iter().find(|(_, c)| c == code).map_or("?", |(name, _)| name);
+        let name =
+            |code: &KeyCode| NAMES.iter().find(|(_, c)| c == code).map_or("?", |(name, _)| name);
         match self {
             Self::Char(' ') => f.write_str("space"),
             Self::Char(c) => write!(f, "{c}"),
@@ -79,7 +84,9 @@ impl FromStr for Key {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let named = |name: &str| NAMES.iter().find(|(n, _)| *n == name.to_lowercase()).map(|(_, code)| *code);
+        let named = |name: &str| {
+            NAMES.iter().find(|(n, _)| *n == name.to_lowercase()).map(|(_, code)| *code)
+        };
         let single = |text: &str| {
             let mut chars = text.chars();
             chars.next().filter(|c| chars.next().is_none() && !c.is_control())
@@ -91,7 +98,10 @@ impl FromStr for Key {
             _ => single(text).map(Self::Char).or_else(|| named(text).map(Self::Named)),
         };
         key.ok_or_else(|| {
-            format!("\"{text}\" is no key: a character, space, ctrl-x, left, shift-left, pageup, enter, f5 and the like are")
+            format!(
+                "\"{text}\" is no key: a character, space, ctrl-x, left, shift-left, pageup, \
+                     enter, f5 and the like are"
+            )
         })
     }
 }
@@ -102,7 +112,14 @@ mod tests {
 
     #[test]
     fn a_key_reads_back_as_it_is_written() {
-        let keys = [Key::Char('a'), Key::Char('G'), Key::Char(' '), Key::Char('-'), Key::Ctrl('z'), Key::Shift(KeyCode::Left)];
+        let keys = [
+            Key::Char('a'),
+            Key::Char('G'),
+            Key::Char(' '),
+            Key::Char('-'),
+            Key::Ctrl('z'),
+            Key::Shift(KeyCode::Left),
+        ];
         for key in keys.into_iter().chain(NAMES.iter().map(|(_, code)| Key::Named(*code))) {
             assert_eq!(key.to_string().parse(), Ok(key), "{key}");
         }

@@ -1,5 +1,5 @@
-//! The one table of keys. Dispatch, footer, help, the README and `earlybird keys` go by it; a person may put other keys on its
-//! rows.
+//! The one table of keys. Dispatch, footer, help, the README and `earlybird keys` go by it; a
+//! person may put other keys on its rows.
 
 use super::key::Key::{self, Char, Ctrl, Named, Shift};
 use super::tabs::Tab;
@@ -163,7 +163,15 @@ impl Where {
 impl Action {
     /// Whether it asks something of the trainer.
     pub fn asks_the_trainer(self) -> bool {
-        matches!(self, Self::PauseResume | Self::Ask(_) | Self::MoveE(_) | Self::Bias | Self::Undo | Self::Checkpoint)
+        matches!(
+            self,
+            Self::PauseResume
+                | Self::Ask(_)
+                | Self::MoveE(_)
+                | Self::Bias
+                | Self::Undo
+                | Self::Checkpoint
+        )
     }
 }
 
@@ -206,22 +214,85 @@ pub const BINDINGS: &[Binding] = {
     use Place::{Charts, Classes, Cockpit, Comparison, Everywhere, On, OneClass, Replay, Run};
     &[
         row("pause", &[Char(' '), Char('p')], PauseResume, Run, "pause", "pause, or go on"),
-        row("set-e", &[Char('e')], Ask("importance.pretrain_epochs"), Run, "set E", "set E: how many epochs are pretraining"),
-        row("play", &[Char(' '), Char('p')], Play(Playback::Toggle), Replay, "play", "stop, or go on"),
-        row("epoch-on", &[Char(']')], Play(Playback::Epochs(1)), Replay, "epoch on", "to the end of the next epoch"),
-        row("epoch-back", &[Char('[')], Play(Playback::Epochs(-1)), Replay, "back", "back to the end of the epoch before"),
+        row(
+            "set-e",
+            &[Char('e')],
+            Ask("importance.pretrain_epochs"),
+            Run,
+            "set E",
+            "set E: how many epochs are pretraining",
+        ),
+        row(
+            "play",
+            &[Char(' '), Char('p')],
+            Play(Playback::Toggle),
+            Replay,
+            "play",
+            "stop, or go on",
+        ),
+        row(
+            "epoch-on",
+            &[Char(']')],
+            Play(Playback::Epochs(1)),
+            Replay,
+            "epoch on",
+            "to the end of the next epoch",
+        ),
+        row(
+            "epoch-back",
+            &[Char('[')],
+            Play(Playback::Epochs(-1)),
+            Replay,
+            "back",
+            "back to the end of the epoch before",
+        ),
         row("faster", &[Char('>')], Play(Playback::Faster), Replay, "faster", "twice as fast"),
         row("slower", &[Char('<')], Play(Playback::Slower), Replay, "slower", "half as fast"),
-        row("to-beginning", &[Named(KeyCode::Home)], Play(Playback::Beginning), Replay, "begin", "to the beginning"),
+        row(
+            "to-beginning",
+            &[Named(KeyCode::Home)],
+            Play(Playback::Beginning),
+            Replay,
+            "begin",
+            "to the beginning",
+        ),
         row("to-end", &[Named(KeyCode::End)], Play(Playback::End), Replay, "end", "to the end"),
         row("next-arm", &[DOWN, Char('j')], Arm(1), Comparison, "arm", "the next arm"),
         row("previous-arm", &[UP, Char('k')], Arm(-1), Comparison, "", "the arm before"),
         row("next-seed", &[RIGHT, Char('l')], Seed(1), Comparison, "seed", "the next seed"),
-        row("previous-seed", &[LEFT, Char('h')], Seed(-1), Comparison, "", "the seed before; first the mean of all"),
+        row(
+            "previous-seed",
+            &[LEFT, Char('h')],
+            Seed(-1),
+            Comparison,
+            "",
+            "the seed before; first the mean of all",
+        ),
         row("help", &[Char('?')], Help, Everywhere, "help", "this help"),
-        row("leave", &[Char('q'), Ctrl('c')], Quit, Everywhere, "leave", "leave: asks whether training goes on without you"),
-        row("view", &[Char('v')], NextView, On(Tab::Importance), "weights/draws", "weights, or the draws expected of them"),
-        row("view-classes", &[Char('v')], NextView, On(Tab::Classes), "table/maps", "table, heatmap of draws, heatmap of recall"),
+        row(
+            "leave",
+            &[Char('q'), Ctrl('c')],
+            Quit,
+            Everywhere,
+            "leave",
+            "leave: asks whether training goes on without you",
+        ),
+        row(
+            "view",
+            &[Char('v')],
+            NextView,
+            On(Tab::Importance),
+            "weights/draws",
+            "weights, or the draws expected of them",
+        ),
+        row(
+            "view-classes",
+            &[Char('v')],
+            NextView,
+            On(Tab::Classes),
+            "table/maps",
+            "table, heatmap of draws, heatmap of recall",
+        ),
         row(
             "view-samples",
             &[Char('v')],
@@ -230,15 +301,64 @@ pub const BINDINGS: &[Binding] = {
             "which",
             "hardest, easiest, most drawn, never drawn, suspect",
         ),
-        row("view-compare", &[Char('v')], NextView, On(Tab::Compare), "figure", "accuracy, losses, balance"),
-        row("open", &[Named(KeyCode::Enter)], Enter, On(Tab::Samples), "enlarge", "the sample by itself"),
-        row("overlay", &[Named(KeyCode::Enter)], Enter, On(Tab::Compare), "overlay", "draw the selected run, or not"),
-        row("baseline", &[Char('=')], Baseline, On(Tab::Compare), "baseline", "the selected run is the baseline, or is not"),
+        row(
+            "view-compare",
+            &[Char('v')],
+            NextView,
+            On(Tab::Compare),
+            "figure",
+            "accuracy, losses, balance",
+        ),
+        row(
+            "open",
+            &[Named(KeyCode::Enter)],
+            Enter,
+            On(Tab::Samples),
+            "enlarge",
+            "the sample by itself",
+        ),
+        row(
+            "overlay",
+            &[Named(KeyCode::Enter)],
+            Enter,
+            On(Tab::Compare),
+            "overlay",
+            "draw the selected run, or not",
+        ),
+        row(
+            "baseline",
+            &[Char('=')],
+            Baseline,
+            On(Tab::Compare),
+            "baseline",
+            "the selected run is the baseline, or is not",
+        ),
         row("next-class", &[Char('J')], Class(1), OneClass, "class", "the next class"),
         row("previous-class", &[Char('K')], Class(-1), OneClass, "", "the class before; first all"),
-        row("sort", &[Char('s')], SortClasses, Classes, "sort", "classes as given, by share, draws, gain, or recall"),
-        row("filter", &[Char('/')], Filter, Cockpit, "find", "only what has this in its name: classes, runs, messages"),
-        row("command", &[Char(':')], CommandLine, Cockpit, "command", "command line, e.g. :set train.lr 0.02 (tab completes)"),
+        row(
+            "sort",
+            &[Char('s')],
+            SortClasses,
+            Classes,
+            "sort",
+            "classes as given, by share, draws, gain, or recall",
+        ),
+        row(
+            "filter",
+            &[Char('/')],
+            Filter,
+            Cockpit,
+            "find",
+            "only what has this in its name: classes, runs, messages",
+        ),
+        row(
+            "command",
+            &[Char(':')],
+            CommandLine,
+            Cockpit,
+            "command",
+            "command line, e.g. :set train.lr 0.02 (tab completes)",
+        ),
         row(
             "settings",
             &[Char('S')],
@@ -247,7 +367,14 @@ pub const BINDINGS: &[Binding] = {
             "settings",
             "every value, its range, when it takes effect; edit in place",
         ),
-        row("zoom", &[Char('z')], Zoom, Cockpit, "zoom", "the focused panel on the whole screen, or not"),
+        row(
+            "zoom",
+            &[Char('z')],
+            Zoom,
+            Cockpit,
+            "zoom",
+            "the focused panel on the whole screen, or not",
+        ),
         row("next-tab", &[Named(KeyCode::Tab)], NextTab(1), Cockpit, "", "the next tab"),
         row("previous-tab", &[Named(KeyCode::BackTab)], NextTab(-1), Cockpit, "", "the tab before"),
         row("overview", &[Char('1')], Show(Tab::Overview), Cockpit, "", "tab Overview"),
@@ -256,38 +383,157 @@ pub const BINDINGS: &[Binding] = {
         row("samples", &[Char('4')], Show(Tab::Samples), Cockpit, "", "tab Samples"),
         row("compare", &[Char('5')], Show(Tab::Compare), Cockpit, "", "tab Compare"),
         row("system", &[Char('6')], Show(Tab::System), Cockpit, "", "tab System"),
-        row("bias", &[Char('b')], Bias, Run, "bias", "bias now (while pretraining), bias off, bias on"),
+        row(
+            "bias",
+            &[Char('b')],
+            Bias,
+            Run,
+            "bias",
+            "bias now (while pretraining), bias off, bias on",
+        ),
         row("undo", &[Char('u')], Undo, Run, "undo", "undo the last change"),
         row("more-e", &[Char('+')], MoveE(1), Run, "E+1", "one pretraining epoch more"),
         row("less-e", &[Char('-')], MoveE(-1), Run, "E-1", "one pretraining epoch less"),
-        row("set-n", &[Char('n')], Ask("train.epochs"), Run, "set N", "set N: how many epochs in all"),
-        row("lr-scale", &[Char('L')], Ask("train.lr_scale"), Run, "lr", "scale the learning rate (a factor on the schedule)"),
-        row("exponent", &[Char('a')], Ask("importance.exponent"), Run, "exponent", "set the exponent a on the weights"),
-        row("mix", &[Char('m')], Ask("importance.uniform_mix"), Run, "mix", "set the share of uniform draws"),
+        row(
+            "set-n",
+            &[Char('n')],
+            Ask("train.epochs"),
+            Run,
+            "set N",
+            "set N: how many epochs in all",
+        ),
+        row(
+            "lr-scale",
+            &[Char('L')],
+            Ask("train.lr_scale"),
+            Run,
+            "lr",
+            "scale the learning rate (a factor on the schedule)",
+        ),
+        row(
+            "exponent",
+            &[Char('a')],
+            Ask("importance.exponent"),
+            Run,
+            "exponent",
+            "set the exponent a on the weights",
+        ),
+        row(
+            "mix",
+            &[Char('m')],
+            Ask("importance.uniform_mix"),
+            Run,
+            "mix",
+            "set the share of uniform draws",
+        ),
         row("checkpoint", &[Char('c')], Checkpoint, Run, "keep", "write a checkpoint now"),
-        row("go-back", &[Char('r')], GoBack, Run, "", "back to the last checkpoint, after a fault at half the rate"),
+        row(
+            "go-back",
+            &[Char('r')],
+            GoBack,
+            Run,
+            "",
+            "back to the last checkpoint, after a fault at half the rate",
+        ),
         row("theme", &[Char('t')], NextTheme, Everywhere, "theme", "next theme"),
-        row("down", &[DOWN, Char('j')], Down(1), Cockpit, "", "down: the next panel, class, row, message"),
+        row(
+            "down",
+            &[DOWN, Char('j')],
+            Down(1),
+            Cockpit,
+            "",
+            "down: the next panel, class, row, message",
+        ),
         row("up", &[UP, Char('k')], Down(-1), Cockpit, "", "up"),
-        row("right", &[RIGHT, Char('l')], Right(1), Cockpit, "", "cursor to the right, or the next sample"),
-        row("left", &[LEFT, Char('h')], Right(-1), Cockpit, "", "cursor to the left, or the sample before"),
-        row("page-down", &[Named(KeyCode::PageDown), Ctrl('d')], Page(1), Cockpit, "", "a page down"),
+        row(
+            "right",
+            &[RIGHT, Char('l')],
+            Right(1),
+            Cockpit,
+            "",
+            "cursor to the right, or the next sample",
+        ),
+        row(
+            "left",
+            &[LEFT, Char('h')],
+            Right(-1),
+            Cockpit,
+            "",
+            "cursor to the left, or the sample before",
+        ),
+        row(
+            "page-down",
+            &[Named(KeyCode::PageDown), Ctrl('d')],
+            Page(1),
+            Cockpit,
+            "",
+            "a page down",
+        ),
         row("page-up", &[Named(KeyCode::PageUp), Ctrl('u')], Page(-1), Cockpit, "", "a page up"),
         row("first", &[Char('g')], Edge(-1), Cockpit, "", "to the first line"),
         row("last", &[Char('G')], Edge(1), Cockpit, "", "to the last line"),
         row("zoom-in", &[Char('i')], Scale(1), Charts, "", "half as much of the step axis"),
         row("zoom-out", &[Char('o')], Scale(-1), Charts, "", "twice as much of the step axis"),
-        row("pan-right", &[Shift(KeyCode::Right), Char('}')], Pan(1), Charts, "", "along the step axis, to newer ones"),
-        row("pan-left", &[Shift(KeyCode::Left), Char('{')], Pan(-1), Charts, "", "along the step axis, to older ones"),
+        row(
+            "pan-right",
+            &[Shift(KeyCode::Right), Char('}')],
+            Pan(1),
+            Charts,
+            "",
+            "along the step axis, to newer ones",
+        ),
+        row(
+            "pan-left",
+            &[Shift(KeyCode::Left), Char('{')],
+            Pan(-1),
+            Charts,
+            "",
+            "along the step axis, to older ones",
+        ),
         row("whole", &[Char('0')], Whole, Charts, "", "the whole step axis, following the newest"),
-        row("log", &[Char('y')], Log, Charts, "", "logarithmic axis, or linear (losses; counts of a histogram)"),
-        row("unit", &[Char('x')], NextUnit, Charts, "", "step axis in epochs, steps, samples or time"),
+        row(
+            "log",
+            &[Char('y')],
+            Log,
+            Charts,
+            "",
+            "logarithmic axis, or linear (losses; counts of a histogram)",
+        ),
+        row(
+            "unit",
+            &[Char('x')],
+            NextUnit,
+            Charts,
+            "",
+            "step axis in epochs, steps, samples or time",
+        ),
         row("smoother", &[Char('.')], Smooth(1), Charts, "", "smoother curves"),
         row("rougher", &[Char(',')], Smooth(-1), Charts, "", "rougher curves"),
-        row("escape", &[Named(KeyCode::Esc)], Escape, Cockpit, "", "leave: enlarged sample, zoom, cursor, filter"),
-        row("mouse", &[Char('M')], Mouse, Cockpit, "", "mouse on, or off so that the terminal can select text"),
+        row(
+            "escape",
+            &[Named(KeyCode::Esc)],
+            Escape,
+            Cockpit,
+            "",
+            "leave: enlarged sample, zoom, cursor, filter",
+        ),
+        row(
+            "mouse",
+            &[Char('M')],
+            Mouse,
+            Cockpit,
+            "",
+            "mouse on, or off so that the terminal can select text",
+        ),
         row("redraw", &[Ctrl('l')], Redraw, Everywhere, "", "draw the whole screen again"),
-        row("suspend", &[Ctrl('z')], Suspend, Everywhere, "", "to the shell; fg comes back (training goes on meanwhile)"),
+        row(
+            "suspend",
+            &[Ctrl('z')],
+            Suspend,
+            Everywhere,
+            "",
+            "to the shell; fg comes back (training goes on meanwhile)",
+        ),
     ]
 };
 
@@ -314,10 +560,15 @@ impl Keymap {
         for (name, keys) in own {
             let Some(at) = BINDINGS.iter().position(|b| b.name == name) else {
                 let near = did_you_mean(name, BINDINGS.iter().map(|b| b.name));
-                return Err(format!("keys.{name}: there is no such action{near} (`earlybird keys` lists them)"));
+                return Err(format!(
+                    "keys.{name}: there is no such action{near} (`earlybird keys` lists them)"
+                ));
             };
-            map.keys[at] =
-                keys.iter().map(|k| k.parse()).collect::<Result<_, String>>().map_err(|e| format!("keys.{name}: {e}"))?;
+            map.keys[at] = keys
+                .iter()
+                .map(|k| k.parse())
+                .collect::<Result<_, String>>()
+                .map_err(|e| format!("keys.{name}: {e}"))?;
         }
         // Leaving and help must stay within reach.
         for needed in ["leave", "help"] {
@@ -365,7 +616,10 @@ impl Keymap {
 
     /// The first key of the row that does this, for hints.
     pub fn key_of(&self, action: Action) -> String {
-        self.rows().find(|(b, _)| b.run == action).and_then(|(_, keys)| keys.first()).map_or_else(|| "-".into(), Key::to_string)
+        self.rows()
+            .find(|(b, _)| b.run == action)
+            .and_then(|(_, keys)| keys.first())
+            .map_or_else(|| "-".into(), Key::to_string)
     }
 }
 
@@ -374,7 +628,12 @@ mod tests {
     use super::*;
 
     fn own(rows: &[(&str, &[&str])]) -> Result<Keymap, String> {
-        Keymap::with(&rows.iter().map(|(n, k)| ((*n).to_owned(), k.iter().map(|k| (*k).to_owned()).collect())).collect())
+        Keymap::with(
+            &rows
+                .iter()
+                .map(|(n, k)| ((*n).to_owned(), k.iter().map(|k| (*k).to_owned()).collect()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -384,7 +643,8 @@ mod tests {
 
     #[test]
     fn descriptions_fit_beside_their_keys_on_80_columns() {
-        let long: Vec<_> = BINDINGS.iter().filter(|b| b.description.len() > 60).map(|b| b.description).collect();
+        let long: Vec<_> =
+            BINDINGS.iter().filter(|b| b.description.len() > 60).map(|b| b.description).collect();
         assert!(long.is_empty(), "{long:?}");
     }
 
@@ -406,7 +666,10 @@ mod tests {
     #[test]
     fn a_wrong_keymap_is_refused_with_names() {
         let clash = own(&[("theme", &["e"])]).expect_err("e is taken");
-        assert!(clash.contains("set-e") && clash.contains("theme") && clash.contains("e is on both"), "{clash}");
+        assert!(
+            clash.contains("set-e") && clash.contains("theme") && clash.contains("e is on both"),
+            "{clash}"
+        );
         let near = own(&[("them", &["T"])]).expect_err("unknown");
         assert!(near.contains("did you mean theme"), "{near}");
         let no_key = own(&[("theme", &["hyper-x"])]).expect_err("no key");

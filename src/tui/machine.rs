@@ -1,4 +1,5 @@
-//! The machine: processor, memory, NVIDIA GPUs, and what the training process takes of them. Knows no screen.
+//! The machine: processor, memory, NVIDIA GPUs, and what the training process takes of them. Knows
+//! no screen.
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;

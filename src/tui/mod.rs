@@ -1,5 +1,6 @@
-//! The cockpit: shows a run and steers it. `app` decides what keys mean, `views` draw the figures of its dashboard, and the
-//! loop here moves bytes. Knows no tensors: all it has is a link, or a journal.
+//! The cockpit: shows a run and steers it. `app` decides what keys mean, `views` draw the figures
+//! of its dashboard, and the loop here moves bytes. Knows no tensors: all it has is a link, or a
+//! journal.
 
 mod app;
 mod appearance;
@@ -39,7 +40,9 @@ pub use keymap::{Action, BINDINGS, Binding, Keymap, Place, Playback};
 pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
 pub use others::{Other, Others};
 pub use player::Player;
-pub use preferences::{Asked, ColorLevel, ImageStyle, Notify, Preferences, Wrong, directory as config_directory};
+pub use preferences::{
+    Asked, ColorLevel, ImageStyle, Notify, Preferences, Wrong, directory as config_directory,
+};
 pub use race::{Left, watch};
 pub use sheet::Sheet;
 pub use tabs::Tab;
@@ -54,7 +57,7 @@ use crate::signals::Ending;
 use background::Background;
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use frames::Frames;
+use frames::{Frames, until};
 use input::{Heard, Input};
 use std::fmt::Write as _;
 use std::io;
@@ -68,7 +71,8 @@ use watchdog::Watchdog;
 pub enum Source {
     /// A run in a process of its own.
     Run(CockpitEnd),
-    /// A run in this process, trained by the thread of this name: its panic is an event, not the screen's end.
+    /// A run in this process, trained by the thread of this name: its panic is an event, not the
+    /// screen's end.
     InlineRun(CockpitEnd, &'static str),
     /// A journal.
     Replay(Player),
@@ -107,15 +111,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// From the config directory, the command line and the terminal. Nothing of that is worth a run: what is wrong is told, and
-    /// the usual is taken instead.
+    /// From the config directory, the command line and the terminal. Nothing of that is worth a
+    /// run: what is wrong is told, and the usual is taken instead.
     ///
     /// # Errors
     /// When not even the program's own themes can be drawn.
     pub fn find(asked: &Asked) -> Result<Self, ThemeError> {
         let (mut preferences, wrong) = Preferences::load(asked);
         let mut warnings: Vec<String> = wrong.iter().map(ToString::to_string).collect();
-        let unknown = preferences.theme.as_ref().map(|name| preferences.themes.get(name, termprofile::TermProfile::NoColor));
+        let unknown = preferences
+            .theme
+            .as_ref()
+            .map(|name| preferences.themes.get(name, termprofile::TermProfile::NoColor));
         if let Some(Err(e)) = unknown {
             warnings.push(e.to_string());
             preferences.theme = None;
@@ -125,15 +132,23 @@ impl Setup {
     }
 }
 
-/// Shows what comes from `source` until somebody leaves. What is written to fd 2 meanwhile goes to `log` in the run's directory.
+/// Shows what comes from `source` until somebody leaves. What is written to fd 2 meanwhile goes to
+/// `log` in the run's directory.
 ///
 /// # Errors
 /// Whatever the terminal says. It is given back in any case.
-pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -> io::Result<Ended> {
+pub fn run(
+    source: Source,
+    setup: &Setup,
+    directory: &RunDirectory,
+    log: &str,
+) -> io::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (watching, spared, trainer) = match &source {
         Source::Run(link) => (Watching::Run, None, Some(link.trainer())),
-        Source::InlineRun(link, trainer) => (Watching::InlineRun, Some(*trainer), Some(link.trainer())),
+        Source::InlineRun(link, trainer) => {
+            (Watching::InlineRun, Some(*trainer), Some(link.trainer()))
+        }
         Source::Replay(player) => (watching(player), None, None),
     };
     let wanted = &setup.preferences;
@@ -147,7 +162,14 @@ pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -
     // In the process that trains, signals end the run, and that has its own patience.
     let _watchdog = if watching == Watching::InlineRun { None } else { Some(Watchdog::start()?) };
     let outcome = Guard::take(&directory.file(log), spared).and_then(|(mut guard, mut screen)| {
-        runtime.block_on(drive(&mut app, source.into(), &mut background, wanted.notify, &mut guard, &mut screen))
+        runtime.block_on(drive(
+            &mut app,
+            source.into(),
+            &mut background,
+            wanted.notify,
+            &mut guard,
+            &mut screen,
+        ))
     });
     runtime.shutdown_background(); // whatever still reads a journal is not waited for
     match outcome {
@@ -160,7 +182,8 @@ pub fn run(source: Source, setup: &Setup, directory: &RunDirectory, log: &str) -
         history::write(&app.history);
     }
     let d = &app.dashboard;
-    let summary = views::summary_text(&app).unwrap_or_else(|| format!("Run {} was left before its end", d.run));
+    let summary = views::summary_text(&app)
+        .unwrap_or_else(|| format!("Run {} was left before its end", d.run));
     Ok(match d.state {
         _ if app.again && app.is_parted() => Ended::Reattach,
         _ if app.again => Ended::Again,
@@ -222,8 +245,12 @@ impl Stream {
             Self::Player(player, since) => {
                 let Some(due) = player.due() else { return std::future::pending().await };
                 // Many records may be due within a frame: they come together.
-                tokio::time::sleep(Duration::try_from_secs_f64(due).unwrap_or(Duration::MAX).max(Duration::from_millis(20)))
-                    .await;
+                tokio::time::sleep(
+                    Duration::try_from_secs_f64(due)
+                        .unwrap_or(Duration::MAX)
+                        .max(Duration::from_millis(20)),
+                )
+                .await;
                 let passed = since.elapsed().as_secs_f64();
                 *since = Instant::now();
                 player.pass(passed).iter().cloned().map(Delivery::Record).collect()
@@ -278,7 +305,7 @@ async fn drive(
         tokio::select! {
             biased;
             _ = signals.ending.next() => return Ok(()),
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+            () = until(due) => {
                 frames.drawn(Instant::now());
                 background.draws();
                 draw_with(screen, |frame| draw(frame, app))?;
@@ -340,7 +367,8 @@ async fn drive(
                 frames.mark();
             }
             _ = signals.go_on.recv() => {
-                *screen = guard.take_again()?; // whoever stopped this process may have changed the terminal
+                // whoever stopped this process may have changed the terminal
+                *screen = guard.take_again()?;
                 frames.mark();
             }
         }
@@ -350,7 +378,8 @@ async fn drive(
     }
 }
 
-/// Asks the terminal `questions`, if there are any, and listens to it from then on. The first frame waits a moment for answers.
+/// Asks the terminal `questions`, if there are any, and listens to it from then on. The first frame
+/// waits a moment for answers.
 fn ask(screen: &mut Screen, questions: &str, frames: &mut Frames) -> io::Result<Input> {
     let input = Input::new(!questions.is_empty())?;
     terminal::say(screen, questions)?;
@@ -365,7 +394,9 @@ fn tell(screen: &mut Screen, notify: Notify, text: &str) -> io::Result<()> {
     match notify {
         Notify::Off => return Ok(()),
         Notify::Bell => io::Write::write_all(out, b"\x07")?,
-        Notify::Desktop => io::Write::write_all(out, format!("\x1b]9;earlybird: {plain}\x1b\\\x07").as_bytes())?,
+        Notify::Desktop => {
+            io::Write::write_all(out, format!("\x1b]9;earlybird: {plain}\x1b\\\x07").as_bytes())?
+        }
     }
     io::Write::flush(out)
 }

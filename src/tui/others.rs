@@ -1,5 +1,5 @@
-//! The runs beside this one, for the tab Compare: read from their journals, away from the loop that draws, so that nobody who
-//! trains is disturbed.
+//! The runs beside this one, for the tab Compare: read from their journals, away from the loop that
+//! draws, so that nobody who trains is disturbed.
 
 use crate::compare::{Speedup, speedup};
 use crate::dashboard::Dashboard;
@@ -85,10 +85,14 @@ impl Others {
 
     /// The baseline, once an epoch of it is over.
     pub fn baseline(&self) -> Option<&Other> {
-        self.list.iter().find(|o| Some(&o.id) == self.baseline.as_ref()).filter(|o| o.dashboard.best.is_some())
+        self.list
+            .iter()
+            .find(|o| Some(&o.id) == self.baseline.as_ref())
+            .filter(|o| o.dashboard.best.is_some())
     }
 
-    /// Best accuracy of `d` to that of the baseline in percentage points, and the speedup to it; `None` without one.
+    /// Best accuracy of `d` to that of the baseline in percentage points, and the speedup to it;
+    /// `None` without one.
     pub fn gain(&self, d: &Dashboard) -> Option<(f64, Option<Speedup>)> {
         let baseline = self.baseline()?;
         let (best, _) = baseline.dashboard.best?;
@@ -110,10 +114,12 @@ impl Neighbours {
         Self { own, known: Vec::new() }
     }
 
-    /// Whether the run is an arm of a comparison, and not its baseline: that is its neighbour `uniform` then.
+    /// Whether the run is an arm of a comparison, and not its baseline: that is its neighbour
+    /// `uniform` then.
     pub(super) fn has_baseline(&self) -> bool {
         let above = self.own.path().parent().and_then(|seed| seed.parent());
-        let compared = above.is_some_and(|directory| crate::compare::is_comparison(&RunDirectory::open(directory)));
+        let compared = above
+            .is_some_and(|directory| crate::compare::is_comparison(&RunDirectory::open(directory)));
         compared && self.own.id() != "uniform"
     }
 
@@ -123,10 +129,16 @@ impl Neighbours {
     /// When a journal cannot be read.
     pub(super) fn refresh(&mut self) -> io::Result<Vec<(String, Dashboard)>> {
         let Some(parent) = self.own.path().parent() else { return Ok(Vec::new()) };
-        for directory in RunDirectory::all(parent).into_iter().filter(|d| d.path() != self.own.path()) {
+        for directory in
+            RunDirectory::all(parent).into_iter().filter(|d| d.path() != self.own.path())
+        {
             let id = directory.id();
             if self.known.iter().all(|(known, ..)| *known != id) {
-                self.known.push((id, Dashboard::default(), Tail::new(directory.file("journal.jsonl"))));
+                self.known.push((
+                    id,
+                    Dashboard::default(),
+                    Tail::new(directory.file("journal.jsonl")),
+                ));
             }
         }
         let mut news = Vec::new();
@@ -162,7 +174,8 @@ mod tests {
             Journal::open(&path.join("journal.jsonl")).expect("a journal")
         };
         let (_own, mut beside) = (run("own-001"), run("beside-001"));
-        let note = |seq| Record { seq, t: 1.0, event: Event::Note { text: format!("remark {seq}") } };
+        let note =
+            |seq| Record { seq, t: 1.0, event: Event::Note { text: format!("remark {seq}") } };
         let mut neighbours = Neighbours::of(RunDirectory::open(&dir.path().join("own-001")));
         let mut others = Others::default();
         beside.append(&note(1)).expect("appended");

@@ -1,4 +1,5 @@
-//! A journal as a film: records by the run's own clock, at any speed, with seeking. Pure: time comes from outside.
+//! A journal as a film: records by the run's own clock, at any speed, with seeking. Pure: time
+//! comes from outside.
 
 use super::keymap::Playback;
 use crate::dashboard::Dashboard;
@@ -26,7 +27,8 @@ pub struct Player {
 }
 
 impl Player {
-    /// From the beginning; `speed` as a multiple of the run's own, `None`: so that it takes a minute, or less.
+    /// From the beginning; `speed` as a multiple of the run's own, `None`: so that it takes a
+    /// minute, or less.
     pub fn new(records: Vec<Record>, speed: Option<f64>) -> Self {
         let length = records.last().map_or(0.0, |r| r.t);
         let stride = (records.len() / MARKS).max(BETWEEN);
@@ -110,7 +112,9 @@ mod tests {
     use super::*;
 
     fn records(n: u64) -> Vec<Record> {
-        (1..=n).map(|i| Record { seq: i, t: i as f64, event: Event::Note { text: i.to_string() } }).collect()
+        (1..=n)
+            .map(|i| Record { seq: i, t: i as f64, event: Event::Note { text: i.to_string() } })
+            .collect()
     }
 
     #[test]

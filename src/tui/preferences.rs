@@ -1,5 +1,5 @@
-//! What a person wants of every cockpit: `cockpit.toml` in the config directory, with the command line on top, and the themes
-//! beside it. Knows no terminal.
+//! What a person wants of every cockpit: `cockpit.toml` in the config directory, with the command
+//! line on top, and the themes beside it. Knows no terminal.
 
 use super::glyphs::Braille;
 use super::keymap::Keymap;
@@ -134,8 +134,8 @@ pub enum Wrong {
 }
 
 impl Preferences {
-    /// Those of the config directory, with what the command line says on top; and what is wrong there, in words that name the
-    /// file: the usual is taken instead.
+    /// Those of the config directory, with what the command line says on top; and what is wrong
+    /// there, in words that name the file: the usual is taken instead.
     pub fn load(asked: &Asked) -> (Self, Vec<Wrong>) {
         Self::load_from(&directory(), asked)
     }
@@ -165,7 +165,9 @@ impl Preferences {
             theme: asked.theme.clone().or(file.theme),
             color: asked.color.unwrap_or(file.color),
             ascii: asked.ascii || file.ascii,
-            braille: file.braille.map_or(Braille::WhereKnown, |yes| if yes { Braille::Yes } else { Braille::No }),
+            braille: file
+                .braille
+                .map_or(Braille::WhereKnown, |yes| if yes { Braille::Yes } else { Braille::No }),
             images: asked.images.unwrap_or(file.images),
             fps: asked.fps.or(fps),
             mouse: file.mouse.unwrap_or(true),
@@ -207,7 +209,8 @@ mod tests {
 
     #[test]
     fn the_command_line_comes_after_the_file() {
-        let (p, wrong) = load("theme = \"light\"\nfps = 30\nmouse = false\n[keys]\ntheme = [\"T\"]\n");
+        let (p, wrong) =
+            load("theme = \"light\"\nfps = 30\nmouse = false\n[keys]\ntheme = [\"T\"]\n");
         assert_eq!((p.theme.as_deref(), p.fps, p.mouse), (Some("light"), Some(7), false));
         assert_ne!(p.keymap, Keymap::default());
         assert!(wrong.is_empty(), "{wrong:?}");
@@ -232,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_read_is_told_and_the_usual_is_taken() {
-        let (p, wrong) = Preferences::load_from(Path::new("/dev/null/earlybird"), &Asked::default());
+        let (p, wrong) =
+            Preferences::load_from(Path::new("/dev/null/earlybird"), &Asked::default());
         let [Wrong::Unreadable(told)] = &wrong[..] else { panic!("{wrong:?}") };
         assert!(told.contains("/dev/null/earlybird/cockpit.toml"), "{told}");
         assert_eq!((p.theme, p.mouse), (None, true));

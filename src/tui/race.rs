@@ -1,9 +1,9 @@
-//! The screen of a comparison: which arm and seed are looked at, what keys mean, and the loop around. It reads journals, so it
-//! disturbs nobody.
+//! The screen of a comparison: which arm and seed are looked at, what keys mean, and the loop
+//! around. It reads journals, so it disturbs nobody.
 
 use super::appearance::Appearance;
 use super::classes::ClassOrder;
-use super::frames::Frames;
+use super::frames::{Frames, until};
 use super::input::{ASK_BACKGROUND, ASK_KIND, Heard};
 use super::keymap::{Action, Keymap, Where};
 use super::terminal::{self, Guard, Screen};
@@ -66,7 +66,16 @@ impl RaceApp {
         let (appearance, keymap) = (setup.look.clone(), setup.preferences.keymap.clone());
         // The method is what people came for; the baseline and the null arm come first.
         let arm = race.lanes().len().min(3) - 1;
-        Self { race, appearance, keymap, is_live, over: Over::Nothing, arm, seed: None, order: ClassOrder::default() }
+        Self {
+            race,
+            appearance,
+            keymap,
+            is_live,
+            over: Over::Nothing,
+            arm,
+            seed: None,
+            order: ClassOrder::default(),
+        }
     }
 
     /// Takes a key.
@@ -116,18 +125,29 @@ pub fn watch(race: Race, directory: &RunDirectory, setup: &Setup) -> io::Result<
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut app = RaceApp::new(race, setup, directory.trained_by().is_somebody());
     let _watchdog = Watchdog::start()?;
-    let outcome = Guard::take(&directory.file("cockpit.log"), None)
-        .and_then(|(mut guard, mut screen)| runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen)));
+    let outcome =
+        Guard::take(&directory.file("cockpit.log"), None).and_then(|(mut guard, mut screen)| {
+            runtime.block_on(drive(&mut app, directory, &mut guard, &mut screen))
+        });
     match outcome {
         Err(e) if terminal::is_gone(&e) => Ok((app.race, Left::Alone)),
         outcome => outcome.map(|left| (app.race, left)),
     }
 }
 
-async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, screen: &mut Screen) -> io::Result<Left> {
+async fn drive(
+    app: &mut RaceApp,
+    directory: &RunDirectory,
+    guard: &mut Guard,
+    screen: &mut Screen,
+) -> io::Result<Left> {
     let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
-    let questions = if app.appearance.asks_background { [ASK_BACKGROUND, ASK_KIND].concat() } else { String::new() };
+    let questions = if app.appearance.asks_background {
+        [ASK_BACKGROUND, ASK_KIND].concat()
+    } else {
+        String::new()
+    };
     let mut input = ask(screen, &questions, &mut frames)?;
     let mut glance = tokio::time::interval(GLANCE);
     glance.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -136,7 +156,7 @@ async fn drive(app: &mut RaceApp, directory: &RunDirectory, guard: &mut Guard, s
         tokio::select! {
             biased;
             _ = signals.ending.next() => return Ok(Left::Alone),
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+            () = until(due) => {
                 frames.drawn(Instant::now());
                 draw_with(screen, |frame| draw_race(frame, app))?;
             }

@@ -1,5 +1,5 @@
-//! What is known of single samples, as the tabs Importance and Samples need it: read from the run's directory, away from the
-//! loop that draws.
+//! What is known of single samples, as the tabs Importance and Samples need it: read from the run's
+//! directory, away from the loop that draws.
 
 use crate::importance::{Histogram, Sample};
 use crate::run::{RunDirectory, read_samples};

@@ -20,7 +20,14 @@ pub enum Tab {
 
 impl Tab {
     /// All, in their order.
-    pub const ALL: [Self; 6] = [Self::Overview, Self::Importance, Self::Classes, Self::Samples, Self::Compare, Self::System];
+    pub const ALL: [Self; 6] = [
+        Self::Overview,
+        Self::Importance,
+        Self::Classes,
+        Self::Samples,
+        Self::Compare,
+        Self::System,
+    ];
 
     /// As people read it.
     pub fn name(self) -> &'static str {
@@ -43,7 +50,9 @@ impl Tab {
     /// The one of this name, or whose name begins so.
     pub fn named(text: &str) -> Option<Self> {
         let text = text.to_lowercase();
-        Self::ALL.into_iter().find(|t| !text.is_empty() && t.name().to_lowercase().starts_with(&text))
+        Self::ALL
+            .into_iter()
+            .find(|t| !text.is_empty() && t.name().to_lowercase().starts_with(&text))
     }
 
     /// Whether it has curves over steps, or a histogram with a logarithmic axis.

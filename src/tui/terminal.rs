@@ -1,5 +1,5 @@
-//! The terminal while the cockpit has it: raw mode and the alternate screen, given back whatever happens, and fd 2 turned
-//! into a log so that nothing native code says lands on the screen.
+//! The terminal while the cockpit has it: raw mode and the alternate screen, given back whatever
+//! happens, and fd 2 turned into a log so that nothing native code says lands on the screen.
 
 use super::canvas::Canvas;
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
@@ -23,8 +23,8 @@ const STALLED: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// Presses and the wheel are told, not every move: that would be much on a slow line.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
-/// The alternate screen, empty, without a cursor; pasted text is told apart from keys. `Terminal::clear` would ask the terminal
-/// where its cursor is, and some never answer.
+/// The alternate screen, empty, without a cursor; pasted text is told apart from keys.
+/// `Terminal::clear` would ask the terminal where its cursor is, and some never answer.
 const TAKE: &str = "\x1b[?1049h\x1b[2J\x1b[?25l\x1b[?2004h";
 const GIVE_BACK: &str = "\x1b[?2004l\x1b[?1049l\x1b[?25h";
 
@@ -39,7 +39,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Takes the terminal. From here on fd 2 is `log`. A panic of the thread called `spared` leaves the screen as it is.
+    /// Takes the terminal. From here on fd 2 is `log`. A panic of the thread called `spared` leaves
+    /// the screen as it is.
     pub(super) fn take(log: &Path, spared: Option<&'static str>) -> io::Result<(Self, Screen)> {
         // A disk that takes nothing is no reason not to look at a run.
         let log = OpenOptions::new().create(true).append(true).open(log);
@@ -74,8 +75,8 @@ impl Guard {
         say(screen, if on { MOUSE_ON } else { MOUSE_OFF })
     }
 
-    /// Gives the terminal back, stops this process (and, like the terminal's own ctrl-z, those started with it), and takes the
-    /// terminal again when it goes on.
+    /// Gives the terminal back, stops this process (and, like the terminal's own ctrl-z, those
+    /// started with it), and takes the terminal again when it goes on.
     pub(super) fn suspend(&mut self, whole_group: bool) -> io::Result<Screen> {
         use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
         give_back();
@@ -118,8 +119,8 @@ pub(super) fn is_gone(e: &io::Error) -> bool {
     e.raw_os_error().is_some_and(|code| gone.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// Gives the terminal and stderr back, once; harmless when called again, and from any thread. Neither a terminal that is gone
-/// nor one that takes nothing keeps it.
+/// Gives the terminal and stderr back, once; harmless when called again, and from any thread.
+/// Neither a terminal that is gone nor one that takes nothing keeps it.
 pub fn give_back() {
     let Some(stderr) = lock().take() else { return };
     let _ = disable_raw_mode();
@@ -143,8 +144,9 @@ fn lock() -> std::sync::MutexGuard<'static, Option<OwnedFd>> {
     TAKEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A panic anywhere leaves its report in the log, gives the terminal back, and prints the report there too. That of the spared
-/// thread is only logged: whoever watches it tells of it on the screen.
+/// A panic anywhere leaves its report in the log, gives the terminal back, and prints the report
+/// there too. That of the spared thread is only logged: whoever watches it tells of it on the
+/// screen.
 fn install_panic_hook(spared: Option<&'static str>) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

@@ -40,7 +40,8 @@ pub fn percent(share: f64) -> String {
 /// `; did you mean theme?` for `them`; nothing where none of `known` is near.
 pub fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let near = known.map(|k| (strsim::jaro_winkler(k, name), k)).max_by(|a, b| a.0.total_cmp(&b.0));
-    near.filter(|(similarity, _)| *similarity > 0.7).map_or_else(String::new, |(_, k)| format!("; did you mean {k}?"))
+    near.filter(|(similarity, _)| *similarity > 0.7)
+        .map_or_else(String::new, |(_, k)| format!("; did you mean {k}?"))
 }
 
 /// `text` in exactly `width` columns: cut with `mark`, or padded on the right.
@@ -89,16 +90,28 @@ mod tests {
 
     #[test]
     fn long_texts_break_between_words() {
-        assert_eq!(wrap("the disk takes no more writes", 11), ["the disk", "takes no", "more writes"]);
+        assert_eq!(
+            wrap("the disk takes no more writes", 11),
+            ["the disk", "takes no", "more writes"]
+        );
         assert_eq!(wrap("incomprehensibilities", 5), ["incomprehensibilities"]);
         assert!(wrap("", 5).is_empty());
     }
 
     #[test]
     fn numbers_are_written_for_people() {
-        assert_eq!((clock(75.0), clock(3675.4), clock(0.0)), ("1:15".into(), "1:01:15".into(), "0:00".into()));
-        assert_eq!((thousands(7), thousands(1_234), thousands(1_234_567)), ("7".into(), "1,234".into(), "1,234,567".into()));
-        assert_eq!((bytes(0.0), bytes(900.0), bytes(1536.0)), ("0 B".into(), "900 B".into(), "1.5 KiB".into()));
+        assert_eq!(
+            (clock(75.0), clock(3675.4), clock(0.0)),
+            ("1:15".into(), "1:01:15".into(), "0:00".into())
+        );
+        assert_eq!(
+            (thousands(7), thousands(1_234), thousands(1_234_567)),
+            ("7".into(), "1,234".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (bytes(0.0), bytes(900.0), bytes(1536.0)),
+            ("0 B".into(), "900 B".into(), "1.5 KiB".into())
+        );
         assert_eq!(bytes(3.5 * 1024_f64.powi(3)), "3.5 GiB");
     }
 

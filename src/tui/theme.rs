@@ -1,4 +1,5 @@
-//! Colours by meaning: a role is a name, a theme says what it looks like, the terminal's colour level what is left of it.
+//! Colours by meaning: a role is a name, a theme says what it looks like, the terminal's colour
+//! level what is left of it.
 
 use super::text::did_you_mean;
 use ratatui::style::{Color, Modifier, Style};
@@ -42,8 +43,10 @@ pub enum Role {
     Arm6,
 }
 
-/// The arms of a comparison in turn, the baseline first: distinct in 16 colours and for colour-blind readers.
-pub const ARMS: [Role; 6] = [Role::Arm1, Role::Arm2, Role::Arm3, Role::Arm4, Role::Arm5, Role::Arm6];
+/// The arms of a comparison in turn, the baseline first: distinct in 16 colours and for
+/// colour-blind readers.
+pub const ARMS: [Role; 6] =
+    [Role::Arm1, Role::Arm2, Role::Arm3, Role::Arm4, Role::Arm5, Role::Arm6];
 
 const ROLES: [(&str, Role); 29] = [
     ("text", Role::Text),
@@ -141,14 +144,20 @@ impl Themes {
     /// [`ThemeError::Invalid`] with the file.
     pub fn load(directory: &Path) -> Result<Self, ThemeError> {
         let mut themes = Self::default();
-        let mut files: Vec<_> = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         files.retain(|path| path.extension().is_some_and(|e| e == "toml"));
         files.sort();
         for path in files {
             let file = path.display().to_string();
-            let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-            let text =
-                std::fs::read_to_string(&path).map_err(|e| ThemeError::Invalid { theme: file.clone(), what: e.to_string() })?;
+            let name =
+                path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| ThemeError::Invalid { theme: file.clone(), what: e.to_string() })?;
             let source = parse(&name, &file, &text)?;
             match themes.0.iter_mut().find(|s| s.name == name) {
                 // What it leaves out of a theme in the binary stays as it was.
@@ -176,9 +185,16 @@ impl Themes {
     /// [`ThemeError::Unknown`].
     pub fn get(&self, name: &str, level: TermProfile) -> Result<Theme, ThemeError> {
         let Some(source) = self.0.iter().find(|s| s.name == name) else {
-            return Err(ThemeError::Unknown { name: name.to_owned(), known: self.names().join(", ") });
+            return Err(ThemeError::Unknown {
+                name: name.to_owned(),
+                known: self.names().join(", "),
+            });
         };
-        let styles = self.styles_of(source, 0)?.into_iter().map(|(role, style)| (role, fit(style, level))).collect();
+        let styles = self
+            .styles_of(source, 0)?
+            .into_iter()
+            .map(|(role, style)| (role, fit(style, level)))
+            .collect();
         Ok(Theme { name: name.to_owned(), styles })
     }
 
@@ -188,7 +204,11 @@ impl Themes {
         self.get(&self.0[(at + 1) % self.0.len()].name, level).unwrap_or_else(|_| theme.clone())
     }
 
-    fn styles_of(&self, source: &Source, depth: usize) -> Result<BTreeMap<Role, Style>, ThemeError> {
+    fn styles_of(
+        &self,
+        source: &Source,
+        depth: usize,
+    ) -> Result<BTreeMap<Role, Style>, ThemeError> {
         let invalid = |what: String| ThemeError::Invalid { theme: source.name.clone(), what };
         if depth > self.0.len() {
             return Err(invalid("it inherits from itself".into()));
@@ -198,7 +218,10 @@ impl Themes {
             inherits => inherits.unwrap_or(EMBEDDED[0].0),
         };
         let Some(base) = self.0.iter().find(|s| s.name == base) else {
-            return Err(invalid(format!("it inherits from \"{base}\", which there is not: {}", self.names().join(", "))));
+            return Err(invalid(format!(
+                "it inherits from \"{base}\", which there is not: {}",
+                self.names().join(", ")
+            )));
         };
         let mut styles = self.styles_of(base, depth + 1)?;
         styles.extend(source.styles.clone());
@@ -226,7 +249,8 @@ fn fit(mut style: Style, level: TermProfile) -> Style {
 
 fn parse(name: &str, file: &str, text: &str) -> Result<Source, ThemeError> {
     let invalid = |what: String| ThemeError::Invalid { theme: file.to_owned(), what };
-    let mut table: BTreeMap<String, String> = toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
+    let mut table: BTreeMap<String, String> =
+        toml::from_str(text).map_err(|e| invalid(e.to_string()))?;
     let inherits = table.remove("inherits");
     let mut styles = BTreeMap::new();
     for (key, value) in table {
@@ -243,9 +267,8 @@ fn parse(name: &str, file: &str, text: &str) -> Result<Source, ThemeError> {
                 "underlined" => style.add_modifier(Modifier::UNDERLINED),
                 "reversed" => style.add_modifier(Modifier::REVERSED),
                 "reset" => style,
-                color => {
-                    style.fg(Color::from_str(color).map_err(|_| invalid(format!("{key}: no such colour or modifier: {color}")))?)
-                }
+                color => style.fg(Color::from_str(color)
+                    .map_err(|_| invalid(format!("{key}: no such colour or modifier: {color}")))?),
             };
         }
         styles.insert(*role, style);
@@ -284,7 +307,8 @@ mod tests {
             let theme = theme(name, TermProfile::Ansi16);
             assert_ne!(theme.style(Role::Share).fg, theme.style(Role::Drawn).fg, "{name}");
             assert_ne!(theme.style(Role::Pretrain).fg, theme.style(Role::Biased).fg, "{name}");
-            let arms: std::collections::HashSet<_> = ARMS.iter().map(|r| theme.style(*r).fg).collect();
+            let arms: std::collections::HashSet<_> =
+                ARMS.iter().map(|r| theme.style(*r).fg).collect();
             assert_eq!(arms.len(), ARMS.len(), "{name}: {arms:?}");
         }
     }
@@ -297,19 +321,26 @@ mod tests {
             current = themes.after(&current, TermProfile::TrueColor);
         }
         assert_eq!(current, first);
-        assert!(matches!(themes.get("neon", TermProfile::TrueColor), Err(ThemeError::Unknown { .. })));
+        assert!(matches!(
+            themes.get("neon", TermProfile::TrueColor),
+            Err(ThemeError::Unknown { .. })
+        ));
     }
 
     #[test]
     fn a_persons_themes_may_be_partial_and_wrong_ones_are_refused_with_their_file() {
         let dir = tempfile::tempdir().expect("a directory");
-        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+        let write =
+            |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
         write("mine.toml", "inherits = \"light\"\nbad = \"#ff0000\"\n");
         write("dark.toml", "good = \"#00ff00\"\n");
         let themes = Themes::load(dir.path()).expect("both are right");
         let mine = themes.get("mine", TermProfile::TrueColor).expect("there");
         assert_eq!(mine.style(Role::Bad).fg, Some(Color::Rgb(255, 0, 0)));
-        assert_eq!(mine.style(Role::Loss), theme("light", TermProfile::TrueColor).style(Role::Loss));
+        assert_eq!(
+            mine.style(Role::Loss),
+            theme("light", TermProfile::TrueColor).style(Role::Loss)
+        );
         let dark = themes.get("dark", TermProfile::TrueColor).expect("there");
         assert_eq!(dark.style(Role::Good).fg, Some(Color::Rgb(0, 255, 0)));
         assert_eq!(dark.style(Role::Loss), theme("dark", TermProfile::TrueColor).style(Role::Loss));

@@ -1,5 +1,5 @@
-//! A way out of a screen whose terminal takes nothing any more (ctrl-s, a line that hangs): writing to it blocks, and signals
-//! are then not heard by the loop that draws.
+//! A way out of a screen whose terminal takes nothing any more (ctrl-s, a line that hangs): writing
+//! to it blocks, and signals are then not heard by the loop that draws.
 
 use super::terminal::give_back;
 use crate::signals::Ending;
@@ -38,7 +38,9 @@ impl Watchdog {
                 }
             }
         };
-        std::thread::Builder::new().name("watchdog".into()).spawn(move || runtime.block_on(watch))?;
+        std::thread::Builder::new()
+            .name("watchdog".into())
+            .spawn(move || runtime.block_on(watch))?;
         Ok(Self { left })
     }
 }

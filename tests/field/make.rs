@@ -1,4 +1,5 @@
-//! Makes small data of every kind. Images are 16 x 16 pixels of noise, four of a class to train on and two to test.
+//! Makes small data of every kind. Images are 16 x 16 pixels of noise, four of a class to train on
+//! and two to test.
 
 use crate::support::{cifar_records, gz, noise};
 use image::codecs::jpeg::JpegEncoder;
@@ -35,7 +36,9 @@ pub fn grey(side: u32) -> Vec<u8> {
 pub fn jpeg(side: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let pixels = noise((side * side * 3) as usize, 3);
-    JpegEncoder::new_with_quality(&mut bytes, 90).encode(&pixels, side, side, ExtendedColorType::Rgb8).unwrap();
+    JpegEncoder::new_with_quality(&mut bytes, 90)
+        .encode(&pixels, side, side, ExtendedColorType::Rgb8)
+        .unwrap();
     bytes
 }
 
@@ -58,12 +61,15 @@ impl Folder {
         Self::with(root, &["cat", "dog"], "test", "")
     }
 
-    /// These classes, the second split under this name, the images in a folder `sub` of their class.
+    /// These classes, the second split under this name, the images in a folder `sub` of their
+    /// class.
     pub fn with(root: &Path, classes: &[&str], test: &str, sub: &str) -> Self {
         let folder = Self(root.to_owned());
         for (split, count) in [("train", 4), (test, 2)] {
             for class in classes {
-                (0..count).for_each(|i| folder.png(Path::new(split).join(class).join(sub).join(format!("{i}.png"))));
+                (0..count).for_each(|i| {
+                    folder.png(Path::new(split).join(class).join(sub).join(format!("{i}.png")))
+                });
             }
         }
         folder
@@ -89,7 +95,8 @@ impl Folder {
 
     pub fn remove(&self, at: &str) {
         let path = self.0.join(at);
-        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+            .unwrap();
     }
 
     pub fn empty(&self, at: &str) {
@@ -148,7 +155,9 @@ pub fn only(root: &Path, extension: &str) {
     let folder = Folder(root.to_owned());
     for (split, count) in [("train", 4), ("test", 2)] {
         for class in ["cat", "dog"] {
-            (0..count).for_each(|i| folder.file(format!("{split}/{class}/{i}.{extension}"), other(extension)));
+            (0..count).for_each(|i| {
+                folder.file(format!("{split}/{class}/{i}.{extension}"), other(extension))
+            });
         }
     }
 }
@@ -228,7 +237,10 @@ pub fn odd_names(root: &Path) {
 }
 
 pub fn nfd(root: &Path) {
-    Folder::at(root).rename("train/cat", "train/cafe\u{301}").rename("test/cat", "test/caf\u{e9}").end();
+    Folder::at(root)
+        .rename("train/cat", "train/cafe\u{301}")
+        .rename("test/cat", "test/caf\u{e9}")
+        .end();
 }
 
 pub fn twins(root: &Path) {
@@ -297,7 +309,9 @@ pub fn trailing_jpeg(root: &Path) {
 
 pub fn modes(root: &Path) {
     let folder = Folder::at(root);
-    let add = |name: &str, image: DynamicImage, format| folder.file(format!("train/cat/{name}"), &encoded(&image, format));
+    let add = |name: &str, image: DynamicImage, format| {
+        folder.file(format!("train/cat/{name}"), &encoded(&image, format))
+    };
     add("g16.png", DynamicImage::ImageLuma16(rgb(16, 16).to_luma16()), ImageFormat::Png);
     add("la.png", DynamicImage::ImageLumaA8(rgb(16, 16).to_luma_alpha8()), ImageFormat::Png);
     add("transparent.png", DynamicImage::new_rgba8(16, 16), ImageFormat::Png);
@@ -313,7 +327,10 @@ pub fn modes(root: &Path) {
 pub fn constant(root: &Path, classes: &[(&str, u8)]) {
     let folder = Folder(root.to_owned());
     for (class, value) in classes {
-        let image = encoded(&RgbImage::from_pixel(16, 16, image::Rgb([*value; 3])).into(), ImageFormat::Png);
+        let image = encoded(
+            &RgbImage::from_pixel(16, 16, image::Rgb([*value; 3])).into(),
+            ImageFormat::Png,
+        );
         for (split, count) in [("train", 4), ("test", 2)] {
             (0..count).for_each(|i| folder.file(format!("{split}/{class}/{i}.png"), &image));
         }
@@ -327,7 +344,14 @@ pub fn unsorted(root: &Path) {
 }
 
 /// IDX files of 60 and 20 images of `[h, w]` pixels, packed `gzip` times.
-pub fn idx(directory: &Path, train: &str, test: &str, label: fn(usize) -> usize, [h, w]: [usize; 2], gzip: usize) {
+pub fn idx(
+    directory: &Path,
+    train: &str,
+    test: &str,
+    label: fn(usize) -> usize,
+    [h, w]: [usize; 2],
+    gzip: usize,
+) {
     std::fs::create_dir_all(directory).unwrap();
     for (stem, n) in [(train, 60), (test, 20)] {
         idx_split(directory, stem, &(0..n).map(label).collect::<Vec<_>>(), [h, w], gzip);
@@ -335,10 +359,13 @@ pub fn idx(directory: &Path, train: &str, test: &str, label: fn(usize) -> usize,
 }
 
 fn idx_split(directory: &Path, stem: &str, labels: &[usize], [h, w]: [usize; 2], gzip: usize) {
-    let dims = |dims: &[usize]| dims.iter().flat_map(|d| (*d as u32).to_be_bytes()).collect::<Vec<u8>>();
+    let dims =
+        |dims: &[usize]| dims.iter().flat_map(|d| (*d as u32).to_be_bytes()).collect::<Vec<u8>>();
     let n = labels.len();
     let images = [&[0, 0, 8, 3][..], &dims(&[n, h, w]), &noise(n * h * w, 5)].concat();
-    let labels = [&[0, 0, 8, 1][..], &dims(&[n]), &labels.iter().map(|l| *l as u8).collect::<Vec<_>>()].concat();
+    let labels =
+        [&[0, 0, 8, 1][..], &dims(&[n]), &labels.iter().map(|l| *l as u8).collect::<Vec<_>>()]
+            .concat();
     for (kind, bytes) in [("images-idx3", images), ("labels-idx1", labels)] {
         let bytes = (0..gzip).fold(bytes, |bytes, _| gz(&bytes));
         let ending = if gzip > 0 { ".gz" } else { "" };
@@ -397,7 +424,10 @@ fn tar(path: &Path, files: &[(String, Vec<u8>)], change: fn(Vec<u8>) -> Vec<u8>)
 
 /// The files below `folder`, without these batches, as an archive that is then changed.
 pub fn archive(path: &Path, folder: &str, missing: &[usize], change: fn(Vec<u8>) -> Vec<u8>) {
-    let files: Vec<_> = cifar_files(missing).into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
+    let files: Vec<_> = cifar_files(missing)
+        .into_iter()
+        .map(|(name, bytes)| (format!("{folder}/{name}"), bytes))
+        .collect();
     tar(path, &files, change);
 }
 
@@ -428,6 +458,7 @@ pub fn cifar_py(root: &Path) {
 }
 
 pub fn cifar_python_archive(path: &Path) {
-    let files = PYTHON.map(|name| (format!("cifar-10-batches-py/{name}"), b"\x80\x04pickle".to_vec()));
+    let files =
+        PYTHON.map(|name| (format!("cifar-10-batches-py/{name}"), b"\x80\x04pickle".to_vec()));
     tar(path, &files, |b| b);
 }

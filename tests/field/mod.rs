@@ -1,4 +1,5 @@
-//! The kinds of data that people bring: each is read whole, or what is wrong with it is told. One table: what is made, what is expected.
+//! The kinds of data that people bring: each is read whole, or what is wrong with it is told. One
+//! table: what is made, what is expected.
 
 mod make;
 
@@ -34,7 +35,13 @@ fn got(path: &Path) -> String {
                 false => "noted",
             };
             let told: Vec<&str> = data.findings.iter().map(Finding::text).collect();
-            format!("{kind} {} {} {}: {}", data.train.len(), data.test.len(), data.classes.len(), told.join(" | "))
+            format!(
+                "{kind} {} {} {}: {}",
+                data.train.len(),
+                data.test.len(),
+                data.classes.len(),
+                told.join(" | ")
+            )
         }
         Err(e) => format!("refused: {e}"),
     }
@@ -62,45 +69,103 @@ fn check_all(rows: &[Row]) {
             wrong.push(format!("{name}: {got}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} are not as expected:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} are not as expected:\n{}",
+        wrong.len(),
+        rows.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn folders_of_images_are_read_whole_or_told() {
     let rows: Vec<Row> = vec![
         ("ok", |p| drop(Folder::at(p)), Clean(8, 4, 2)),
-        ("hidden_class", |p| Folder::at(p).png("train/.ipynb_checkpoints/1-checkpoint.png"), Clean(8, 4, 2)),
+        (
+            "hidden_class",
+            |p| Folder::at(p).png("train/.ipynb_checkpoints/1-checkpoint.png"),
+            Clean(8, 4, 2),
+        ),
         ("hidden_empty", |p| Folder::at(p).directory("train/.ipynb_checkpoints"), Clean(8, 4, 2)),
         ("hidden_test", |p| Folder::at(p).directory("test/.ipynb_checkpoints"), Clean(8, 4, 2)),
         ("eadir", make::eadir, Clean(8, 4, 2)),
         ("appledouble", make::appledouble, Clean(8, 4, 2)),
-        ("only_webp", |p| make::only(p, "webp"), Refused(&["train/cat has no training image: it has 4 WebP files", "train/dog"])),
-        ("only_bmp", |p| make::only(p, "bmp"), Refused(&["train/cat has no training image: it has 4 BMP files"])),
-        ("only_tif", |p| make::only(p, "tif"), Refused(&["train/dog has no training image: it has 4 TIFF files"])),
-        ("only_gif", |p| make::only(p, "gif"), Refused(&["train/dog has no training image: it has 4 GIF files"])),
-        ("mixed_webp", |p| make::webp(p, 0..4), Refused(&["train/dog has no training image: it has 4 WebP files"])),
-        ("some_webp", |p| make::webp(p, 1..4), Lost(5, 4, 2, &["3 files in train/dog are WebP, which is not read"])),
+        (
+            "only_webp",
+            |p| make::only(p, "webp"),
+            Refused(&["train/cat has no training image: it has 4 WebP files", "train/dog"]),
+        ),
+        (
+            "only_bmp",
+            |p| make::only(p, "bmp"),
+            Refused(&["train/cat has no training image: it has 4 BMP files"]),
+        ),
+        (
+            "only_tif",
+            |p| make::only(p, "tif"),
+            Refused(&["train/dog has no training image: it has 4 TIFF files"]),
+        ),
+        (
+            "only_gif",
+            |p| make::only(p, "gif"),
+            Refused(&["train/dog has no training image: it has 4 GIF files"]),
+        ),
+        (
+            "mixed_webp",
+            |p| make::webp(p, 0..4),
+            Refused(&["train/dog has no training image: it has 4 WebP files"]),
+        ),
+        (
+            "some_webp",
+            |p| make::webp(p, 1..4),
+            Lost(5, 4, 2, &["3 files in train/dog are WebP, which is not read"]),
+        ),
         (
             "webp_named_jpg",
             |p| make::named(p, "webp", "x.jpg"),
             Lost(8, 4, 2, &["1 file in train/dog is WebP, which is not read"]),
         ),
-        ("gif_named_png", |p| make::named(p, "gif", "x.png"), Lost(8, 4, 2, &["1 file in train/dog is GIF, which is not read"])),
+        (
+            "gif_named_png",
+            |p| make::named(p, "gif", "x.png"),
+            Lost(8, 4, 2, &["1 file in train/dog is GIF, which is not read"]),
+        ),
         ("tiny", |p| drop(Folder::with(p, &["cat", "dog"], "val", "images")), Clean(8, 4, 2)),
         ("tiny_flatval", make::tiny_flatval, Refused(&["val/ has no folder of a class in train/"])),
         ("nested_one", make::nested_one, Clean(8, 4, 2)),
-        ("imagenet", make::imagenet, Noted(8, 4, 2, &["test/ has no folder of a class in train/ (6 images", "val/ is used"])),
-        ("kaggle_test", make::kaggle_test, Noted(8, 4, 2, &["test/ has no folder of a class in train/", "val/ is used"])),
+        (
+            "imagenet",
+            make::imagenet,
+            Noted(8, 4, 2, &["test/ has no folder of a class in train/ (6 images", "val/ is used"]),
+        ),
+        (
+            "kaggle_test",
+            make::kaggle_test,
+            Noted(8, 4, 2, &["test/ has no folder of a class in train/", "val/ is used"]),
+        ),
         ("only_train", |p| Folder::at(p).remove("test"), Refused(&["neither test/ nor val/"])),
         ("flat", make::flat, Refused(&["it has no train/", "cat, dog"])),
-        ("Caps", |p| Folder::at(p).rename("train", "Train").rename("test", "Test").end(), Clean(8, 4, 2)),
-        ("training", |p| Folder::at(p).rename("train", "training").rename("test", "validation").end(), Clean(8, 4, 2)),
+        (
+            "Caps",
+            |p| Folder::at(p).rename("train", "Train").rename("test", "Test").end(),
+            Clean(8, 4, 2),
+        ),
+        (
+            "training",
+            |p| Folder::at(p).rename("train", "training").rename("test", "validation").end(),
+            Clean(8, 4, 2),
+        ),
         (
             "empty_class",
             |p| Folder::with(p, &["cat", "dog", "fox"], "test", "").empty("train/fox"),
             Refused(&["train/fox has no"]),
         ),
-        ("test_lacks", |p| Folder::with(p, &["cat", "dog", "fox"], "test", "").remove("test/dog"), Noted(12, 4, 3, &["dog"])),
+        (
+            "test_lacks",
+            |p| Folder::with(p, &["cat", "dog", "fox"], "test", "").remove("test/dog"),
+            Noted(12, 4, 3, &["dog"]),
+        ),
         ("empty_both", make::empty_both, Refused(&["train/fox has no training image"])),
         ("numeric", make::numeric, Clean(48, 24, 12)),
         ("latin1", make::latin1, Clean(8, 4, 2)),
@@ -108,18 +173,42 @@ fn folders_of_images_are_read_whole_or_told() {
         ("latin1_file", make::latin1_file, Clean(8, 4, 2)),
         ("nfd", make::nfd, Refused(&["test/caf\\u{e9}", "train/cafe\\u{301}", "look alike"])),
         ("symlinks", make::symlinks, Lost(9, 4, 2, &["1 link in train/cat leads nowhere"])),
-        ("elsewhere_dog", |p| Folder::at(p).lift("train/dog"), Refused(&["holds no data that is known"])),
-        ("broken_links", make::broken_links, Refused(&["train/dog has no training image: it has 4 broken links"])),
+        (
+            "elsewhere_dog",
+            |p| Folder::at(p).lift("train/dog"),
+            Refused(&["holds no data that is known"]),
+        ),
+        (
+            "broken_links",
+            make::broken_links,
+            Refused(&["train/dog has no training image: it has 4 broken links"]),
+        ),
         ("lfs", make::lfs, Refused(&["train/dog/0.png: it is a Git LFS pointer"])),
-        ("three_broken", make::three_broken, Refused(&["train/cat/1.jpg", "train/dog/2.jpg", "test/dog/1.jpg", "(3 files)"])),
-        ("trunc_jpeg", |p| make::cut(p, "jpg", make::jpeg(64)), Refused(&["train/dog/2.jpg: the JPEG is cut"])),
-        ("trunc_prog_jpeg", |p| make::cut(p, "jpg", make::PROGRESSIVE.into()), Refused(&["train/dog/2.jpg: the JPEG is cut"])),
+        (
+            "three_broken",
+            make::three_broken,
+            Refused(&["train/cat/1.jpg", "train/dog/2.jpg", "test/dog/1.jpg", "(3 files)"]),
+        ),
+        (
+            "trunc_jpeg",
+            |p| make::cut(p, "jpg", make::jpeg(64)),
+            Refused(&["train/dog/2.jpg: the JPEG is cut"]),
+        ),
+        (
+            "trunc_prog_jpeg",
+            |p| make::cut(p, "jpg", make::PROGRESSIVE.into()),
+            Refused(&["train/dog/2.jpg: the JPEG is cut"]),
+        ),
         ("trunc_png", |p| make::cut(p, "png", make::png(64, 64)), Refused(&["train/dog/2.png"])),
         ("crc_png", make::crc_png, Refused(&["train/dog/2.png"])),
         ("trailing_jpeg", make::trailing_jpeg, Clean(8, 4, 2)),
         ("modes", make::modes, Clean(17, 4, 2)),
         ("cmyk", |p| Folder::at(p).file("train/cat/cmyk.jpg", make::CMYK), Clean(9, 4, 2)),
-        ("thin", |p| Folder::at(p).file("train/cat/thin.png", &make::png(1, 20_000)), Clean(9, 4, 2)),
+        (
+            "thin",
+            |p| Folder::at(p).file("train/cat/thin.png", &make::png(1, 20_000)),
+            Clean(9, 4, 2),
+        ),
         ("huge", |p| Folder::at(p).file("train/cat/huge.png", &make::grey(6_000)), Clean(9, 4, 2)),
         ("one_px", |p| Folder::at(p).file("train/cat/px.png", &make::png(1, 1)), Clean(9, 4, 2)),
         ("trivial", |p| make::constant(p, &[("black", 0), ("white", 255)]), Clean(8, 4, 2)),
@@ -134,10 +223,26 @@ fn idx_files_are_read_whole_or_told() {
     let rows: Vec<Row> = vec![
         ("mnist", |p| idx(p, "train", "t10k", |i| i % 10, [28, 28], 0), Clean(60, 20, 10)),
         ("emnist_named", make::emnist_named, Refused(&["emnist-letters-", "has another name"])),
-        ("emnist_renamed", |p| idx(p, "train", "t10k", |i| 1 + i % 20, [28, 28], 0), Noted(60, 20, 20, &["from 1 to 20"])),
-        ("double_gz", |p| idx(p, "train", "t10k", |i| i % 10, [28, 28], 2), Refused(&["gzipped twice"])),
-        ("rawdir", |p| idx(&p.join("MNIST/raw"), "train", "t10k", |i| i % 10, [28, 28], 0), Refused(&["rawdir/MNIST/raw: set"])),
-        ("tv", |p| idx(&p.join("FashionMNIST/raw"), "train", "t10k", |i| i % 10, [28, 28], 0), Refused(&["/raw: set data.path"])),
+        (
+            "emnist_renamed",
+            |p| idx(p, "train", "t10k", |i| 1 + i % 20, [28, 28], 0),
+            Noted(60, 20, 20, &["from 1 to 20"]),
+        ),
+        (
+            "double_gz",
+            |p| idx(p, "train", "t10k", |i| i % 10, [28, 28], 2),
+            Refused(&["gzipped twice"]),
+        ),
+        (
+            "rawdir",
+            |p| idx(&p.join("MNIST/raw"), "train", "t10k", |i| i % 10, [28, 28], 0),
+            Refused(&["rawdir/MNIST/raw: set"]),
+        ),
+        (
+            "tv",
+            |p| idx(&p.join("FashionMNIST/raw"), "train", "t10k", |i| i % 10, [28, 28], 0),
+            Refused(&["/raw: set data.path"]),
+        ),
         ("idx_256", make::idx_256, Clean(256, 256, 256)),
         ("wide", |p| idx(p, "train", "t10k", |i| i % 10, [28, 20], 0), Clean(60, 20, 10)),
         ("idx_dtype", make::idx_dtype, Refused(&["train-images-idx3-ubyte, byte 0: magic number"])),
@@ -150,21 +255,57 @@ fn idx_files_are_read_whole_or_told() {
 fn cifar_is_read_with_every_batch_once_or_told() {
     let rows: Vec<Row> = vec![
         ("cifar_full", |p| cifar(&p.join("cifar-10-batches-bin"), &[]), Clean(100, 20, 10)),
-        ("cifar_missing3", |p| cifar(&p.join("cifar-10-batches-bin"), &[3]), Refused(&["has no data_batch_3.bin\n"])),
+        (
+            "cifar_missing3",
+            |p| cifar(&p.join("cifar-10-batches-bin"), &[3]),
+            Refused(&["has no data_batch_3.bin\n"]),
+        ),
         (
             "cifar_only1",
             |p| cifar(&p.join("cifar-10-batches-bin"), &[2, 3, 4, 5]),
             Refused(&["data_batch_2.bin, data_batch_3.bin"]),
         ),
-        ("cifar-10-dot.tar.gz", |p| make::archive(p, "./cifar-10-batches-bin", &[], |b| b), Clean(100, 20, 10)),
-        ("cifar-10-full.tar", |p| make::archive(p, "cifar-10-batches-bin", &[], |b| b), Clean(100, 20, 10)),
-        ("cifar-10-missing.tar.gz", |p| make::archive(p, "x", &[4, 5], |b| b), Refused(&["data_batch_4.bin, data_batch_5.bin"])),
-        ("cifar-10-trunc.tar", |p| make::archive(p, "x", &[], |b| make::part(b, 6, 1)), Refused(&["cifar-10-trunc.tar"])),
-        ("cifar-10-trunc512.tar", |p| make::archive(p, "x", &[], |b| make::part(b, 6, 512)), Refused(&["cifar-10-trunc512.tar"])),
-        ("cifar-10-trunc.tar.gz", |p| make::archive(p, "x", &[], |b| make::part(b, 6, 1)), Refused(&["cifar-10-trunc.tar.gz"])),
-        ("cifar-10-html.tar.gz", |p| std::fs::write(p, "<!DOCTYPE html>".repeat(50)).unwrap(), Refused(&["not a readable tar"])),
+        (
+            "cifar-10-dot.tar.gz",
+            |p| make::archive(p, "./cifar-10-batches-bin", &[], |b| b),
+            Clean(100, 20, 10),
+        ),
+        (
+            "cifar-10-full.tar",
+            |p| make::archive(p, "cifar-10-batches-bin", &[], |b| b),
+            Clean(100, 20, 10),
+        ),
+        (
+            "cifar-10-missing.tar.gz",
+            |p| make::archive(p, "x", &[4, 5], |b| b),
+            Refused(&["data_batch_4.bin, data_batch_5.bin"]),
+        ),
+        (
+            "cifar-10-trunc.tar",
+            |p| make::archive(p, "x", &[], |b| make::part(b, 6, 1)),
+            Refused(&["cifar-10-trunc.tar"]),
+        ),
+        (
+            "cifar-10-trunc512.tar",
+            |p| make::archive(p, "x", &[], |b| make::part(b, 6, 512)),
+            Refused(&["cifar-10-trunc512.tar"]),
+        ),
+        (
+            "cifar-10-trunc.tar.gz",
+            |p| make::archive(p, "x", &[], |b| make::part(b, 6, 1)),
+            Refused(&["cifar-10-trunc.tar.gz"]),
+        ),
+        (
+            "cifar-10-html.tar.gz",
+            |p| std::fs::write(p, "<!DOCTYPE html>".repeat(50)).unwrap(),
+            Refused(&["not a readable tar"]),
+        ),
         ("cifar_py", make::cifar_py, Refused(&["Python version", "data fetch cifar10"])),
-        ("cifar-10-python.tar.gz", make::cifar_python_archive, Refused(&["has no data_batch_1.bin", "not the Python"])),
+        (
+            "cifar-10-python.tar.gz",
+            make::cifar_python_archive,
+            Refused(&["has no data_batch_1.bin", "not the Python"]),
+        ),
     ];
     assert_eq!(rows.len(), 12, "with folders and IDX 69");
     check_all(&rows);
@@ -173,8 +314,16 @@ fn cifar_is_read_with_every_batch_once_or_told() {
 #[test]
 fn siblings_of_what_the_field_brought_are_read_whole_or_told() {
     let rows: Vec<Row> = vec![
-        ("loose", |p| Folder::at(p).png("train/a.png"), Lost(8, 4, 2, &["1 file in train is beside the class folders"])),
-        ("synology", |p| Folder::at(p).png("train/cat/@eaDir/0.png/SYNOPHOTO_THUMB.png"), Clean(8, 4, 2)),
+        (
+            "loose",
+            |p| Folder::at(p).png("train/a.png"),
+            Lost(8, 4, 2, &["1 file in train is beside the class folders"]),
+        ),
+        (
+            "synology",
+            |p| Folder::at(p).png("train/cat/@eaDir/0.png/SYNOPHOTO_THUMB.png"),
+            Clean(8, 4, 2),
+        ),
         ("bin", |p| Folder::at(p).png("test/$RECYCLE.BIN/0.png"), Clean(8, 4, 2)),
         ("no_extension", |p| Folder::at(p).file("train/cat/n01", &make::png(9, 9)), Clean(9, 4, 2)),
         (
@@ -182,20 +331,52 @@ fn siblings_of_what_the_field_brought_are_read_whole_or_told() {
             |p| Folder::at(p).file("train/cat/0.png.bak", &make::png(9, 9)),
             Lost(8, 4, 2, &["PNG by content, but not by name"]),
         ),
-        ("labels", |p| Folder::at(p).file("train/cat/labels.txt", b"P5 is what I rode"), Clean(8, 4, 2)),
+        (
+            "labels",
+            |p| Folder::at(p).file("train/cat/labels.txt", b"P5 is what I rode"),
+            Clean(8, 4, 2),
+        ),
         (
             "heic",
             |p| Folder::at(p).file("test/cat/x.heic", b"\0\0\0\x18ftypheic"),
             Lost(8, 4, 2, &["1 file in test/cat is HEIF"]),
         ),
-        ("zeroed", |p| make::zeroed(p, make::jpeg(64)), Refused(&["train/dog/2.jpg: the JPEG is cut"])),
-        ("all_cut", make::all_cut, Refused(&["train/a/0.jpg", "train/a/19.jpg", "and 30 more files", "(50 files)"])),
-        ("loop", |p| Folder::at(p).link("..", "train/cat/up"), Lost(8, 4, 2, &["leads to a folder"])),
-        ("loop_to_the_root", |p| Folder::at(p).link("../..", "train/cat/up"), Lost(8, 4, 2, &["leads to a folder"])),
-        ("loop_to_a_sibling", |p| Folder::at(p).link("../dog", "train/cat/dogs"), Lost(8, 4, 2, &["leads to a folder"])),
-        ("pipe", |p| Folder::at(p).pipe("train/cat/x.png"), Lost(8, 4, 2, &["pipe, socket or device"])),
+        (
+            "zeroed",
+            |p| make::zeroed(p, make::jpeg(64)),
+            Refused(&["train/dog/2.jpg: the JPEG is cut"]),
+        ),
+        (
+            "all_cut",
+            make::all_cut,
+            Refused(&["train/a/0.jpg", "train/a/19.jpg", "and 30 more files", "(50 files)"]),
+        ),
+        (
+            "loop",
+            |p| Folder::at(p).link("..", "train/cat/up"),
+            Lost(8, 4, 2, &["leads to a folder"]),
+        ),
+        (
+            "loop_to_the_root",
+            |p| Folder::at(p).link("../..", "train/cat/up"),
+            Lost(8, 4, 2, &["leads to a folder"]),
+        ),
+        (
+            "loop_to_a_sibling",
+            |p| Folder::at(p).link("../dog", "train/cat/dogs"),
+            Lost(8, 4, 2, &["leads to a folder"]),
+        ),
+        (
+            "pipe",
+            |p| Folder::at(p).pipe("train/cat/x.png"),
+            Lost(8, 4, 2, &["pipe, socket or device"]),
+        ),
         ("twins", make::twins, Noted(12, 4, 3, &["look alike", "two classes"])),
-        ("two_cases", |p| Folder::at(p).rename("train", "Train").directory("TRAIN"), Refused(&["Train/", "TRAIN/", "rename"])),
+        (
+            "two_cases",
+            |p| Folder::at(p).rename("train", "Train").directory("TRAIN"),
+            Refused(&["Train/", "TRAIN/", "rename"]),
+        ),
         ("unsorted", make::unsorted, Refused(&["train has no class folders (4 images"])),
         ("cifar-10-dup.tar", make::duplicate, Refused(&["data_batch_1.bin in", "more than once"])),
         ("cifar-10-long.tar.gz", make::long_names, Clean(100, 20, 10)),
@@ -204,7 +385,11 @@ fn siblings_of_what_the_field_brought_are_read_whole_or_told() {
             |p| idx(p, "train", "t10k", |i| if i == 7 { 255 } else { i % 10 }, [28, 28], 0),
             Refused(&["byte 15: label 255"]),
         ),
-        ("alien", make::alien_test_label, Refused(&["t10k-labels", "label 200, which no training image has"])),
+        (
+            "alien",
+            make::alien_test_label,
+            Refused(&["t10k-labels", "label 200, which no training image has"]),
+        ),
     ];
     check_all(&rows);
 }
@@ -233,13 +418,22 @@ fn a_check_fails_where_images_are_lost_and_prints_nothing_that_moves_a_cursor() 
     assert_eq!(command(&at("ok")).0, Some(0));
     make::imagenet(&at("noted"));
     let (code, text) = command(&at("noted"));
-    assert!(code == Some(0) && text.contains("warning: test/ has no folder of a class"), "{code:?} {text}");
+    assert!(
+        code == Some(0) && text.contains("warning: test/ has no folder of a class"),
+        "{code:?} {text}"
+    );
     make::webp(&at("lost"), 1..4);
     let (code, text) = command(&at("lost"));
-    assert!(code == Some(1) && text.contains("warning: 3 files in train/dog are WebP"), "{code:?} {text}");
+    assert!(
+        code == Some(1) && text.contains("warning: 3 files in train/dog are WebP"),
+        "{code:?} {text}"
+    );
     make::odd_names(&at("od\x1bd"));
     let (code, text) = command(&at("od\x1bd"));
-    assert!(code == Some(0) && !text.contains('\x1b') && text.contains("od\\u{1b}d"), "{code:?} {text}");
+    assert!(
+        code == Some(0) && !text.contains('\x1b') && text.contains("od\\u{1b}d"),
+        "{code:?} {text}"
+    );
 }
 
 #[test]
@@ -248,11 +442,19 @@ fn what_is_lost_stands_in_the_journal_and_in_the_lines_of_a_run_without_a_screen
     let images = root.path().join("images");
     make::webp(&images, 1..4);
     let runs = crate::support::Runs::new();
-    let set = [format!("data.path={}", images.display()), "data.source=folder".into(), "data.image_size=16".into()];
+    let set = [
+        format!("data.path={}", images.display()),
+        "data.source=folder".into(),
+        "data.image_size=16".into(),
+    ];
     let mut args: Vec<&str> = set.iter().flat_map(|s| ["--set", s.as_str()]).collect();
     args.extend(["--set", "data.imbalance=1.0", "--set", "train.batch_size=4"]);
     let (code, events) = runs.headless("train", &args).end();
-    let warned = |e: &earlybird::protocol::Event| matches!(e, earlybird::protocol::Event::Warning { text, .. } if text.starts_with("3 files in train/dog are WebP"));
+    use earlybird::protocol::Event;
+    let warned = |e: &Event| match e {
+        Event::Warning { text, .. } => text.starts_with("3 files in train/dog are WebP"),
+        _ => false,
+    };
     assert_eq!((code, events.iter().filter(|e| warned(e)).count()), (0, 1));
     let run = earlybird::run::RunDirectory::all(runs.path()).pop().unwrap();
     let journal = earlybird::run::read_journal(&run.file("journal.jsonl")).unwrap();

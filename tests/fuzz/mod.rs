@@ -1,5 +1,6 @@
-//! Every reader of files takes whatever is in them: it may refuse, but not panic, hang, or allocate what a number says.
-//! `make fuzz` tries longer: EARLYBIRD_FUZZ says how many, EARLYBIRD_FUZZ_SEED from which seed on. What fails is kept as a file.
+//! Every reader of files takes whatever is in them: it may refuse, but not panic, hang, or allocate
+//! what a number says. `make fuzz` tries longer: EARLYBIRD_FUZZ says how many, EARLYBIRD_FUZZ_SEED
+//! from which seed on. What fails is kept as a file.
 
 mod memory;
 mod mutate;
@@ -46,7 +47,8 @@ fn watch(name: &str, in_hand: &InHand, ended: &Receiver<()>) {
     }
 }
 
-/// Feeds `reader` with what `make` makes of each seed; the first thing that goes wrong is told with its seed, and kept.
+/// Feeds `reader` with what `make` makes of each seed; the first thing that goes wrong is told with
+/// its seed, and kept.
 fn fuzz(name: &str, make: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, mut reader: impl FnMut(&[u8])) {
     let first = number("EARLYBIRD_FUZZ_SEED").unwrap_or(1);
     let count = number("EARLYBIRD_FUZZ").unwrap_or(MUTATIONS);
@@ -66,7 +68,10 @@ fn fuzz(name: &str, make: impl Fn(&mut ChaCha8Rng) -> Vec<u8>, mut reader: impl 
             match () {
                 () if panicked => panic!("{}", kept(name, seed, &bytes, "it panicked (see above)")),
                 () if asked > MOST_BYTES => {
-                    panic!("{}", kept(name, seed, &bytes, &format!("it asked for {asked} bytes at once")))
+                    panic!(
+                        "{}",
+                        kept(name, seed, &bytes, &format!("it asked for {asked} bytes at once"))
+                    )
                 }
                 () => {}
             }

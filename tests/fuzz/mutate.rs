@@ -67,8 +67,9 @@ pub fn mutated(rng: &mut ChaCha8Rng, corpus: &[Vec<u8>]) -> Vec<u8> {
 
 /// Replaces a number in text.
 fn number(rng: &mut ChaCha8Rng, bytes: &mut Vec<u8>) {
-    let starts: Vec<usize> =
-        (0..bytes.len()).filter(|i| bytes[*i].is_ascii_digit() && (*i == 0 || !bytes[i - 1].is_ascii_digit())).collect();
+    let starts: Vec<usize> = (0..bytes.len())
+        .filter(|i| bytes[*i].is_ascii_digit() && (*i == 0 || !bytes[i - 1].is_ascii_digit()))
+        .collect();
     let Some(&from) = starts.get(rng.random_range(0..starts.len().max(1))) else { return };
     let len = bytes[from..].iter().take_while(|b| b.is_ascii_digit() || b".e".contains(b)).count();
     bytes.splice(from..from + len, NUMBERS[rng.random_range(0..NUMBERS.len())].bytes());
@@ -121,7 +122,11 @@ fn replacement(rng: &mut ChaCha8Rng, old: &Value) -> Value {
         (11..=12, Value::Object(o)) if !o.is_empty() => {
             let gone = rng.random_range(0..o.len());
             Value::Object(
-                o.iter().enumerate().filter(|(i, _)| *i != gone).map(|(_, (k, v))| (k.clone(), v.clone())).collect::<Map<_, _>>(),
+                o.iter()
+                    .enumerate()
+                    .filter(|(i, _)| *i != gone)
+                    .map(|(_, (k, v))| (k.clone(), v.clone()))
+                    .collect::<Map<_, _>>(),
             )
         }
         (13, Value::Object(o)) => {
@@ -130,6 +135,8 @@ fn replacement(rng: &mut ChaCha8Rng, old: &Value) -> Value {
             Value::Object(o)
         }
         (14, Value::String(s)) => json!(s.repeat(300)),
-        _ => serde_json::from_str(NUMBERS[rng.random_range(0..NUMBERS.len())]).unwrap_or(json!(-1.5)),
+        _ => {
+            serde_json::from_str(NUMBERS[rng.random_range(0..NUMBERS.len())]).unwrap_or(json!(-1.5))
+        }
     }
 }

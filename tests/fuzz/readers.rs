@@ -50,9 +50,12 @@ fn again(config: &RunConfig) -> Result<RunConfig, String> {
 
 #[test]
 fn configs() {
-    let mut corpus: Vec<Vec<u8>> = fs::read_dir("configs").unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
+    let mut corpus: Vec<Vec<u8>> =
+        fs::read_dir("configs").unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
     corpus.push(toml::to_string(&config::demo(&[]).unwrap()).unwrap().into_bytes());
-    corpus.push(b"[arms.mine]\nimportance.exponent = 0.5\n[data]\nclass_counts = [1, 2, 3]\n".to_vec());
+    corpus.push(
+        b"[arms.mine]\nimportance.exponent = 0.5\n[data]\nclass_counts = [1, 2, 3]\n".to_vec(),
+    );
     corpus.push([&b"a = "[..], &[b'['; 20_000]].concat());
     fuzz(
         "config",
@@ -70,7 +73,12 @@ fn configs() {
 
 /// A checkpoint in the middle of a biased epoch, with its small arrays only.
 fn small_checkpoint() -> Checkpoint {
-    let mut session = session(&["data.train_limit=40", "train.batch_size=8", "train.epochs=3", "importance.pretrain_epochs=1"]);
+    let mut session = session(&[
+        "data.train_limit=40",
+        "train.batch_size=8",
+        "train.epochs=3",
+        "importance.pretrain_epochs=1",
+    ]);
     advance_to(&mut session, 2, 2);
     let mut checkpoint = session.checkpoint();
     checkpoint.arrays.retain(|a| a.shape.iter().product::<usize>() < 100);
@@ -81,7 +89,8 @@ fn small_checkpoint() -> Checkpoint {
 fn signed(manifest: &[u8], state: &str, arrays: &[u8]) -> Vec<u8> {
     let manifest: Value = serde_json::from_slice(manifest).unwrap();
     format!(
-        "{{\"format\":{},\"version\":{},\"arrays_sha256\":\"{}\",\"state_sha256\":\"{}\",\"state\":{state}}}",
+        "{{\"format\":{},\"version\":{},\"arrays_sha256\":\"{}\",\
+         \"state_sha256\":\"{}\",\"state\":{state}}}",
         manifest["format"],
         manifest["version"],
         sha256(arrays),
@@ -127,8 +136,13 @@ fn manifests_of_checkpoints_whatever_they_are_signed_with() {
 
 #[test]
 fn states_of_sessions() {
-    let options =
-        ["data.train_limit=40", "data.test_limit=20", "train.batch_size=8", "train.epochs=3", "importance.pretrain_epochs=1"];
+    let options = [
+        "data.train_limit=40",
+        "data.test_limit=20",
+        "train.batch_size=8",
+        "train.epochs=3",
+        "importance.pretrain_epochs=1",
+    ];
     let mut session = session(&options);
     advance_to(&mut session, 2, 2);
     let checkpoint = session.checkpoint();
@@ -163,8 +177,19 @@ fn journal() -> Vec<Value> {
             new: 0.2.into(),
             effective: "with the next step".into(),
         },
-        Event::Paused { epoch: 3, step: 6, reason: Some("a reason".into()), cause: earlybird::protocol::Cause::Disk },
-        Event::Checkpoint { epoch: 3, step: 6, file: "checkpoints/x".into(), kind: "asked".into(), sha256: None },
+        Event::Paused {
+            epoch: 3,
+            step: 6,
+            reason: Some("a reason".into()),
+            cause: earlybird::protocol::Cause::Disk,
+        },
+        Event::Checkpoint {
+            epoch: 3,
+            step: 6,
+            file: "checkpoints/x".into(),
+            kind: "asked".into(),
+            sha256: None,
+        },
         Event::Tested { epoch: 3, best: true, loss: 0.5, accuracy: 0.8, recall: vec![0.5; 10] },
         Event::Finished {
             epochs: 3,
@@ -235,10 +260,11 @@ fn frames_of_the_socket() {
     lines.iter().for_each(|l| dashboard.fold(serde_json::from_value(l.clone()).unwrap()));
     let mut corpus = vec![serde_json::to_value(FromHost::Snapshot(Box::new(dashboard))).unwrap()];
     corpus.extend(lines.iter().map(|l| serde_json::json!({ "record": l })));
-    corpus.push(serde_json::json!({"request": {"id": 1, "command": {"command": "set", "key": "train.lr", "value": 0.1}}}));
-    corpus.push(
-        serde_json::json!({"welcome": {"protocol": 1, "version": "0.1.0", "run": "x", "pid": 1, "client": 2, "paused": true}}),
-    );
+    let command = serde_json::json!({"command": "set", "key": "train.lr", "value": 0.1});
+    corpus.push(serde_json::json!({"request": {"id": 1, "command": command}}));
+    corpus.push(serde_json::json!({"welcome": {
+        "protocol": 1, "version": "0.1.0", "run": "x", "pid": 1, "client": 2, "paused": true
+    }}));
     let mut n = 0;
     fuzz(
         "frame",
@@ -267,7 +293,8 @@ fn frames_of_the_socket() {
 fn comparisons() {
     let dir = directory();
     let config = config::demo(&[]).unwrap();
-    let arms = ["uniform", "uniform-null", "biased"].map(|arm| (arm.to_owned(), config.clone())).to_vec();
+    let arms =
+        ["uniform", "uniform-null", "biased"].map(|arm| (arm.to_owned(), config.clone())).to_vec();
     let design = serde_json::to_value(Design { config, arms, seeds: vec![1, 2] }).unwrap();
     let comparison = RunDirectory::open(dir.path());
     fuzz(
@@ -324,7 +351,11 @@ fn sheets_of_samples() {
 
 #[test]
 fn safetensors_of_others() {
-    let tensors: Vec<_> = session(&["data.train_limit=40"]).state().into_iter().filter(|t| t.values.len() < 100).collect();
+    let tensors: Vec<_> = session(&["data.train_limit=40"])
+        .state()
+        .into_iter()
+        .filter(|t| t.values.len() < 100)
+        .collect();
     let corpus = [earlybird::model::to_safetensors(&tensors).unwrap()];
     fuzz(
         "safetensors",
@@ -385,20 +416,29 @@ fn idx_files() {
 fn cifar_files() {
     let (dir, packed) = (directory(), directory());
     let root = dir.path();
-    (1..=5).for_each(|k| fs::write(root.join(format!("data_batch_{k}.bin")), cifar_records(2, 10, 1)).unwrap());
+    (1..=5).for_each(|k| {
+        fs::write(root.join(format!("data_batch_{k}.bin")), cifar_records(2, 10, 1)).unwrap()
+    });
     fs::write(root.join("test_batch.bin"), cifar_records(2, 10, 1)).unwrap();
     fs::write(root.join("batches.meta.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
     let mut archive = tar::Builder::new(Vec::new());
     archive.append_dir_all("cifar-10-batches-bin", root).unwrap();
     let file = packed.path().join("cifar-10-binary.tar.gz");
     fs::write(&file, gz(&archive.into_inner().unwrap())).unwrap();
-    data_files("cifar", Source::Cifar10, &[(root.to_owned(), files_in(root)), (file.clone(), vec![file])]);
+    data_files(
+        "cifar",
+        Source::Cifar10,
+        &[(root.to_owned(), files_in(root)), (file.clone(), vec![file])],
+    );
 }
 
 /// A name for a file: no separator, not empty, at most 255 bytes.
 fn name(bytes: &[u8]) -> Option<&std::ffi::OsStr> {
     let name = &bytes[..bytes.len().min(255)];
-    let is_one = !name.is_empty() && name != b"." && name != b".." && !name.iter().any(|b| [b'/', 0].contains(b));
+    let is_one = !name.is_empty()
+        && name != b"."
+        && name != b".."
+        && !name.iter().any(|b| [b'/', 0].contains(b));
     is_one.then(|| std::ffi::OsStr::from_bytes(name))
 }
 
@@ -410,24 +450,33 @@ fn names_of_folders() {
         fs::create_dir_all(root).unwrap();
         image::GrayImage::from_raw(8, 8, noise(64, 3)).unwrap().save(root.join("1.png")).unwrap();
     };
-    ["cat", "dog"].iter().for_each(|class| [&train, &test].iter().for_each(|split| image(&split.join(class))));
+    ["cat", "dog"]
+        .iter()
+        .for_each(|class| [&train, &test].iter().for_each(|split| image(&split.join(class))));
     let mut config = config::demo(&[]).unwrap().data;
-    (config.source, config.path, config.imbalance) = (Source::Folder, dir.path().display().to_string(), 1.0);
+    (config.source, config.path, config.imbalance) =
+        (Source::Folder, dir.path().display().to_string(), 1.0);
     config.image_size = 8;
-    let corpus = ["cat", "Katze \u{e9}", "e\u{301}", "\u{202e}dog", "n02085620-Chihuahua", &"x".repeat(255)]
-        .map(|n| n.as_bytes().to_vec());
+    let corpus =
+        ["cat", "Katze \u{e9}", "e\u{301}", "\u{202e}dog", "n02085620-Chihuahua", &"x".repeat(255)]
+            .map(|n| n.as_bytes().to_vec());
     fuzz(
         "folder",
         |rng| mutated(rng, &corpus),
         |bytes| {
             let Some(name) = name(bytes) else { return };
-            let made = [&train, &test].map(|split| fs::rename(split.join("cat"), split.join(name)).is_ok());
+            let made = [&train, &test]
+                .map(|split| fs::rename(split.join("cat"), split.join(name)).is_ok());
             let found = earlybird::data::load(&config, 1, &mut |_| {});
             for (split, _) in [&train, &test].iter().zip(made).filter(|(_, made)| *made) {
                 fs::rename(split.join(name), split.join("cat")).unwrap();
             }
             if let Ok(data) = found {
-                assert!(data.classes.iter().all(|c| !c.chars().any(char::is_control)), "{:?}", data.classes);
+                assert!(
+                    data.classes.iter().all(|c| !c.chars().any(char::is_control)),
+                    "{:?}",
+                    data.classes
+                );
             }
         },
     );
@@ -437,7 +486,8 @@ fn names_of_folders() {
 fn names_of_runs() {
     let runs = directory();
     let corpus =
-        ["demo-001", "demo-4294967295", "demo-99999999999", "demo-007x", "demo-", "other-3"].map(|n| n.as_bytes().to_vec());
+        ["demo-001", "demo-4294967295", "demo-99999999999", "demo-007x", "demo-", "other-3"]
+            .map(|n| n.as_bytes().to_vec());
     fuzz(
         "run",
         |rng| mutated(rng, &corpus),

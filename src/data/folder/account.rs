@@ -1,4 +1,5 @@
-//! What looks like an image and counts for nothing: how often, where and why. Knows nothing of pixels.
+//! What looks like an image and counts for nothing: how often, where and why. Knows nothing of
+//! pixels.
 
 use super::super::findings::{Finding, bounded, counted};
 use std::collections::BTreeMap;
@@ -26,15 +27,24 @@ impl Reason {
         let are = if count == 1 { "is" } else { "are" };
         let files = |what: &str| format!("{} in {place} {are} {what}", counted(count, "file"));
         match self {
-            Self::Format(format) => files(&format!("{format}, which is not read: convert to PNG or JPEG")),
-            Self::Named(format) => files(&format!("{format} by content, but not by name, and not read: name them .png or .jpg")),
+            Self::Format(format) => {
+                files(&format!("{format}, which is not read: convert to PNG or JPEG"))
+            }
+            Self::Named(format) => files(&format!(
+                "{format} by content, but not by name, and not read: name them .png or .jpg"
+            )),
             Self::Link => {
-                format!("{} in {place} lead{} nowhere", counted(count, "link"), if count == 1 { "s" } else { "" })
+                format!(
+                    "{} in {place} lead{} nowhere",
+                    counted(count, "link"),
+                    if count == 1 { "s" } else { "" }
+                )
             }
             Self::Loop => {
                 let lead = if count == 1 { "leads" } else { "lead" };
                 format!(
-                    "{} in {place} {lead} to a folder outside the class or read before, and {are} not followed",
+                    "{} in {place} {lead} to a folder outside the class or read before, and {are} \
+                     not followed",
                     counted(count, "link")
                 )
             }
@@ -73,7 +83,9 @@ impl Account {
     /// All of it, for people; places that are told elsewhere can be left out.
     pub(super) fn findings(&self, tell: impl Fn(&str) -> bool) -> Vec<Finding> {
         let told = self.0.iter().filter(|((place, _), _)| tell(place));
-        let all = told.map(|((place, reason), count)| Finding::Lost(reason.tell(place, *count))).collect::<Vec<_>>();
+        let all = told
+            .map(|((place, reason), count)| Finding::Lost(reason.tell(place, *count)))
+            .collect::<Vec<_>>();
         let lost: u64 = self.0.values().sum();
         bounded(all, |more| {
             Finding::Lost(format!(
@@ -96,16 +108,26 @@ mod tests {
             account.add("train/dog", Reason::Format("WebP"));
         }
         account.add("train/cat", Reason::Link);
-        let texts: Vec<String> = account.findings(|_| true).iter().map(|f| f.text().to_owned()).collect();
+        let texts: Vec<String> =
+            account.findings(|_| true).iter().map(|f| f.text().to_owned()).collect();
         assert_eq!(
             texts,
-            ["1 link in train/cat leads nowhere", "12 files in train/dog are WebP, which is not read: convert to PNG or JPEG"]
+            [
+                "1 link in train/cat leads nowhere",
+                "12 files in train/dog are WebP, which is not read: convert to PNG or JPEG"
+            ]
         );
-        assert_eq!((account.briefly("train/dog"), account.briefly("train/do")), ("12 WebP files".into(), String::new()));
+        assert_eq!(
+            (account.briefly("train/dog"), account.briefly("train/do")),
+            ("12 WebP files".into(), String::new())
+        );
         for k in 0..1_000 {
             account.add(&format!("train/{k:04}"), Reason::Format("BMP"));
         }
         let all = account.findings(|_| true);
-        assert_eq!((all.len(), all[20].text()), (21, "and so on in 982 more places: 1,013 files in all are not read"));
+        assert_eq!(
+            (all.len(), all[20].text()),
+            (21, "and so on in 982 more places: 1,013 files in all are not read")
+        );
     }
 }

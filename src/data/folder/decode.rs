@@ -17,8 +17,8 @@ const LONGEST: u32 = 1 << 15;
 const MOST_BYTES: u64 = 1 << 30;
 /// Images of more bytes than this are decoded one at a time, whatever the number of threads.
 const LARGE: u64 = 1 << 26;
-/// The aspect up to which an image is scaled as a whole before its centre is cut out. Beyond it that would take much more memory than
-/// the image itself, so that the centre is cut out first.
+/// The aspect up to which an image is scaled as a whole before its centre is cut out. Beyond it
+/// that would take much more memory than the image itself, so that the centre is cut out first.
 const ASPECT: u32 = 4;
 
 /// What became of a file.
@@ -51,9 +51,12 @@ impl Decoder {
     /// Reads one file.
     pub(super) fn read(&self, path: &Path) -> Read {
         let named = Named::of(path);
-        let unreadable = |e: std::io::Error| if named == Named::Foreign { Read::Foreign } else { Read::Unreadable(e) };
+        let unreadable = |e: std::io::Error| {
+            if named == Named::Foreign { Read::Foreign } else { Read::Unreadable(e) }
+        };
         let mut head = Vec::with_capacity(HEAD);
-        let opened = File::open(path).and_then(|file| (&file).take(HEAD as u64).read_to_end(&mut head).map(|_| file));
+        let opened = File::open(path)
+            .and_then(|file| (&file).take(HEAD as u64).read_to_end(&mut head).map(|_| file));
         let file = match opened {
             Ok(file) => file,
             Err(e) => return unreadable(e),
@@ -63,17 +66,27 @@ impl Decoder {
             (Kind::Jpeg, Named::Foreign) => return Read::Lost(Reason::Named("JPEG")),
             (Kind::Png, _) => ImageFormat::Png,
             (Kind::Jpeg, _) => ImageFormat::Jpeg,
-            (Kind::Other("PNM" | "ICO" | "BMP"), Named::Foreign) => return Read::Foreign, // few bytes tell them: it may be text
-            (Kind::Other(format), _) | (_, Named::Other(format)) => return Read::Lost(Reason::Format(format)),
+            // few bytes tell them: it may be text
+            (Kind::Other("PNM" | "ICO" | "BMP"), Named::Foreign) => return Read::Foreign,
+            (Kind::Other(format), _) | (_, Named::Other(format)) => {
+                return Read::Lost(Reason::Format(format));
+            }
             (_, Named::Read) if head.is_empty() => return Read::Broken("the file is empty".into()),
             (Kind::NoImage(what), Named::Read) => return Read::Broken(format!("it is {what}")),
-            (_, Named::Read) => return Read::Broken(format!("it is no image: it begins with \"{}\"", beginning(&head))),
+            (_, Named::Read) => {
+                return Read::Broken(format!(
+                    "it is no image: it begins with \"{}\"",
+                    beginning(&head)
+                ));
+            }
             (_, Named::Nothing | Named::Foreign) => return Read::Foreign,
         };
         let mut bytes = head;
         match (&file).take(MOST_BYTES).read_to_end(&mut bytes) {
             Err(e) => unreadable(e),
-            Ok(_) if bytes.len() as u64 >= MOST_BYTES => Read::Broken("the file has more than 1 GiB".into()),
+            Ok(_) if bytes.len() as u64 >= MOST_BYTES => {
+                Read::Broken("the file has more than 1 GiB".into())
+            }
             Ok(_) => self.decode(bytes, format).map_or_else(Read::Broken, Read::Pixels),
         }
     }
@@ -105,7 +118,11 @@ fn square(image: DynamicImage, size: u32) -> DynamicImage {
     if w.max(h).div_ceil(side) <= ASPECT {
         return image.resize_to_fill(size, size, FilterType::Triangle);
     }
-    image.crop_imm((w - side) / 2, (h - side) / 2, side, side).resize_exact(size, size, FilterType::Triangle)
+    image.crop_imm((w - side) / 2, (h - side) / 2, side, side).resize_exact(
+        size,
+        size,
+        FilterType::Triangle,
+    )
 }
 
 /// The first bytes of a file, printable.
@@ -128,7 +145,11 @@ mod tests {
     fn ordinary_images_are_scaled_as_a_whole_and_their_centre_is_kept() {
         for (w, h) in [(20, 30), (100, 40), (32, 32), (500, 125), (7, 9)] {
             let image = slope(w, h);
-            assert_eq!(square(image.clone(), 16), image.resize_to_fill(16, 16, FilterType::Triangle), "{w} x {h}");
+            assert_eq!(
+                square(image.clone(), 16),
+                image.resize_to_fill(16, 16, FilterType::Triangle),
+                "{w} x {h}"
+            );
         }
     }
 
@@ -136,7 +157,10 @@ mod tests {
     fn the_centre_of_a_strip_is_within_two_levels_of_what_scaling_all_of_it_gives() {
         for (w, h) in [(20, 400), (1000, 60), (64, 640)] {
             let image = slope(w, h);
-            let (a, b) = (square(image.clone(), 16).to_rgb8(), image.resize_to_fill(16, 16, FilterType::Triangle).to_rgb8());
+            let (a, b) = (
+                square(image.clone(), 16).to_rgb8(),
+                image.resize_to_fill(16, 16, FilterType::Triangle).to_rgb8(),
+            );
             let far = a.iter().zip(b.iter()).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(far <= Some(2), "{w} x {h}: {far:?}");
         }

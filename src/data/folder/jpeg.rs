@@ -1,5 +1,6 @@
-//! Whether a JPEG is whole. The decoder fills what is missing with grey and says nothing, so the markers are followed from the first to
-//! the one that ends the image (ITU-T T.81, annex B). Knows nothing of pixels.
+//! Whether a JPEG is whole. The decoder fills what is missing with grey and says nothing, so the
+//! markers are followed from the first to the one that ends the image (ITU-T T.81, annex B). Knows
+//! nothing of pixels.
 
 const END_OF_IMAGE: u8 = 0xd9;
 
@@ -13,7 +14,10 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
             _ => {
                 // A segment begins with its length, these two bytes included.
                 let Some(&length) = behind.first_chunk() else { return false };
-                let Some(behind) = behind.get(usize::from(u16::from_be_bytes(length)).max(2)..) else { return false };
+                let Some(behind) = behind.get(usize::from(u16::from_be_bytes(length)).max(2)..)
+                else {
+                    return false;
+                };
                 behind
             }
         };
@@ -21,8 +25,8 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
     false
 }
 
-/// The code of the first marker, and what is behind it. A marker is FF and a code; FF before FF fills up, FF 00 is a value of the
-/// compressed data.
+/// The code of the first marker, and what is behind it. A marker is FF and a code; FF before FF
+/// fills up, FF 00 is a value of the compressed data.
 fn marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let mut rest = bytes;
     loop {
@@ -49,7 +53,9 @@ mod tests {
         });
         let pixels: Vec<u8> = pixels.take(48 * 48 * 3).collect();
         let mut jpeg = Vec::new();
-        JpegEncoder::new_with_quality(&mut jpeg, 90).encode(&pixels, 48, 48, image::ExtendedColorType::Rgb8).expect("encoded");
+        JpegEncoder::new_with_quality(&mut jpeg, 90)
+            .encode(&pixels, 48, 48, image::ExtendedColorType::Rgb8)
+            .expect("encoded");
         jpeg
     }
 

@@ -36,7 +36,8 @@ pub(super) const HEAD: usize = 64;
 
 impl Kind {
     pub(super) fn of(head: &[u8]) -> Self {
-        let has = |at: usize, what: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(what));
+        let has =
+            |at: usize, what: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(what));
         let brand = |brands: &[&[u8]]| has(4, b"ftyp") && brands.iter().any(|b| has(8, b));
         let bmp = has(0, b"BM") && head.get(6..10) == Some(&[0; 4]);
         let rows: [(bool, Self); 22] = [
@@ -45,7 +46,10 @@ impl Kind {
             (has(0, b"RIFF") && has(8, b"WEBP"), Self::Other("WebP")),
             (has(0, b"GIF87a") || has(0, b"GIF89a"), Self::Other("GIF")),
             (bmp, Self::Other("BMP")),
-            (has(0, b"II*\0") || has(0, b"MM\0*") || has(0, b"II+\0") || has(0, b"MM\0+"), Self::Other("TIFF")),
+            (
+                has(0, b"II*\0") || has(0, b"MM\0*") || has(0, b"II+\0") || has(0, b"MM\0+"),
+                Self::Other("TIFF"),
+            ),
             (brand(&[b"avif", b"avis"]), Self::Other("AVIF")),
             (brand(&[b"heic", b"heix", b"hevc", b"mif1", b"msf1"]), Self::Other("HEIF")),
             (has(0, b"\0\0\0\x0cjP  ") || has(0, b"\xff\x4f\xff\x51"), Self::Other("JPEG 2000")),
@@ -57,7 +61,10 @@ impl Kind {
             (has(0, b"DDS "), Self::Other("DDS")),
             (has(0, b"\0\0\x01\0") && head.get(5) == Some(&0), Self::Other("ICO")),
             (is_portable_map(head), Self::Other("PNM")),
-            (has(0, b"version https://git-lfs"), Self::NoImage("a Git LFS pointer: `git lfs pull` fetches the image")),
+            (
+                has(0, b"version https://git-lfs"),
+                Self::NoImage("a Git LFS pointer: `git lfs pull` fetches the image"),
+            ),
             (has(0, b"\0\x05\x16\x07"), Self::NoImage("an AppleDouble file of macOS")),
             (has(0, b"\x1f\x8b"), Self::NoImage("a gzip file")),
             (has(0, b"PK\x03\x04"), Self::NoImage("a zip file")),
@@ -73,15 +80,22 @@ fn is_portable_map(head: &[u8]) -> bool {
 }
 
 fn is_markup(head: &[u8]) -> bool {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().to_ascii_lowercase();
-    [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"<body", b"<svg"].iter().any(|tag| text.starts_with(tag))
+    let text =
+        head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start().to_ascii_lowercase();
+    [&b"<!doctype"[..], b"<html", b"<?xml", b"<head", b"<body", b"<svg"]
+        .iter()
+        .any(|tag| text.starts_with(tag))
 }
 
 impl Named {
     pub(super) fn of(path: &Path) -> Self {
-        let Some(extension) = path.extension().map(OsStr::to_string_lossy) else { return Self::Nothing };
+        let Some(extension) = path.extension().map(OsStr::to_string_lossy) else {
+            return Self::Nothing;
+        };
         match extension.to_lowercase().as_str() {
-            "png" | "apng" | "jpg" | "jpeg" | "jpe" | "jfif" | "jfi" | "jif" | "pjpeg" | "pjp" => Self::Read,
+            "png" | "apng" | "jpg" | "jpeg" | "jpe" | "jfif" | "jfi" | "jif" | "pjpeg" | "pjp" => {
+                Self::Read
+            }
             "webp" => Self::Other("WebP"),
             "gif" => Self::Other("GIF"),
             "bmp" | "dib" => Self::Other("BMP"),

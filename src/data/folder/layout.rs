@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 const TRAIN: [&str; 2] = ["train", "training"];
 /// Names of the split that accuracy is measured on, the likeliest first.
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
-const HELP: &str = "An image folder is train/<class>/*.png|jpg with test/<class>/*.png|jpg (or val/) beside it.";
+const HELP: &str =
+    "An image folder is train/<class>/*.png|jpg with test/<class>/*.png|jpg (or val/) beside it.";
 
 /// The splits and classes of an image folder.
 #[derive(Debug)]
@@ -29,10 +30,14 @@ pub(super) struct Layout {
 impl Layout {
     /// Looks at the directories of `root`.
     pub(super) fn of(root: &Path) -> Result<Self, DataError> {
-        let wrong = |wrong: Vec<String>| DataError::Folder { root: shown(root), wrong, help: HELP.into() };
+        let wrong =
+            |wrong: Vec<String>| DataError::Folder { root: shown(root), wrong, help: HELP.into() };
         if root.as_os_str().is_empty() {
             let help = "Set it to the folder that holds train/ and test/.".into();
-            return Err(DataError::Missing { what: "data.source = \"folder\" needs data.path".into(), help });
+            return Err(DataError::Missing {
+                what: "data.source = \"folder\" needs data.path".into(),
+                help,
+            });
         }
         if !root.is_dir() {
             return Err(wrong(vec!["it is no directory".into()]));
@@ -46,11 +51,17 @@ impl Layout {
         let train = root.join(train.ok_or_else(|| wrong(vec![no_train(&names)]))?);
         let classes = directories(&train)?;
         if classes.is_empty() {
-            return Err(wrong(vec![format!("{} has no class folders{}", called(&train), loose(&train)?)]));
+            return Err(wrong(vec![format!(
+                "{} has no class folders{}",
+                called(&train),
+                loose(&train)?
+            )]));
         }
         let mut candidates = Vec::new();
         for name in TEST {
-            candidates.extend(pick(&names, name).map_err(|e| wrong(vec![e]))?.map(|name| root.join(name)));
+            candidates.extend(
+                pick(&names, name).map_err(|e| wrong(vec![e]))?.map(|name| root.join(name)),
+            );
         }
         let mut findings = twins(&train, &classes);
         let test = measured_on(&train, &classes, &candidates, &mut findings).map_err(wrong)?;
@@ -68,7 +79,8 @@ fn pick<'a>(names: &'a [OsString], wanted: &str) -> Result<Option<&'a OsString>,
         [] => Ok(None),
         [one] => Ok(Some(one)),
         _ => {
-            let names: Vec<String> = alike.iter().map(|n| format!("{}/", printable_name(n))).collect();
+            let names: Vec<String> =
+                alike.iter().map(|n| format!("{}/", printable_name(n))).collect();
             Err(format!("{} could each be {wanted}/: rename all but one", names.join(" and ")))
         }
     }
@@ -77,12 +89,16 @@ fn pick<'a>(names: &'a [OsString], wanted: &str) -> Result<Option<&'a OsString>,
 /// Without `train/`.
 fn no_train(names: &[OsString]) -> String {
     let split = |n: &&OsString| TEST.iter().any(|t| n.eq_ignore_ascii_case(t));
-    let classes: Vec<String> = names.iter().filter(|n| !split(n)).map(|n| printable_name(n)).collect();
+    let classes: Vec<String> =
+        names.iter().filter(|n| !split(n)).map(|n| printable_name(n)).collect();
     if classes.len() < 2 {
         return "it has no train/".into();
     }
     let classes = bounded(classes, |more| format!("{more} more")).join(", ");
-    format!("it has no train/; if these are its classes, move most images of each into train/ and the rest into test/: {classes}")
+    format!(
+        "it has no train/; if these are its classes, move most images of each into train/ and the \
+         rest into test/: {classes}"
+    )
 }
 
 /// The first candidate with a class of `train`.
@@ -99,9 +115,17 @@ fn measured_on(
         let has = directories(candidate).map_err(|e| vec![e.to_string()])?;
         if !has.iter().any(|c| known.contains(c.as_os_str())) {
             let loose = loose(candidate).map_err(|e| vec![e.to_string()])?;
-            unlabelled.push(format!("{}/ has no folder of a class in {}/{loose}", called(candidate), called(train)));
+            unlabelled.push(format!(
+                "{}/ has no folder of a class in {}/{loose}",
+                called(candidate),
+                called(train)
+            ));
         } else if let Some((test, _)) = &chosen {
-            let text = format!("{}/ is not read: accuracy is measured on {}/", called(candidate), called(test));
+            let text = format!(
+                "{}/ is not read: accuracy is measured on {}/",
+                called(candidate),
+                called(test)
+            );
             findings.push(Finding::Note(text));
         } else {
             chosen = Some((candidate, has));
@@ -109,13 +133,20 @@ fn measured_on(
     }
     let Some((test, has)) = chosen else {
         if unlabelled.is_empty() {
-            unlabelled
-                .push(format!("it has {}/, but neither test/ nor val/: move some images of each class there", called(train)));
+            unlabelled.push(format!(
+                "it has {}/, but neither test/ nor val/: move some images of each class there",
+                called(train)
+            ));
         }
         return Err(unlabelled);
     };
-    findings.extend(unlabelled.into_iter().map(|why| Finding::Note(format!("{why}: {}/ is used", called(test)))));
-    let looks: HashMap<String, &OsString> = classes.iter().filter_map(|c| Some((composed(c)?, c))).collect();
+    findings.extend(
+        unlabelled
+            .into_iter()
+            .map(|why| Finding::Note(format!("{why}: {}/ is used", called(test)))),
+    );
+    let looks: HashMap<String, &OsString> =
+        classes.iter().filter_map(|c| Some((composed(c)?, c))).collect();
     let extra = has.iter().filter(|c| !known.contains(c.as_os_str())).map(|c| {
         let place = format!("{}/{}", called(test), printable_name(c));
         match composed(c).and_then(|look| looks.get(&look)) {
@@ -127,7 +158,8 @@ fn measured_on(
     if extra.is_empty() { Ok(test.clone()) } else { Err(extra) }
 }
 
-const TWINS: &str = "look alike, but are written with other characters (composed, NFC, and decomposed, NFD)";
+const TWINS: &str =
+    "look alike, but are written with other characters (composed, NFC, and decomposed, NFD)";
 
 /// Two places, their letters told apart.
 fn both(a: &Path, a_class: &OsStr, b: &Path, b_class: &OsStr) -> String {
@@ -141,7 +173,10 @@ fn twins(split: &Path, classes: &[OsString]) -> Vec<Finding> {
     let mut found = Vec::new();
     for class in classes {
         if let Some(twin) = composed(class).and_then(|look| looks.insert(look, class)) {
-            found.push(Finding::Note(format!("{} {TWINS}: they are two classes", both(split, twin, split, class))));
+            found.push(Finding::Note(format!(
+                "{} {TWINS}: they are two classes",
+                both(split, twin, split, class)
+            )));
         }
     }
     bounded(found, |more| Finding::Note(format!("and {more} more classes that look alike")))
@@ -151,7 +186,11 @@ fn twins(split: &Path, classes: &[OsString]) -> Vec<Finding> {
 fn loose(split: &Path) -> Result<String, DataError> {
     let is_image = |e: &Entry| matches!(e, Entry::File(path) if Named::of(path).is_image());
     let count = entries(split)?.iter().filter(|e| is_image(e)).count() as u64;
-    Ok(if count == 0 { String::new() } else { format!(" ({} without a class lie in it)", counted(count, "image")) })
+    Ok(if count == 0 {
+        String::new()
+    } else {
+        format!(" ({} without a class lie in it)", counted(count, "image"))
+    })
 }
 
 /// The name of a split's directory.

@@ -1,7 +1,8 @@
-//! Image folders: `train/<class>/` with `test/<class>/` (or `val/`), each class of PNG and JPEG files, in folders of its own or not;
-//! scaled and cropped to squares, RGB.
+//! Image folders: `train/<class>/` with `test/<class>/` (or `val/`), each class of PNG and JPEG
+//! files, in folders of its own or not; scaled and cropped to squares, RGB.
 //!
-//! What looks like an image and cannot be used is counted and told; what is damaged stops it, all of it named at once.
+//! What looks like an image and cannot be used is counted and told; what is damaged stops it, all
+//! of it named at once.
 
 mod account;
 mod decode;
@@ -23,7 +24,8 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Files that a thread decodes between two words on how far it is: enough that no thread waits for long at the end of a block.
+/// Files that a thread decodes between two words on how far it is: enough that no thread waits for
+/// long at the end of a block.
 const BLOCK: usize = 16;
 
 /// An image, and the class that it is in.
@@ -37,10 +39,16 @@ pub(super) fn is_here(root: &Path) -> bool {
     walk::directories(root).is_ok_and(|names| !names.is_empty())
 }
 
-/// Loads both splits at `size` x `size` pixels. Classes are the directories of `train`, in the order of their names.
-pub(super) fn load(root: &Path, size: usize, progress: &mut dyn FnMut(Progress)) -> Result<Dataset, DataError> {
+/// Loads both splits at `size` x `size` pixels. Classes are the directories of `train`, in the
+/// order of their names.
+pub(super) fn load(
+    root: &Path,
+    size: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Dataset, DataError> {
     let layout = Layout::of(root)?;
-    let mut reading = Reading { root, size, account: Account::default(), wrong: Vec::new(), done: 0, of: 0 };
+    let mut reading =
+        Reading { root, size, account: Account::default(), wrong: Vec::new(), done: 0, of: 0 };
     let train = reading.list(&layout, &layout.train)?;
     let test = reading.list(&layout, &layout.test)?;
     reading.of = train.len() + test.len();
@@ -72,13 +80,17 @@ impl Reading<'_> {
         let mut found = Vec::new();
         for entry in walk::entries(split)? {
             match entry {
-                Entry::File(path) if Named::of(&path).is_image() => self.account.add(&called(split), Reason::NoClass),
+                Entry::File(path) if Named::of(&path).is_image() => {
+                    self.account.add(&called(split), Reason::NoClass)
+                }
                 Entry::Neither(_, reason) => self.account.add(&called(split), reason),
                 Entry::File(_) | Entry::Directory(_) => {}
             }
         }
-        let directories: Vec<PathBuf> = layout.classes.iter().map(|class| split.join(class)).collect();
-        // A link in one class that leads up or to another class would bring images of other classes along.
+        let directories: Vec<PathBuf> =
+            layout.classes.iter().map(|class| split.join(class)).collect();
+        // A link in one class that leads up or to another class would bring images of other classes
+        // along.
         let around = [self.root, split].into_iter().chain(directories.iter().map(PathBuf::as_path));
         let others: walk::Places = around.filter_map(|path| walk::identity(path).ok()).collect();
         for (label, (class, directory)) in layout.classes.iter().zip(&directories).enumerate() {
@@ -103,7 +115,13 @@ impl Reading<'_> {
         let mut out = Split::default();
         if out.pixels.try_reserve_exact(files.len() * image).is_err() {
             let gb = (files.len() * image) as f64 / 1e9;
-            let what = format!("{} of {} take {gb:.1} GB at {}x{}", files.len(), called(split), self.size, self.size);
+            let what = format!(
+                "{} of {} take {gb:.1} GB at {}x{}",
+                files.len(),
+                called(split),
+                self.size,
+                self.size
+            );
             let help = "That is more than there is: lower data.image_size.".into();
             return Err(DataError::Folder { root: shown(self.root), wrong: vec![what], help });
         }
@@ -122,7 +140,9 @@ impl Reading<'_> {
                         let class = printable_name(&layout.classes[file.label as usize]);
                         self.account.add(&place(split, &class), reason);
                     }
-                    Read::Broken(why) => self.wrong.push(format!("{}: {why}", below_root(self.root, &file.path))),
+                    Read::Broken(why) => {
+                        self.wrong.push(format!("{}: {why}", below_root(self.root, &file.path)))
+                    }
                     Read::Unreadable(source) => return Err(DataError::io(&file.path)(source)),
                     Read::Foreign => {}
                 }
@@ -133,15 +153,28 @@ impl Reading<'_> {
     }
 
     fn tell(&self, progress: &mut dyn FnMut(Progress)) {
-        progress(Progress::Images { from: shown(self.root), done: self.done as u64, of: self.of as u64 });
+        progress(Progress::Images {
+            from: shown(self.root),
+            done: self.done as u64,
+            of: self.of as u64,
+        });
     }
 
     /// An error if files are damaged, or a split or class lacks images; everything in one go.
-    fn complain(self, layout: &Layout, classes: &[String], train: &Split, test: &Split) -> Result<Account, DataError> {
+    fn complain(
+        self,
+        layout: &Layout,
+        classes: &[String],
+        train: &Split,
+        test: &Split,
+    ) -> Result<Account, DataError> {
         let damaged = self.wrong.len();
         let mut help = Vec::new();
         if damaged > 0 {
-            help.push(format!("Repair or remove what is damaged ({}).", counted(damaged as u64, "file")));
+            help.push(format!(
+                "Repair or remove what is damaged ({}).",
+                counted(damaged as u64, "file")
+            ));
         }
         let mut wrong = bounded(self.wrong, |more| format!("and {more} more files"));
         let account = self.account;
@@ -153,12 +186,24 @@ impl Reading<'_> {
         let empty = classes.iter().zip(&counts).filter(|(_, n)| **n == 0);
         let empty: Vec<String> = empty.map(|(class, _)| place(&layout.train, class)).collect();
         if !empty.is_empty() {
-            help.push("Each folder in the training split is a class: fill it with PNG or JPEG images, or remove it.".into());
+            help.push(
+                "Each folder in the training split is a class: fill it with PNG or JPEG \
+                       images, or remove it."
+                    .into(),
+            );
         }
-        let lines = empty.iter().map(|place| format!("{place} has no training image{}", because(place))).collect();
-        wrong.extend(bounded(lines, |more| format!("and {more} more classes have no training image")));
+        let lines = empty
+            .iter()
+            .map(|place| format!("{place} has no training image{}", because(place)))
+            .collect();
+        wrong.extend(bounded(lines, |more| {
+            format!("and {more} more classes have no training image")
+        }));
         if test.is_empty() && damaged == 0 {
-            wrong.push(format!("{}/ has no image that accuracy could be measured on", called(&layout.test)));
+            wrong.push(format!(
+                "{}/ has no image that accuracy could be measured on",
+                called(&layout.test)
+            ));
             help.push("Images are read as PNG or JPEG, from one folder for each class.".into());
         }
         if wrong.is_empty() {

@@ -1,5 +1,5 @@
-//! The files of a class, and the directories of a directory. Hidden and system names are left out, links are followed.
-//! Knows nothing of what files hold, but for their names.
+//! The files of a class, and the directories of a directory. Hidden and system names are left out,
+//! links are followed. Knows nothing of what files hold, but for their names.
 
 use super::super::names::{is_system, shown};
 use super::super::read::DataError;
@@ -48,7 +48,9 @@ fn entry(found: &std::fs::DirEntry) -> Entry {
 
 /// Names of the directories in `directory`, in their order.
 pub(super) fn directories(directory: &Path) -> Result<Vec<OsString>, DataError> {
-    let name = |entry| if let Entry::Directory(path) = entry { path.file_name().map(OsString::from) } else { None };
+    let name = |entry| {
+        if let Entry::Directory(path) = entry { path.file_name().map(OsString::from) } else { None }
+    };
     Ok(entries(directory)?.into_iter().filter_map(name).collect())
 }
 
@@ -61,9 +63,14 @@ pub(super) fn identity(path: &Path) -> Result<(u64, u64), DataError> {
     Ok((here.dev(), here.ino()))
 }
 
-/// All files in `directory` and below, in the order of their paths. `place` is what the account calls it; a link to one of the
-/// `others`, which are no part of this class, is not followed.
-pub(super) fn files(directory: &Path, place: &str, others: &Places, account: &mut Account) -> Result<Vec<PathBuf>, DataError> {
+/// All files in `directory` and below, in the order of their paths. `place` is what the account
+/// calls it; a link to one of the `others`, which are no part of this class, is not followed.
+pub(super) fn files(
+    directory: &Path,
+    place: &str,
+    others: &Places,
+    account: &mut Account,
+) -> Result<Vec<PathBuf>, DataError> {
     let mut files = Vec::new();
     let mut seen = others.clone();
     seen.remove(&identity(directory)?);

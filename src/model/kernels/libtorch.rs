@@ -1,7 +1,9 @@
-//! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes as nodes of Burn's graph,
-//! channels-last throughout.
+//! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes
+//! as nodes of Burn's graph, channels-last throughout.
 
-use super::{Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, Sgd, by_ordinary_ops, shim};
+use super::{
+    Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, Sgd, by_ordinary_ops, shim,
+};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -27,13 +29,14 @@ fn narrowed(tensor: TchTensor, op: Convolution) -> TchTensor {
     if op.bf16 { wrap(tensor.tensor.to_kind(Kind::BFloat16)) } else { tensor }
 }
 
-/// The tensor `[o, i, h, w]` with `i` last in memory: a copy, unless it lies so already. Forward and backward pass would make one
-/// each otherwise.
+/// The tensor `[o, i, h, w]` with `i` last in memory: a copy, unless it lies so already. Forward
+/// and backward pass would make one each otherwise.
 fn channels_last(tensor: TchTensor) -> TchTensor {
     wrap(tensor.tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]))
 }
 
-/// What ATen's batch norm gives: output, saved mean, saved inverse deviation; and the running statistics with this batch in them.
+/// What ATen's batch norm gives: output, saved mean, saved inverse deviation; and the running
+/// statistics with this batch in them.
 struct Normalized {
     output: TchTensor,
     mean: TchTensor,
@@ -51,13 +54,14 @@ fn made(tensor: Option<Tensor>) -> TchTensor {
     wrap(tensor.unwrap_or_else(|| panic!("LibTorch: a kernel gave no tensor")))
 }
 
-/// Batch norm by the batch, then `+ residual`, then ReLU where asked for. The running statistics are updated in place, so they
-/// are copied first: the old ones may be shared.
+/// Batch norm by the batch, then `+ residual`, then ReLU where asked for. The running statistics
+/// are updated in place, so they are copied first: the old ones may be shared.
 fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: Norm) -> Normalized {
     let running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
     if is_fused(&input.x.tensor) {
         let parameters = [&input.gamma.tensor, &input.beta.tensor];
-        let [output, mean, invstd] = shim::batch_norm_forward(&input.x.tensor, residual, parameters, &running, op).map(made);
+        let [output, mean, invstd] =
+            shim::batch_norm_forward(&input.x.tensor, residual, parameters, &running, op).map(made);
         return Normalized { output, mean, invstd, running: running.map(wrap) };
     }
     let (mut output, mean, invstd) = native_batch_norm(input, &running, true, op);
@@ -67,10 +71,20 @@ fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: N
     if op.relu {
         let _ = output.relu_();
     }
-    Normalized { output: wrap(output), mean: wrap(mean), invstd: wrap(invstd), running: running.map(wrap) }
+    Normalized {
+        output: wrap(output),
+        mean: wrap(mean),
+        invstd: wrap(invstd),
+        running: running.map(wrap),
+    }
 }
 
-fn native_batch_norm(input: &NormInput<LibTorch>, running: &[Tensor; 2], training: bool, op: Norm) -> (Tensor, Tensor, Tensor) {
+fn native_batch_norm(
+    input: &NormInput<LibTorch>,
+    running: &[Tensor; 2],
+    training: bool,
+    op: Norm,
+) -> (Tensor, Tensor, Tensor) {
     let (gamma, beta) = (Some(&input.gamma.tensor), Some(&input.beta.tensor));
     let (mean, var) = (Some(&running[0]), Some(&running[1]));
     input.x.tensor.native_batch_norm(gamma, beta, mean, var, training, op.momentum, op.epsilon)
@@ -88,7 +102,8 @@ impl From<Normalized> for NormOutput<LibTorch> {
 }
 
 impl Kernels for LibTorch {
-    // Burn's own select would not take bytes, and widening the whole set would cost eight times the memory.
+    // Burn's own select would not take bytes, and widening the whole set would cost eight times the
+    // memory.
     fn gather_rows(data: IntTensor<Self>, indices: IntTensor<Self>) -> FloatTensor<Self> {
         wrap(data.tensor.index_select(0, &indices.tensor).to_kind(Kind::Float))
     }
@@ -102,7 +117,11 @@ impl Kernels for LibTorch {
         normalize_train(&input, None, op).into()
     }
 
-    fn normalize_add_train(input: NormInput<Self>, residual: TchTensor, op: Norm) -> NormOutput<Self> {
+    fn normalize_add_train(
+        input: NormInput<Self>,
+        residual: TchTensor,
+        op: Norm,
+    ) -> NormOutput<Self> {
         normalize_train(&input, Some(&residual.tensor), op).into()
     }
 
@@ -119,11 +138,18 @@ impl Kernels for LibTorch {
         wrap(average(&x.tensor))
     }
 
-    fn cross_entropy(logits: TchTensor, labels: TchTensor, factors: TchTensor, smoothing: f64) -> LossOutput<Self> {
+    fn cross_entropy(
+        logits: TchTensor,
+        labels: TchTensor,
+        factors: TchTensor,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
         if logits.tensor.device() != tch::Device::Cpu {
             return by_ordinary_ops(logits, labels, factors, smoothing);
         }
-        let [loss, figures, _] = shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing).map(made);
+        let [loss, figures, _] =
+            shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing)
+                .map(made);
         LossOutput { loss, figures }
     }
 }
@@ -136,12 +162,18 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
             /// Input and weight as they were multiplied.
             type State = (TchTensor, TchTensor, Convolution);
 
-            fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 2>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let [input_node, weight_node] = ops.parents;
                 let (x, weight, op) = ops.state;
                 let grad = narrowed(grads.consume::<LibTorch>(&ops.node), op);
                 let wanted = input_node.is_some();
-                let [dx, dw] = shim::convolution_backward(&grad.tensor, &x.tensor, &weight.tensor, op, wanted);
+                let [dx, dw] =
+                    shim::convolution_backward(&grad.tensor, &x.tensor, &weight.tensor, op, wanted);
                 let dw = dw.map(|dw| dw.to_kind(Kind::Float)); // parameters are f32
                 register(grads, [input_node, weight_node].map(|n| n.map(|n| n.id)), [dx, dw]);
             }
@@ -162,7 +194,12 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         impl Backward<LibTorch, 3> for BatchNorm {
             type State = NormState;
 
-            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let (gradients, _) = ops.state.backward(&grad.tensor, false);
                 register(grads, ops.parents.map(|n| n.map(|n| n.id)), gradients);
@@ -178,13 +215,22 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         NormOutput { output, running_mean, running_var }
     }
 
-    fn normalize_add_train(input: NormInput<Self>, residual: Tracked<C>, op: Norm) -> NormOutput<Self> {
+    fn normalize_add_train(
+        input: NormInput<Self>,
+        residual: Tracked<C>,
+        op: Norm,
+    ) -> NormOutput<Self> {
         #[derive(Debug)]
         struct BatchNormAdd;
         impl Backward<LibTorch, 4> for BatchNormAdd {
             type State = NormState;
 
-            fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 4>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let ([dx, dgamma, dbeta], through) = ops.state.backward(&grad.tensor, true);
                 register(grads, ops.parents.map(|n| n.map(|n| n.id)), [dx, dgamma, dbeta, through]);
@@ -192,8 +238,13 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         }
         let (input, [x, gamma, beta]) = untrack(input);
         let (residual, residual_node) = residual.into_parts();
-        let (n, state) = NormState::of(normalize_train(&input, Some(&residual.tensor), op), input, op);
-        let output = match BatchNormAdd.prepare::<C>([x, gamma, beta, residual_node]).compute_bound().stateful() {
+        let (n, state) =
+            NormState::of(normalize_train(&input, Some(&residual.tensor), op), input, op);
+        let output = match BatchNormAdd
+            .prepare::<C>([x, gamma, beta, residual_node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prepared) => prepared.finish(state, n.output),
             OpsKind::UnTracked(prepared) => prepared.finish(n.output),
         };
@@ -208,13 +259,23 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
             /// Shape and kind of the input.
             type State = ([i64; 4], Kind);
 
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 1>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let ([n, c, h, w], kind) = ops.state;
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let [Some(node)] = ops.parents else { return };
-                // Spread in NHWC order: any other would make the whole backward pass leave channels-last.
+                // Spread in NHWC order: any other would make the whole backward pass leave
+                // channels-last.
                 let mean = (grad.tensor * (1.0 / (h * w) as f64)).to_kind(kind);
-                let spread = mean.view([n, 1, 1, c]).expand([n, h, w, c], false).contiguous().permute([0, 3, 1, 2]);
+                let spread = mean
+                    .view([n, 1, 1, c])
+                    .expand([n, h, w, c], false)
+                    .contiguous()
+                    .permute([0, 3, 1, 2]);
                 grads.register::<LibTorch>(node.id, wrap(spread));
             }
         }
@@ -222,19 +283,31 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         let (size, kind) = (x.tensor.size(), x.tensor.kind());
         let out = wrap(average(&x.tensor));
         match AveragePool.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(([size[0], size[1], size[2], size[3]], kind), out),
+            OpsKind::Tracked(prepared) => {
+                prepared.finish(([size[0], size[1], size[2], size[3]], kind), out)
+            }
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
 
-    fn cross_entropy(logits: Tracked<C>, labels: IntTensor<Self>, factors: Tracked<C>, smoothing: f64) -> LossOutput<Self> {
+    fn cross_entropy(
+        logits: Tracked<C>,
+        labels: IntTensor<Self>,
+        factors: Tracked<C>,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
         #[derive(Debug)]
         struct CrossEntropy;
         impl Backward<LibTorch, 1> for CrossEntropy {
             /// Gradient of the loss.
             type State = TchTensor;
 
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+            fn backward(
+                self,
+                ops: Ops<Self::State, 1>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
                 let grad = grads.consume::<LibTorch>(&ops.node);
                 let [Some(node)] = ops.parents else { return };
                 grads.register::<LibTorch>(node.id, wrap(ops.state.tensor * grad.tensor));
@@ -244,7 +317,9 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
             return by_ordinary_ops(logits, labels, factors, smoothing);
         }
         let ((logits, node), factors) = (logits.into_parts(), factors.into_primitive());
-        let [loss, figures, gradient] = shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing).map(made);
+        let [loss, figures, gradient] =
+            shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing)
+                .map(made);
         let loss = match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
             OpsKind::UnTracked(prepared) => prepared.finish(loss),
@@ -254,7 +329,12 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
 }
 
 /// One step of SGD; in place where nobody else holds the tensors.
-pub(super) fn sgd_step(weight: TchTensor, gradient: &TchTensor, velocity: TchTensor, op: Sgd) -> [TchTensor; 2] {
+pub(super) fn sgd_step(
+    weight: TchTensor,
+    gradient: &TchTensor,
+    velocity: TchTensor,
+    op: Sgd,
+) -> [TchTensor; 2] {
     let own = |t: TchTensor| if t.can_mut() { t } else { wrap(t.tensor.copy()) };
     let (mut weight, mut velocity) = (own(weight), own(velocity));
     shim::sgd_step(&mut weight.tensor, &gradient.tensor, &mut velocity.tensor, op);
@@ -270,7 +350,13 @@ pub(super) fn gather_images(
     shape: [usize; 3],
 ) -> TchTensor {
     let crops = crops.map(|c| &c.tensor);
-    let [images] = shim::gather_images(&bytes.tensor, &index.tensor, crops, [&scale.tensor, &shift.tensor], shape);
+    let [images] = shim::gather_images(
+        &bytes.tensor,
+        &index.tensor,
+        crops,
+        [&scale.tensor, &shift.tensor],
+        shape,
+    );
     made(images)
 }
 
@@ -298,25 +384,35 @@ impl NormState {
         let (x, y, gamma) = (&self.x.tensor, &self.y.tensor, &self.gamma.tensor);
         let saved = [&self.mean.tensor, &self.invstd.tensor];
         if is_fused(x) {
-            let [dx, dgamma, dbeta, through] = shim::batch_norm_gradients(grad, x, y, gamma, saved, self.op.relu, residual);
+            let [dx, dgamma, dbeta, through] =
+                shim::batch_norm_gradients(grad, x, y, gamma, saved, self.op.relu, residual);
             return ([dx, dgamma, dbeta], through);
         }
         // Receiver of `threshold_backward`: the argument that ATen calls `self`.
-        let grad = if self.op.relu { y.threshold_backward(grad, 0.0) } else { grad.shallow_clone() };
+        let grad =
+            if self.op.relu { y.threshold_backward(grad, 0.0) } else { grad.shallow_clone() };
         (shim::batch_norm_backward(&grad, x, gamma, saved, self.op.epsilon), Some(grad))
     }
 }
 
-/// The tensors without their graph, and the nodes of those that may want gradients: images, scale, shift.
-fn untrack<C: CheckpointStrategy>(input: NormInput<Autodiff<LibTorch, C>>) -> (NormInput<LibTorch>, [NodeGuard; 3]) {
+/// The tensors without their graph, and the nodes of those that may want gradients: images, scale,
+/// shift.
+fn untrack<C: CheckpointStrategy>(
+    input: NormInput<Autodiff<LibTorch, C>>,
+) -> (NormInput<LibTorch>, [NodeGuard; 3]) {
     let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) =
         (input.x.into_parts(), input.gamma.into_parts(), input.beta.into_parts());
-    let (running_mean, running_var) = (input.running_mean.into_primitive(), input.running_var.into_primitive());
+    let (running_mean, running_var) =
+        (input.running_mean.into_primitive(), input.running_var.into_primitive());
     (NormInput { x, gamma, beta, running_mean, running_var }, [x_node, gamma_node, beta_node])
 }
 
 /// Hands gradients to those parents that want them.
-fn register<const N: usize>(grads: &mut Gradients, parents: [Option<NodeId>; N], gradients: [Option<Tensor>; N]) {
+fn register<const N: usize>(
+    grads: &mut Gradients,
+    parents: [Option<NodeId>; N],
+    gradients: [Option<Tensor>; N],
+) {
     for (node, gradient) in parents.into_iter().zip(gradients) {
         if let (Some(node), Some(gradient)) = (node, gradient) {
             grads.register::<LibTorch>(node, wrap(gradient));

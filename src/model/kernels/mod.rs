@@ -1,7 +1,8 @@
-//! The operations that training spends its time in, behind one seam: [`Kernels`] has a default body of ordinary Burn ops for
-//! each (they serve Flex, and are the reference in tests) and a LibTorch body at full speed.
-//! Knows nothing of models, data sets or the method.
-#![allow(deprecated)] // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
+//! The operations that training spends its time in, behind one seam: [`Kernels`] has a default body
+//! of ordinary Burn ops for each (they serve Flex, and are the reference in tests) and a LibTorch
+//! body at full speed. Knows nothing of models, data sets or the method.
+// Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
+#![allow(deprecated)]
 
 mod libtorch;
 mod shim;
@@ -10,7 +11,8 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::libtorch::LibTorchDevice;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{
-    Autodiff, Backend, Dispatch, DispatchDevice, ExtensionType, Flex, FloatDType, LibTorch, TensorMetadata, backend_extension,
+    Autodiff, Backend, Dispatch, DispatchDevice, ExtensionType, Flex, FloatDType, LibTorch,
+    TensorMetadata, backend_extension,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{BoolDType, DType, Device, Int, IntDType, Tensor, TensorData};
@@ -42,7 +44,8 @@ pub struct NormOutput<B: Backend> {
     pub running_var: FloatTensor<B>,
 }
 
-/// Operations with a body of their own on LibTorch. Shapes: images `[b, c, h, w]`, everything per channel `[c]`.
+/// Operations with a body of their own on LibTorch. Shapes: images `[b, c, h, w]`, everything per
+/// channel `[c]`.
 #[backend_extension(LibTorch, Flex, Autodiff)]
 pub trait Kernels: Backend {
     /// Rows `indices` `[b]` of bytes `data` `[n, k]` as f32 `[b, k]`, values 0 to 255.
@@ -50,8 +53,13 @@ pub trait Kernels: Backend {
         Self::int_into_float(Self::int_select(data, 0, indices), FloatDType::F32)
     }
 
-    /// Square convolution without bias. Where `op` says so, input and weight are multiplied as bf16 and the output is bf16.
-    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, op: Convolution) -> FloatTensor<Self> {
+    /// Square convolution without bias. Where `op` says so, input and weight are multiplied as bf16
+    /// and the output is bf16.
+    fn convolve(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        op: Convolution,
+    ) -> FloatTensor<Self> {
         Self::conv2d(x, weight, None, ConvOptions::new([op.stride; 2], [op.padding; 2], [1; 2], 1))
     }
 
@@ -65,7 +73,11 @@ pub trait Kernels: Backend {
     }
 
     /// Batch norm by the batch, then `+ residual`, then ReLU if `op` says so.
-    fn normalize_add_train(#[extension_type] input: NormInput<Self>, residual: FloatTensor<Self>, op: Norm) -> NormOutput<Self> {
+    fn normalize_add_train(
+        #[extension_type] input: NormInput<Self>,
+        residual: FloatTensor<Self>,
+        op: Norm,
+    ) -> NormOutput<Self> {
         let mut n = by_the_batch(input, op);
         n.output = Self::float_add(n.output, residual);
         if op.relu {
@@ -76,7 +88,14 @@ pub trait Kernels: Backend {
 
     /// Batch norm by the running statistics, then ReLU if `op` says so.
     fn normalize(#[extension_type] input: NormInput<Self>, op: Norm) -> FloatTensor<Self> {
-        let y = Self::batch_norm(input.x, input.gamma, input.beta, input.running_mean, input.running_var, op.epsilon);
+        let y = Self::batch_norm(
+            input.x,
+            input.gamma,
+            input.beta,
+            input.running_mean,
+            input.running_var,
+            op.epsilon,
+        );
         if op.relu { Self::relu(y) } else { y }
     }
 
@@ -86,8 +105,8 @@ pub trait Kernels: Backend {
         Self::float_reshape(Self::adaptive_avg_pool2d(x, [1, 1]), [shape[0], shape[1]].into())
     }
 
-    /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing, each sample's loss times its factor `[b]`;
-    /// and what the same softmax says of each sample.
+    /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing, each
+    /// sample's loss times its factor `[b]`; and what the same softmax says of each sample.
     fn cross_entropy(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
@@ -138,8 +157,8 @@ pub struct Sgd {
 pub struct LossOutput<B: Backend> {
     /// Mean loss, `[1]`.
     pub loss: FloatTensor<B>,
-    /// Of each sample: probability of the true class, largest one of another class, that class, sum of the squared
-    /// probabilities, entropy in nats; `[b, 5]`.
+    /// Of each sample: probability of the true class, largest one of another class, that class, sum
+    /// of the squared probabilities, entropy in nats; `[b, 5]`.
     pub figures: FloatTensor<B>,
 }
 
@@ -160,14 +179,18 @@ fn by_ordinary_ops<B: Backend>(
         nll
     } else {
         let all = row(B::float_mean_dim(log_p.clone(), 1));
-        B::float_sub(B::float_mul_scalar(nll, (1.0 - smoothing).into()), B::float_mul_scalar(all, smoothing.into()))
+        B::float_sub(
+            B::float_mul_scalar(nll, (1.0 - smoothing).into()),
+            B::float_mul_scalar(all, smoothing.into()),
+        )
     };
     let loss = B::float_mean(B::float_mul(per_sample, factors));
 
     let log_p = B::float_detach(log_p);
     let p = B::float_exp(log_p.clone());
     let p_true = B::float_gather(1, p.clone(), truth.clone());
-    let column = B::int_reshape(B::int_arange(0..classes as i64, &device, int), [1, classes].into());
+    let column =
+        B::int_reshape(B::int_arange(0..classes as i64, &device, int), [1, classes].into());
     let whole = |t| B::int_expand(t, [b, classes].into());
     let is_truth = B::int_equal(whole(column), whole(truth), BoolDType::Native);
     let others = B::float_mask_fill(p.clone(), is_truth, (-1.0).into());
@@ -191,21 +214,31 @@ fn by_the_batch<B: Backend>(input: NormInput<B>, op: Norm) -> NormOutput<B> {
         B::float_add(old, B::float_mul_scalar(batch, op.momentum.into()))
     };
     let unbiased = B::float_mul_scalar(n.variance, (count / (count - 1.0).max(1.0)).into());
-    NormOutput { output: n.output, running_mean: mix(input.running_mean, n.mean), running_var: mix(input.running_var, unbiased) }
+    NormOutput {
+        output: n.output,
+        running_mean: mix(input.running_mean, n.mean),
+        running_var: mix(input.running_var, unbiased),
+    }
 }
 
 /// Bytes `[n, k]`, resident on `device` at one byte each.
 pub fn resident_bytes(bytes: &[u8], shape: [usize; 2], device: &Device) -> Tensor<2, Int> {
     if let DispatchDevice::LibTorch(target) = device.as_dispatch() {
-        let tensor = tch::Tensor::from_slice(bytes).view(shape.map(|d| d as i64)).to_device((*target).into());
+        let tensor = tch::Tensor::from_slice(bytes)
+            .view(shape.map(|d| d as i64))
+            .to_device((*target).into());
         return Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor));
     }
     Tensor::from_data(TensorData::new(bytes.to_vec(), shape), (device, DType::U8))
 }
 
-/// Numbers of the host on `device`. The host does not wait for a CUDA device, which a plain copy would do: for everything that it
-/// was given before.
-pub fn whole_numbers<const D: usize>(values: &[i64], shape: [usize; D], device: &Device) -> Tensor<D, Int> {
+/// Numbers of the host on `device`. The host does not wait for a CUDA device, which a plain copy
+/// would do: for everything that it was given before.
+pub fn whole_numbers<const D: usize>(
+    values: &[i64],
+    shape: [usize; D],
+    device: &Device,
+) -> Tensor<D, Int> {
     match cuda_copy(values, &shape, device) {
         Some(copy) => Tensor::from_primitive::<LibTorch>(copy),
         None => Tensor::from_data(TensorData::new(values.to_vec(), shape), device),
@@ -220,20 +253,30 @@ pub fn numbers<const D: usize>(values: &[f32], shape: [usize; D], device: &Devic
     }
 }
 
-fn cuda_copy<T: tch::kind::Element>(values: &[T], shape: &[usize], device: &Device) -> Option<TchTensor> {
-    let DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) = device.as_dispatch() else { return None };
+fn cuda_copy<T: tch::kind::Element>(
+    values: &[T],
+    shape: &[usize],
+    device: &Device,
+) -> Option<TchTensor> {
+    let DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) = device.as_dispatch() else {
+        return None;
+    };
     let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
-    shim::to_cuda(&tch::Tensor::from_slice(values).view(shape.as_slice()), *index)[0].take().map(TchTensor::new)
+    shim::to_cuda(&tch::Tensor::from_slice(values).view(shape.as_slice()), *index)[0]
+        .take()
+        .map(TchTensor::new)
 }
 
-/// Makes this process fit for computing on the CPU: memory that tensors leave behind stays for the next ones.
+/// Makes this process fit for computing on the CPU: memory that tensors leave behind stays for the
+/// next ones.
 pub fn keep_memory() {
     shim::keep_memory();
 }
 
-/// Sets how `device` computes, where it is a CUDA device: f32 products as TF32 (`torch.backends.cuda.matmul.allow_tf32` and
-/// `torch.backends.cudnn.allow_tf32`), and cuDNN's algorithms by trying (`torch.backends.cudnn.benchmark`) or the same ones
-/// every time (`torch.backends.cudnn.deterministic`). For the whole process.
+/// Sets how `device` computes, where it is a CUDA device: f32 products as TF32
+/// (`torch.backends.cuda.matmul.allow_tf32` and `torch.backends.cudnn.allow_tf32`), and cuDNN's
+/// algorithms by trying (`torch.backends.cudnn.benchmark`) or the same ones every time
+/// (`torch.backends.cudnn.deterministic`). For the whole process.
 pub fn set_cuda_math(device: &Device, tf32: bool, benchmark: bool) {
     if matches!(device.as_dispatch(), DispatchDevice::LibTorch(LibTorchDevice::Cuda(_))) {
         shim::cuda_math(tf32, benchmark);
@@ -242,12 +285,16 @@ pub fn set_cuda_math(device: &Device, tf32: bool, benchmark: bool) {
 
 /// See [`Kernels::gather_rows`]. The tensors need no gradient.
 pub fn gather_rows(data: Tensor<2, Int>, indices: Tensor<1, Int>) -> Tensor<2> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::gather_rows(data.into_dispatch(), indices.into_dispatch()))
+    Tensor::from_dispatch(<Dispatch as Kernels>::gather_rows(
+        data.into_dispatch(),
+        indices.into_dispatch(),
+    ))
 }
 
-/// Images `[b, c, h, w]`, stored channels-last, out of resident bytes: rows `index` `[b]` of `data` `[n, h w c]`, byte times `scale`
-/// plus `shift` (both `[c]`), moved by `crops` `[b, 3]` (down, right, mirrored) where there are some, zero bytes outside. `shape` is
-/// channels, height, width. Nothing here has a gradient.
+/// Images `[b, c, h, w]`, stored channels-last, out of resident bytes: rows `index` `[b]` of `data`
+/// `[n, h w c]`, byte times `scale` plus `shift` (both `[c]`), moved by `crops` `[b, 3]` (down,
+/// right, mirrored) where there are some, zero bytes outside. `shape` is channels, height, width.
+/// Nothing here has a gradient.
 pub fn images(
     data: &Tensor<2, Int>,
     index: Tensor<1, Int>,
@@ -265,7 +312,8 @@ pub fn images(
             of_float(scale),
             of_float(shift),
         ) {
-            let images = libtorch::gather_images(&bytes, &index, crops.as_ref(), [&scale, &shift], shape);
+            let images =
+                libtorch::gather_images(&bytes, &index, crops.as_ref(), [&scale, &shift], shape);
             return Tensor::from_primitive::<LibTorch>(images).permute([0, 3, 1, 2]);
         }
     }
@@ -284,7 +332,8 @@ fn ordinary_images(
     let pixels = match crops {
         None => gather_rows(data.clone(), index).reshape([b, h, w, c]),
         Some(crops) => {
-            // Pixel by pixel: row and column of each target pixel in its source, zero where that is outside.
+            // Pixel by pixel: row and column of each target pixel in its source, zero where that is
+            // outside.
             let device = data.device();
             let move_by = |k: usize| crops.clone().slice([0..b, k..k + 1]).reshape([b, 1, 1]);
             let arange = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &device);
@@ -293,33 +342,54 @@ fn ordinary_images(
             // Mirrored: column j shows w - 1 - right - j, else j + right.
             let sign = mirrored.clone() * -2 + 1;
             let columns = (arange(w).reshape([1, 1, w]) + right) * sign + mirrored * (w as i64 - 1);
-            let inside = |t: &Tensor<3, Int>, n: usize| t.clone().greater_equal_elem(0).bool_and(t.clone().lower_elem(n as i64));
-            let visible = inside(&rows, h).expand([b, h, w]).bool_and(inside(&columns, w).expand([b, h, w]));
+            let inside = |t: &Tensor<3, Int>, n: usize| {
+                t.clone().greater_equal_elem(0).bool_and(t.clone().lower_elem(n as i64))
+            };
+            let visible =
+                inside(&rows, h).expand([b, h, w]).bool_and(inside(&columns, w).expand([b, h, w]));
             let source = index.reshape([b, 1, 1]) * (h * w) as i64
                 + rows.clamp(0, h as i64 - 1) * w as i64
                 + columns.clamp(0, w as i64 - 1);
             let flat = data.clone().reshape([n * h * w, c]);
-            gather_rows(flat, source.reshape([b * h * w])).reshape([b, h, w, c]) * visible.float().reshape([b, h, w, 1])
+            gather_rows(flat, source.reshape([b * h * w])).reshape([b, h, w, c])
+                * visible.float().reshape([b, h, w, 1])
         }
     };
-    (pixels * scale.clone().reshape([1, 1, 1, c]) + shift.clone().reshape([1, 1, 1, c])).permute([0, 3, 1, 2])
+    (pixels * scale.clone().reshape([1, 1, 1, c]) + shift.clone().reshape([1, 1, 1, c]))
+        .permute([0, 3, 1, 2])
 }
 
 /// See [`Kernels::convolve`]: `[b, i, h, w]` by `[o, i, k, k]`.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, op: Convolution) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(x.into_dispatch(), weight.into_dispatch(), op))
+    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        op,
+    ))
 }
 
 /// See [`Kernels::cross_entropy`]: the loss `[1]`, with its graph, and the figures `[b, 5]`.
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, factors: Tensor<1>, smoothing: f64) -> (Tensor<1>, Tensor<2>) {
-    let (logits, labels, factors) = (logits.into_dispatch(), labels.into_dispatch(), factors.into_dispatch());
+pub fn cross_entropy(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    factors: Tensor<1>,
+    smoothing: f64,
+) -> (Tensor<1>, Tensor<2>) {
+    let (logits, labels, factors) =
+        (logits.into_dispatch(), labels.into_dispatch(), factors.into_dispatch());
     let out = <Dispatch as Kernels>::cross_entropy(logits, labels, factors, smoothing);
     (Tensor::from_dispatch(out.loss), Tensor::from_dispatch(out.figures))
 }
 
-/// One step of SGD as PyTorch defines it: `g += wd w; v = m v + g; w -= lr (nesterov ? g + m v : v)`. Gives weight and velocity.
-/// Nothing here has a gradient.
-pub fn sgd_step<const D: usize>(weight: Tensor<D>, gradient: Tensor<D>, velocity: Tensor<D>, op: Sgd) -> [Tensor<D>; 2] {
+/// One step of SGD as PyTorch defines it:
+/// `g += wd w; v = m v + g; w -= lr (nesterov ? g + m v : v)`. Gives weight and velocity. Nothing
+/// here has a gradient.
+pub fn sgd_step<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Tensor<D>,
+    op: Sgd,
+) -> [Tensor<D>; 2] {
     if matches!(weight.device().as_dispatch(), DispatchDevice::LibTorch(_)) {
         // What nobody else holds is updated in place.
         match (
@@ -328,17 +398,20 @@ pub fn sgd_step<const D: usize>(weight: Tensor<D>, gradient: Tensor<D>, velocity
             velocity.try_into_primitive::<LibTorch>(),
         ) {
             (Ok(weight), Ok(gradient), Ok(velocity)) => {
-                return libtorch::sgd_step(weight, &gradient, velocity, op).map(Tensor::from_primitive::<LibTorch>);
+                return libtorch::sgd_step(weight, &gradient, velocity, op)
+                    .map(Tensor::from_primitive::<LibTorch>);
             }
             _ => panic!("LibTorch: an optimizer's tensor is on another backend"),
         }
     }
-    let gradient = if op.weight_decay == 0.0 { gradient } else { weight.clone() * op.weight_decay + gradient };
+    let gradient =
+        if op.weight_decay == 0.0 { gradient } else { weight.clone() * op.weight_decay + gradient };
     if op.momentum == 0.0 {
         return [weight - gradient * op.lr, velocity];
     }
     let velocity = velocity * op.momentum + gradient.clone();
-    let direction = if op.nesterov { velocity.clone() * op.momentum + gradient } else { velocity.clone() };
+    let direction =
+        if op.nesterov { velocity.clone() * op.momentum + gradient } else { velocity.clone() };
     [weight - direction * op.lr, velocity]
 }
 
@@ -367,8 +440,8 @@ impl NormParameters {
     }
 }
 
-/// Batch norm by the batch, `+ residual` where there is one, then ReLU if `op` says so. Gives the output and the running mean
-/// and variance with this batch in them.
+/// Batch norm by the batch, `+ residual` where there is one, then ReLU if `op` says so. Gives the
+/// output and the running mean and variance with this batch in them.
 pub fn batch_norm_train(
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
@@ -377,10 +450,16 @@ pub fn batch_norm_train(
 ) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let input = parameters.with(x);
     let n = match residual {
-        Some(residual) => <Dispatch as Kernels>::normalize_add_train(input, residual.into_dispatch(), op),
+        Some(residual) => {
+            <Dispatch as Kernels>::normalize_add_train(input, residual.into_dispatch(), op)
+        }
         None => <Dispatch as Kernels>::normalize_train(input, op),
     };
-    (Tensor::from_dispatch(n.output), Tensor::from_dispatch(n.running_mean), Tensor::from_dispatch(n.running_var))
+    (
+        Tensor::from_dispatch(n.output),
+        Tensor::from_dispatch(n.running_mean),
+        Tensor::from_dispatch(n.running_var),
+    )
 }
 
 /// Batch norm by the running statistics, then ReLU if `op` says so.

@@ -1,5 +1,5 @@
-//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out.
-//! An error of ATen becomes a panic with its message: the trainer thread turns that into a `failed` event.
+//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. An error of ATen
+//! becomes a panic with its message: the trainer thread turns that into a `failed` event.
 
 use super::{Convolution, Norm, Sgd};
 use std::ffi::{CStr, c_char, c_int};
@@ -76,7 +76,11 @@ unsafe extern "C" {
         c: i64,
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
-    fn earlybird_to_cuda(tensor: *const C_tensor, index: i64, out: *mut *mut C_tensor) -> *mut c_char;
+    fn earlybird_to_cuda(
+        tensor: *const C_tensor,
+        index: i64,
+        out: *mut *mut C_tensor,
+    ) -> *mut c_char;
     fn earlybird_cuda_math(tf32: c_int, benchmark: c_int) -> *mut c_char;
     fn earlybird_keep_memory();
     fn earlybird_free(message: *mut c_char);
@@ -88,11 +92,14 @@ fn pointer(tensor: Option<&Tensor>) -> *const C_tensor {
 }
 
 /// Calls `body` with room for `N` tensors and takes what it puts there; a null stays `None`.
-fn take<const N: usize>(body: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> [Option<Tensor>; N] {
+fn take<const N: usize>(
+    body: impl FnOnce(*mut *mut C_tensor) -> *mut c_char,
+) -> [Option<Tensor>; N] {
     let mut out = [std::ptr::null_mut::<C_tensor>(); N];
     let message = body(out.as_mut_ptr());
     if !message.is_null() {
-        // SAFETY: the shim gives a NUL-terminated string of its own, to be freed by `earlybird_free`, once.
+        // SAFETY: the shim gives a NUL-terminated string of its own, to be freed by
+        // `earlybird_free`, once.
         let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
         unsafe { earlybird_free(message) };
         panic!("LibTorch: {text}");
@@ -123,7 +130,8 @@ pub(super) fn convolution_backward(
     })
 }
 
-/// Gradients of input, scale and shift of a batch norm in training. `saved` are mean and inverse deviation.
+/// Gradients of input, scale and shift of a batch norm in training. `saved` are mean and inverse
+/// deviation.
 pub(super) fn batch_norm_backward(
     grad: &Tensor,
     input: &Tensor,
@@ -133,7 +141,17 @@ pub(super) fn batch_norm_backward(
 ) -> [Option<Tensor>; 3] {
     let [mean, invstd] = saved.map(|t| t.as_ptr());
     // SAFETY: as above; `out` has room for three.
-    take(|out| unsafe { earlybird_batch_norm_backward(grad.as_ptr(), input.as_ptr(), weight.as_ptr(), mean, invstd, eps, out) })
+    take(|out| unsafe {
+        earlybird_batch_norm_backward(
+            grad.as_ptr(),
+            input.as_ptr(),
+            weight.as_ptr(),
+            mean,
+            invstd,
+            eps,
+            out,
+        )
+    })
 }
 
 /// Whether [`batch_norm_forward`] and [`batch_norm_gradients`] use LibTorch's threads.
@@ -142,8 +160,9 @@ pub(super) fn has_threads() -> bool {
     unsafe { earlybird_has_threads() != 0 }
 }
 
-/// Batch norm in training on the processor, `+ residual`, ReLU if `op` says so: output, mean, inverse deviation. The running
-/// statistics (mean, variance) are updated in place: nobody else may hold them.
+/// Batch norm in training on the processor, `+ residual`, ReLU if `op` says so: output, mean,
+/// inverse deviation. The running statistics (mean, variance) are updated in place: nobody else may
+/// hold them.
 pub(super) fn batch_norm_forward(
     input: &Tensor,
     residual: Option<&Tensor>,
@@ -168,7 +187,8 @@ pub(super) fn batch_norm_forward(
     })
 }
 
-/// Its gradients: of input, scale and shift, and of the residual (if wanted). `saved` are mean and inverse deviation.
+/// Its gradients: of input, scale and shift, and of the residual (if wanted). `saved` are mean and
+/// inverse deviation.
 pub(super) fn batch_norm_gradients(
     grad: &Tensor,
     input: &Tensor,
@@ -195,9 +215,16 @@ pub(super) fn batch_norm_gradients(
 }
 
 /// Mean loss `[1]`, figures `[b, 5]` and gradient of the logits `[b, C]`, on the processor.
-pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor, factors: &Tensor, smoothing: f64) -> [Option<Tensor>; 3] {
+pub(super) fn cross_entropy(
+    logits: &Tensor,
+    labels: &Tensor,
+    factors: &Tensor,
+    smoothing: f64,
+) -> [Option<Tensor>; 3] {
     // SAFETY: as above; `out` has room for three.
-    take(|out| unsafe { earlybird_cross_entropy(logits.as_ptr(), labels.as_ptr(), factors.as_ptr(), smoothing, out) })
+    take(|out| unsafe {
+        earlybird_cross_entropy(logits.as_ptr(), labels.as_ptr(), factors.as_ptr(), smoothing, out)
+    })
 }
 
 /// One step of SGD on `weight` and `velocity`, in place: nobody else may hold them.
@@ -205,11 +232,20 @@ pub(super) fn sgd_step(weight: &mut Tensor, gradient: &Tensor, velocity: &mut Te
     // SAFETY: as above; both are ours alone.
     let _: [Option<Tensor>; 0] = take(|_| unsafe {
         let (weight, velocity) = (weight.as_mut_ptr(), velocity.as_mut_ptr());
-        earlybird_sgd_step(weight, gradient.as_ptr(), velocity, op.lr, op.momentum, op.weight_decay, c_int::from(op.nesterov))
+        earlybird_sgd_step(
+            weight,
+            gradient.as_ptr(),
+            velocity,
+            op.lr,
+            op.momentum,
+            op.weight_decay,
+            c_int::from(op.nesterov),
+        )
     });
 }
 
-/// Images `index` `[b]` out of `bytes` `[n, h w c]` as f32 `[b, h, w, c]`, on the processor; `crops` `[b, 3]` move them.
+/// Images `index` `[b]` out of `bytes` `[n, h w c]` as f32 `[b, h, w, c]`, on the processor;
+/// `crops` `[b, 3]` move them.
 pub(super) fn gather_images(
     bytes: &Tensor,
     index: &Tensor,
@@ -235,12 +271,13 @@ pub(super) fn gather_images(
 
 /// A copy on CUDA device `index` that the host does not wait for.
 pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
-    // SAFETY: the tensor lives through the call; LibTorch keeps the pinned copy until the device has read it.
+    // SAFETY: the tensor lives through the call; LibTorch keeps the pinned copy until the device
+    // has read it.
     take(|out| unsafe { earlybird_to_cuda(tensor.as_ptr(), index as i64, out) })
 }
 
-/// How CUDA devices of this process compute from here on: products of f32 as TF32, and the fastest algorithms found by trying
-/// (else the same ones every time).
+/// How CUDA devices of this process compute from here on: products of f32 as TF32, and the fastest
+/// algorithms found by trying (else the same ones every time).
 pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
     // SAFETY: sets flags of LibTorch's own.
     let [] = take(|_| unsafe { earlybird_cuda_math(c_int::from(tf32), c_int::from(benchmark)) });

@@ -1,11 +1,13 @@
-//! LibTorch's bodies against the default ones (on Flex): values to 1e-5, gradients to 1e-4, relative to the largest.
+//! LibTorch's bodies against the default ones (on Flex): values to 1e-5, gradients to 1e-4,
+//! relative to the largest.
 
 use super::*;
 use crate::model::device::DeviceName;
 use crate::stream::{Purpose, stream};
 use rand::RngExt;
 
-/// A tensor of values in -1..1 that are the same on every device; strides as training has them (NHWC) where it is 4-d.
+/// A tensor of values in -1..1 that are the same on every device; strides as training has them
+/// (NHWC) where it is 4-d.
 fn values<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
     let mut rng = stream(seed, Purpose::Init, 0);
     let data: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
@@ -21,14 +23,20 @@ fn host<const D: usize>(t: Tensor<D>) -> Vec<f32> {
     t.into_data().iter::<f32>().collect()
 }
 
-/// Runs `body` on both backends and compares everything that it gives, in order, to the tolerance beside it.
+/// Runs `body` on both backends and compares everything that it gives, in order, to the tolerance
+/// beside it.
 fn same_on_both(body: impl Fn(&Device) -> Vec<(&'static str, Vec<f32>, f32)>) {
     let on = |name: DeviceName| body(&name.open().expect("device").autodiff());
-    for ((name, fast, tolerance), (_, reference, _)) in on(DeviceName::LibtorchCpu).into_iter().zip(on(DeviceName::Flex)) {
+    for ((name, fast, tolerance), (_, reference, _)) in
+        on(DeviceName::LibtorchCpu).into_iter().zip(on(DeviceName::Flex))
+    {
         assert_eq!(fast.len(), reference.len(), "{name}");
         let largest = reference.iter().fold(1e-3_f32, |a, v| a.max(v.abs()));
         for (i, (a, b)) in fast.iter().zip(&reference).enumerate() {
-            assert!((a - b).abs() <= tolerance * largest, "{name}[{i}]: {a} on LibTorch, {b} by the reference");
+            assert!(
+                (a - b).abs() <= tolerance * largest,
+                "{name}[{i}]: {a} on LibTorch, {b} by the reference"
+            );
         }
     }
 }
@@ -42,7 +50,11 @@ fn convolution_and_its_gradients() {
         same_on_both(|device| {
             let x = images([3, 4, 9, 10], 1, device).require_grad();
             let weight = values([5, 4, size, size], 2, device).require_grad();
-            let y = conv2d(x.clone(), weight.clone(), Convolution { stride, padding: size / 2, bf16: false });
+            let y = conv2d(
+                x.clone(),
+                weight.clone(),
+                Convolution { stride, padding: size / 2, bf16: false },
+            );
             let weighting = values(y.dims(), 3, device);
             let grads = (y.clone() * weighting).sum().backward();
             vec![
@@ -85,12 +97,14 @@ fn batch_norm_in_training_with_all_its_endings_and_gradients() {
 
 #[test]
 fn the_running_variance_is_pytorch_s_unbiased_one() {
-    // Two values -1 and 1 per channel: biased variance 1, unbiased 2; momentum 0.1 from 1: 0.9 + 0.2.
+    // Two values -1 and 1 per channel: biased variance 1, unbiased 2; momentum 0.1 from 1: 0.9 +
+    // 0.2.
     same_on_both(|device| {
         let x = Tensor::<4>::from_data(TensorData::new(vec![-1.0_f32, 1.0], [2, 1, 1, 1]), device);
         let one = |v: f32| Tensor::<1>::full([1], v, device);
         let p = NormParameters { gamma: one(1.0), beta: one(0.0), mean: one(0.0), var: one(1.0) };
-        let (_, _, var) = batch_norm_train(x, None, p, Norm { momentum: 0.1, epsilon: 1e-5, relu: false });
+        let (_, _, var) =
+            batch_norm_train(x, None, p, Norm { momentum: 0.1, epsilon: 1e-5, relu: false });
         assert!((host(var.clone())[0] - 1.1).abs() < 1e-6);
         vec![("running var", host(var), VALUE)]
     });
@@ -107,7 +121,11 @@ fn batch_norm_by_given_statistics() {
                 mean: values([6], 5, &device),
                 var: values([6], 6, &device) + 2.0,
             };
-            let y = batch_norm(images([4, 6, 5, 7], 1, &device), p, Norm { momentum: 0.1, epsilon: 1e-5, relu });
+            let y = batch_norm(
+                images([4, 6, 5, 7], 1, &device),
+                p,
+                Norm { momentum: 0.1, epsilon: 1e-5, relu },
+            );
             vec![("y", host(y), VALUE)]
         });
     }
@@ -136,7 +154,8 @@ fn cross_entropy_its_figures_and_its_gradient() {
             let logits = (values([6, 5], 1, device) * 4.0).require_grad();
             let factors = values([6], 2, &device.clone().without_autodiff()).abs();
             let factors = Tensor::from_data(factors.into_data(), device);
-            let (loss, figures) = cross_entropy(logits.clone(), whole(&LABELS, device), factors, smoothing);
+            let (loss, figures) =
+                cross_entropy(logits.clone(), whole(&LABELS, device), factors, smoothing);
             let grads = (loss.clone() * 3.0).backward();
             vec![
                 ("loss", host(loss), VALUE),
@@ -147,7 +166,8 @@ fn cross_entropy_its_figures_and_its_gradient() {
     }
 }
 
-/// That `gradient` is the one of `loss` at `values`, by central differences in f64, to 1e-4 of its largest.
+/// That `gradient` is the one of `loss` at `values`, by central differences in f64, to 1e-4 of its
+/// largest.
 fn is_numeric(name: &str, gradient: &[f32], values: &[f32], loss: impl Fn(&[f64]) -> f64) {
     const STEP: f64 = 1e-5;
     let mut at: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
@@ -158,7 +178,8 @@ fn is_numeric(name: &str, gradient: &[f32], values: &[f32], loss: impl Fn(&[f64]
         at[i] = there;
         loss
     };
-    let numeric: Vec<f64> = (0..values.len()).map(|i| (moved(i, STEP) - moved(i, -STEP)) / (2.0 * STEP)).collect();
+    let numeric: Vec<f64> =
+        (0..values.len()).map(|i| (moved(i, STEP) - moved(i, -STEP)) / (2.0 * STEP)).collect();
     let largest = numeric.iter().fold(1e-3_f64, |a, v| a.max(v.abs()));
     assert_eq!(gradient.len(), numeric.len(), "{name}");
     for (i, (g, n)) in gradient.iter().zip(&numeric).enumerate() {
@@ -184,10 +205,14 @@ fn gradients_of_convolution_are_the_numeric_ones() {
         let loss = |x: &[f64], filters: &[f64], weighting: &[f64]| {
             let mut sum = 0.0;
             for (n, f, y, column) in (0..b).flat_map(|n| {
-                (0..o).flat_map(move |f| (0..height).flat_map(move |y| (0..width).map(move |column| (n, f, y, column))))
+                (0..o).flat_map(move |f| {
+                    (0..height).flat_map(move |y| (0..width).map(move |column| (n, f, y, column)))
+                })
             }) {
                 let mut value = 0.0;
-                for (c, dy, dx) in (0..i).flat_map(|c| (0..size).flat_map(move |dy| (0..size).map(move |dx| (c, dy, dx)))) {
+                for (c, dy, dx) in (0..i).flat_map(|c| {
+                    (0..size).flat_map(move |dy| (0..size).map(move |dx| (c, dy, dx)))
+                }) {
                     let (row, col) = (y * stride + dy, column * stride + dx);
                     if (pad..h + pad).contains(&row) && (pad..w + pad).contains(&col) {
                         let pixel = x[((n * i + c) * h + row - pad) * w + col - pad];
@@ -202,7 +227,8 @@ fn gradients_of_convolution_are_the_numeric_ones() {
         let x = images([b, i, h, w], 1, &device).require_grad();
         let filters = values([o, i, size, size], 2, &device).require_grad();
         let weighting = values([b, o, height, width], 3, &device);
-        let y = conv2d(x.clone(), filters.clone(), Convolution { stride, padding: pad, bf16: false });
+        let y =
+            conv2d(x.clone(), filters.clone(), Convolution { stride, padding: pad, bf16: false });
         let grads = (y * weighting.clone()).sum().backward();
         let (dx, dw) = (host(x.grad(&grads).expect("dx")), host(filters.grad(&grads).expect("dw")));
         let (x, filters, weighting) = (host(x), host(filters), wide(&host(weighting)));
@@ -217,7 +243,9 @@ fn gradients_of_batch_norm_with_all_its_endings_are_the_numeric_ones() {
     let (per_channel, epsilon) = ((b * h * w) as f64, 1e-5);
     for (residual, relu) in [(false, false), (false, true), (true, true), (true, false)] {
         let loss = |x: &[f64], z: &[f64], gamma: &[f64], beta: &[f64], weighting: &[f64]| {
-            let channel = |k: usize| (0..b).flat_map(move |n| (0..h * w).map(move |at| (n * c + k) * h * w + at));
+            let channel = |k: usize| {
+                (0..b).flat_map(move |n| (0..h * w).map(move |at| (n * c + k) * h * w + at))
+            };
             let mut sum = 0.0;
             for k in 0..c {
                 let mean = channel(k).map(|at| x[at]).sum::<f64>() / per_channel;
@@ -231,18 +259,31 @@ fn gradients_of_batch_norm_with_all_its_endings_are_the_numeric_ones() {
             sum
         };
         let device = learning();
-        let (x, z) = (images([b, c, h, w], 1, &device).require_grad(), images([b, c, h, w], 2, &device).require_grad());
-        let (gamma, beta) = ((values([c], 3, &device) + 1.5).require_grad(), values([c], 4, &device).require_grad());
+        let (x, z) = (
+            images([b, c, h, w], 1, &device).require_grad(),
+            images([b, c, h, w], 2, &device).require_grad(),
+        );
+        let (gamma, beta) = (
+            (values([c], 3, &device) + 1.5).require_grad(),
+            values([c], 4, &device).require_grad(),
+        );
         let (mean, var) = (Tensor::zeros([c], &device), Tensor::ones([c], &device));
         let p = NormParameters { gamma: gamma.clone(), beta: beta.clone(), mean, var };
         let weighting = values([b, c, h, w], 7, &device);
-        let (y, _, _) = batch_norm_train(x.clone(), residual.then(|| z.clone()), p, Norm { momentum: 0.1, epsilon, relu });
+        let (y, _, _) = batch_norm_train(
+            x.clone(),
+            residual.then(|| z.clone()),
+            p,
+            Norm { momentum: 0.1, epsilon, relu },
+        );
         let grads = (y * weighting.clone()).sum().backward();
         let dx = host(x.grad(&grads).expect("dx"));
-        let (dgamma, dbeta) = (host(gamma.grad(&grads).expect("dgamma")), host(beta.grad(&grads).expect("dbeta")));
+        let (dgamma, dbeta) =
+            (host(gamma.grad(&grads).expect("dgamma")), host(beta.grad(&grads).expect("dbeta")));
         let dz = residual.then(|| host(z.grad(&grads).expect("dresidual")));
         let [x, z, gamma, beta] = [host(x), host(z), host(gamma), host(beta)];
-        let [wx, wz, wgamma, wbeta, weighting] = [wide(&x), wide(&z), wide(&gamma), wide(&beta), wide(&host(weighting))];
+        let [wx, wz, wgamma, wbeta, weighting] =
+            [wide(&x), wide(&z), wide(&gamma), wide(&beta), wide(&host(weighting))];
         is_numeric("dx", &dx, &x, |x| loss(x, &wz, &wgamma, &wbeta, &weighting));
         is_numeric("dgamma", &dgamma, &gamma, |gamma| loss(&wx, &wz, gamma, &wbeta, &weighting));
         is_numeric("dbeta", &dbeta, &beta, |beta| loss(&wx, &wz, &wgamma, beta, &weighting));
@@ -259,7 +300,9 @@ fn the_gradient_of_global_average_pool_is_the_numeric_one() {
     let weighting = values([2, 3], 2, &device);
     let grads = (global_avg_pool(x.clone()) * weighting.clone()).sum().backward();
     let (dx, weighting) = (host(x.grad(&grads).expect("dx")), wide(&host(weighting)));
-    is_numeric("dx", &dx, &host(x), |x| x.chunks(20).zip(&weighting).map(|(x, w)| x.iter().sum::<f64>() / 20.0 * w).sum());
+    is_numeric("dx", &dx, &host(x), |x| {
+        x.chunks(20).zip(&weighting).map(|(x, w)| x.iter().sum::<f64>() / 20.0 * w).sum()
+    });
 }
 
 #[test]
@@ -275,7 +318,12 @@ fn the_gradient_of_cross_entropy_is_the_numeric_one() {
     let device = learning();
     for smoothing in [0.0, 0.2] {
         let logits = values([6, 5], 1, &device).require_grad();
-        let (mean, _) = cross_entropy(logits.clone(), whole(&LABELS, &device), Tensor::ones([6], &device), smoothing);
+        let (mean, _) = cross_entropy(
+            logits.clone(),
+            whole(&LABELS, &device),
+            Tensor::ones([6], &device),
+            smoothing,
+        );
         let grads = mean.clone().backward();
         let gradient = host(logits.grad(&grads).expect("gradient"));
         let logits = host(logits);
@@ -287,14 +335,26 @@ fn the_gradient_of_cross_entropy_is_the_numeric_one() {
 #[test]
 fn a_forward_pass_that_is_not_finite_stays_visible() {
     same_on_both(|device| {
-        let logits = Tensor::<2>::from_data(TensorData::new(vec![0.5_f32, f32::NAN, 0.1], [1, 3]), device);
-        let (loss, figures) = cross_entropy(logits, whole(&[0], device), Tensor::ones([1], device), 0.0);
+        let logits =
+            Tensor::<2>::from_data(TensorData::new(vec![0.5_f32, f32::NAN, 0.1], [1, 3]), device);
+        let (loss, figures) =
+            cross_entropy(logits, whole(&[0], device), Tensor::ones([1], device), 0.0);
         let figures = host(figures);
-        assert!(host(loss)[0].is_nan() && figures[0].is_nan() && figures[3].is_nan() && figures[4].is_nan(), "{figures:?}");
-        let x = Tensor::<4>::from_data(TensorData::new(vec![1.0_f32, f32::NAN, -1.0, 2.0], [2, 1, 1, 2]), device);
+        assert!(
+            host(loss)[0].is_nan()
+                && figures[0].is_nan()
+                && figures[3].is_nan()
+                && figures[4].is_nan(),
+            "{figures:?}"
+        );
+        let x = Tensor::<4>::from_data(
+            TensorData::new(vec![1.0_f32, f32::NAN, -1.0, 2.0], [2, 1, 1, 2]),
+            device,
+        );
         let one = |v: f32| Tensor::<1>::full([1], v, device);
         let p = NormParameters { gamma: one(1.0), beta: one(0.0), mean: one(0.0), var: one(1.0) };
-        let (y, _, _) = batch_norm_train(x, None, p, Norm { momentum: 0.1, epsilon: 1e-5, relu: true });
+        let (y, _, _) =
+            batch_norm_train(x, None, p, Norm { momentum: 0.1, epsilon: 1e-5, relu: true });
         assert!(host(y).iter().any(|v| v.is_nan()), "no ReLU may hide it");
         vec![]
     });
@@ -302,7 +362,9 @@ fn a_forward_pass_that_is_not_finite_stays_visible() {
 
 #[test]
 fn a_step_of_sgd_in_all_its_forms_leaves_what_others_hold_alone() {
-    for (momentum, nesterov, weight_decay) in [(0.0, false, 0.0), (0.9, false, 0.01), (0.9, true, 0.01)] {
+    for (momentum, nesterov, weight_decay) in
+        [(0.0, false, 0.0), (0.9, false, 0.01), (0.9, true, 0.01)]
+    {
         same_on_both(|device| {
             let device = &device.clone().without_autodiff();
             let op = Sgd { lr: 0.1, momentum, nesterov, weight_decay };
@@ -337,8 +399,8 @@ fn images_out_of_bytes_moved_and_mirrored() {
     });
 }
 
-/// Eight bits of mantissa: to 2%, against the f32 body of the same device. Without ReLU and max pool, where a value near a tie
-/// goes another way.
+/// Eight bits of mantissa: to 2%, against the f32 body of the same device. Without ReLU and max
+/// pool, where a value near a tie goes another way.
 #[test]
 fn bf16_is_near_fp32_and_its_gradients_are_those_of_parameters_in_f32() {
     let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
@@ -346,12 +408,16 @@ fn bf16_is_near_fp32_and_its_gradients_are_those_of_parameters_in_f32() {
         let x = images([4, 8, 9, 10], 1, &device).require_grad();
         let z = images([4, 6, 9, 10], 5, &device).require_grad();
         let weight = values([6, 8, 3, 3], 2, &device).require_grad();
-        let (gamma, beta) = ((values([6], 3, &device) + 1.5).require_grad(), values([6], 4, &device).require_grad());
+        let (gamma, beta) = (
+            (values([6], 3, &device) + 1.5).require_grad(),
+            values([6], 4, &device).require_grad(),
+        );
         let y = conv2d(x, weight.clone(), Convolution { stride: 1, padding: 1, bf16 });
         let (mean, var) = (Tensor::zeros([6], &device), Tensor::ones([6], &device));
         let p = NormParameters { gamma: gamma.clone(), beta: beta.clone(), mean, var };
         let z = if bf16 { z.cast(burn::tensor::DType::BF16) } else { z };
-        let (y, mean, var) = batch_norm_train(y, Some(z), p, Norm { momentum: 0.1, epsilon: 1e-5, relu: false });
+        let (y, mean, var) =
+            batch_norm_train(y, Some(z), p, Norm { momentum: 0.1, epsilon: 1e-5, relu: false });
         let y = global_avg_pool(max_pool2d(y.clone())) * 0.0 + global_avg_pool(y);
         let grads = (y.clone() * values(y.dims(), 7, &device)).sum().backward();
         let grad = |t: Option<Vec<f32>>| t.expect("a gradient");
@@ -377,7 +443,8 @@ fn an_error_of_aten_is_a_panic_with_its_message() {
     let device = DeviceName::LibtorchCpu.open().expect("device").autodiff();
     let attempt = std::panic::catch_unwind(|| {
         let x = images([1, 3, 8, 8], 1, &device).require_grad();
-        let weight = values([4, 5, 3, 3], 2, &device).require_grad(); // five channels where the images have three
+        // five channels where the images have three
+        let weight = values([4, 5, 3, 3], 2, &device).require_grad();
         conv2d(x, weight, Convolution { stride: 1, padding: 1, bf16: false }).sum().backward()
     });
     let panic = attempt.err().expect("it cannot work");

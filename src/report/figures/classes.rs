@@ -8,7 +8,8 @@ use plotters::prelude::*;
 use std::ops::Range;
 
 /// A chart with a row for each name.
-pub(super) type Rows<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(super) type Rows<'a> =
+    ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// A row for each of `names`, the first on top: the name at the left, the plot at its right.
 pub(super) fn by_name<'a>(
@@ -50,7 +51,9 @@ fn by_class<'a>(
     percent: bool,
 ) -> Result<Rows<'a>, Box<dyn std::error::Error>> {
     let names: Vec<&str> = subject.data.classes.iter().take(CLASSES).map(String::as_str).collect();
-    by_name(area, &names, x, x_label, |v| if percent { format!("{:.0}", 100.0 * v) } else { format!("{v:.0}") })
+    by_name(area, &names, x, x_label, |v| {
+        if percent { format!("{:.0}", 100.0 * v) } else { format!("{v:.0}") }
+    })
 }
 
 pub(super) fn shares(area: &Area<'_>, subject: &Subject, arm: &ArmFigures) -> Drawn {
@@ -60,16 +63,31 @@ pub(super) fn shares(area: &Area<'_>, subject: &Subject, arm: &ArmFigures) -> Dr
     let share = |c: usize| {
         let part = |v: Option<f64>| v.unwrap_or(0.0);
         let train = part(subject.data.counts.get(c).map(|k| *k as f64)) / n;
-        [train, part(e.expected.get(c).copied()) / drawn, part(e.drawn.get(c).map(|d| *d as f64)) / drawn]
+        [
+            train,
+            part(e.expected.get(c).copied()) / drawn,
+            part(e.drawn.get(c).map(|d| *d as f64)) / drawn,
+        ]
     };
     let highest = (0..rows).flat_map(share).fold(0.01, f64::max);
-    let mut chart =
-        by_class(area, subject, 0.0..highest * 1.08, "share in %: bar = draws, line = training set, circle = expected", true)?;
+    let mut chart = by_class(
+        area,
+        subject,
+        0.0..highest * 1.08,
+        "share in %: bar = draws, line = training set, circle = expected",
+        true,
+    )?;
     for c in 0..rows {
         let [train, expected, drawn] = share(c);
         let y = (rows - 1 - c) as f64;
-        chart.draw_series([Rectangle::new([(0.0, y - 0.3), (drawn, y + 0.3)], COLORS[6].filled())])?;
-        chart.draw_series([PathElement::new([(train, y - 0.42), (train, y + 0.42)], BLACK.stroke_width(2))])?;
+        chart.draw_series([Rectangle::new(
+            [(0.0, y - 0.3), (drawn, y + 0.3)],
+            COLORS[6].filled(),
+        )])?;
+        chart.draw_series([PathElement::new(
+            [(train, y - 0.42), (train, y + 0.42)],
+            BLACK.stroke_width(2),
+        )])?;
         chart.draw_series([Circle::new((expected, y), 4, COLORS[2].stroke_width(2))])?;
     }
     Ok(())
@@ -83,8 +101,10 @@ pub(super) fn heatmap(
 ) -> Drawn {
     let epochs = &arm.seeds[0].epochs;
     let rows = subject.data.classes.len().min(CLASSES);
-    let values: Vec<Vec<f64>> = epochs.iter().map(|e| (0..rows).map(|c| value(e, c)).collect()).collect();
-    let (low, high) = values.iter().flatten().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(*v), h.max(*v)));
+    let values: Vec<Vec<f64>> =
+        epochs.iter().map(|e| (0..rows).map(|c| value(e, c)).collect()).collect();
+    let (low, high) =
+        values.iter().flatten().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(*v), h.max(*v)));
     let label = format!("epoch (white {:.1}%, dark {:.1}%)", 100.0 * low, 100.0 * high);
     let mut chart = by_class(area, subject, 0.5..epochs.len() as f64 + 0.5, &label, false)?;
     let shade = |v: f64| {

@@ -1,4 +1,5 @@
-//! How weights and probabilities are spread over the samples, and where among them the flipped labels are.
+//! How weights and probabilities are spread over the samples, and where among them the flipped
+//! labels are.
 
 use super::{AXES, Area, COLORS, Drawn, GREY, LABELS};
 use crate::importance::Sample;
@@ -14,7 +15,9 @@ pub(super) fn weights(area: &Area<'_>, arm: &ArmFigures) -> Drawn {
 
 /// Samples by expected draws an epoch.
 pub(super) fn probabilities(area: &Area<'_>, arm: &ArmFigures) -> Drawn {
-    let Some(w) = arm.seeds[0].weights.as_ref().filter(|w| w.draw_edges.len() > 1) else { return Ok(()) };
+    let Some(w) = arm.seeds[0].weights.as_ref().filter(|w| w.draw_edges.len() > 1) else {
+        return Ok(());
+    };
     bars(area, "expected draws of a sample in an epoch", &w.draw_edges, &w.draw_counts, &[1.0])
 }
 
@@ -36,15 +39,24 @@ fn bars(area: &Area<'_>, x_label: &str, edges: &[f32], counts: &[u64], marks: &[
         .axis_desc_style(AXES)
         .draw()?;
     chart.draw_series(edges.windows(2).zip(counts).map(|(edges, count)| {
-        Rectangle::new([(f64::from(edges[0]), 0.0), (f64::from(edges[1]), *count as f64)], COLORS[1].mix(0.8).filled())
+        Rectangle::new(
+            [(f64::from(edges[0]), 0.0), (f64::from(edges[1]), *count as f64)],
+            COLORS[1].mix(0.8).filled(),
+        )
     }))?;
     for &x in marks {
-        chart.draw_series(DashedLineSeries::new([(x, 0.0), (x, highest)], 6, 5, BLACK.stroke_width(1)))?;
+        chart.draw_series(DashedLineSeries::new(
+            [(x, 0.0), (x, highest)],
+            6,
+            5,
+            BLACK.stroke_width(1),
+        ))?;
     }
     Ok(())
 }
 
-/// Share of flipped labels, in percent, among the hardest samples: for each of these shares of all samples, in percent.
+/// Share of flipped labels, in percent, among the hardest samples: for each of these shares of all
+/// samples, in percent.
 fn among_hardest(samples: &[Sample]) -> Vec<(f64, f64)> {
     let mut order: Vec<&Sample> = samples.iter().collect();
     order.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.index.cmp(&b.index)));
@@ -52,7 +64,10 @@ fn among_hardest(samples: &[Sample]) -> Vec<(f64, f64)> {
     let mut at = Vec::new();
     for (k, s) in order.iter().enumerate() {
         flipped += usize::from(s.flipped == Some(true));
-        at.push((100.0 * (k + 1) as f64 / order.len() as f64, 100.0 * flipped as f64 / (k + 1) as f64));
+        at.push((
+            100.0 * (k + 1) as f64 / order.len() as f64,
+            100.0 * flipped as f64 / (k + 1) as f64,
+        ));
     }
     // From half a percent on: the first few samples alone say little.
     let stride = (at.len() / 400).max(1);
@@ -77,15 +92,22 @@ pub(super) fn flips(area: &Area<'_>, samples: &[Sample]) -> Drawn {
         .label_style(LABELS)
         .axis_desc_style(AXES)
         .draw()?;
-    chart.draw_series(DashedLineSeries::new([(0.0, base), (100.0, base)], 6, 5, GREY.stroke_width(1)))?;
+    chart.draw_series(DashedLineSeries::new(
+        [(0.0, base), (100.0, base)],
+        6,
+        5,
+        GREY.stroke_width(1),
+    ))?;
     chart.draw_series(LineSeries::new(curve, COLORS[2].stroke_width(2)))?;
     Ok(())
 }
 
 /// `Among the hardest 1% 62.0% are flipped, 6.2 times their share of all.`
 pub(super) fn flips_in_words(samples: &[Sample]) -> String {
-    let rate =
-        |samples: &[&Sample]| samples.iter().filter(|s| s.flipped == Some(true)).count() as f64 / samples.len().max(1) as f64;
+    let rate = |samples: &[&Sample]| {
+        samples.iter().filter(|s| s.flipped == Some(true)).count() as f64
+            / samples.len().max(1) as f64
+    };
     let hardest = crate::importance::Pick::Hardest.of(samples, (samples.len() / 100).max(1));
     let (among, base) = (rate(&hardest), rate(&samples.iter().collect::<Vec<_>>()));
     format!(

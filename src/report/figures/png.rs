@@ -1,4 +1,5 @@
-//! Figures as PNG, for slides and papers that take no SVG. The letters are in the program: a server may have no fonts.
+//! Figures as PNG, for slides and papers that take no SVG. The letters are in the program: a server
+//! may have no fonts.
 
 use super::Figure;
 use crate::report::ReportError;
@@ -20,7 +21,8 @@ impl Renderer {
         let mut options = Options::default();
         let fonts = Arc::make_mut(&mut options.fontdb);
         fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-        let family = fonts.faces().next().and_then(|f| f.families.first()).map(|(name, _)| name.clone());
+        let family =
+            fonts.faces().next().and_then(|f| f.families.first()).map(|(name, _)| name.clone());
         fonts.set_sans_serif_family(family.unwrap_or_default());
         Self { options }
     }
@@ -32,8 +34,10 @@ impl Renderer {
     pub(in crate::report) fn png(&self, figure: &Figure) -> Result<Vec<u8>, ReportError> {
         let fail = |why: String| ReportError::Figure { name: figure.name, why };
         let tree = Tree::from_str(&figure.svg, &self.options).map_err(|e| fail(e.to_string()))?;
-        let (width, height) = ((tree.size().width() * SCALE) as u32, (tree.size().height() * SCALE) as u32);
-        let mut pixels = Pixmap::new(width, height).ok_or_else(|| fail(format!("{width}x{height} pixels")))?;
+        let (width, height) =
+            ((tree.size().width() * SCALE) as u32, (tree.size().height() * SCALE) as u32);
+        let mut pixels =
+            Pixmap::new(width, height).ok_or_else(|| fail(format!("{width}x{height} pixels")))?;
         resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
         pixels.encode_png().map_err(|e| fail(e.to_string()))
     }

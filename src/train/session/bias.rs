@@ -1,5 +1,5 @@
-//! The method inside a session: which phase an epoch is of, the weights once they are due, and the scoring pass.
-//! Knows nothing of steps, losses or commands.
+//! The method inside a session: which phase an epoch is of, the weights once they are due, and the
+//! scoring pass. Knows nothing of steps, losses or commands.
 
 use super::{Epoch, Importance, Progress, Session, Stage};
 use crate::importance::{Metric, Probabilities, Sampler, Weights, Window};
@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 /// Bins of the histogram of weights.
 const BINS: usize = 40;
-/// A sample whose margin metric is above this is confidently called another class: that one's probability is larger by 0.8.
+/// A sample whose margin metric is above this is confidently called another class: that one's
+/// probability is larger by 0.8.
 const SUSPECT: f32 = 0.9;
-/// Where more of the draws than this go to such samples, wrong labels are likely. Measured on the embedded data, E = 3: 2.3% to
-/// 4.2% with clean labels (balanced and long-tailed), 5.4% to 6.9% with a tenth of them flipped.
+/// Where more of the draws than this go to such samples, wrong labels are likely. Measured on the
+/// embedded data, E = 3: 2.3% to 4.2% with clean labels (balanced and long-tailed), 5.4% to 6.9%
+/// with a tenth of them flipped.
 const SUSPECT_DRAWS: f64 = 0.045;
 
 impl Session {
@@ -26,17 +28,24 @@ impl Session {
             return Phase::Pretrain;
         }
         let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
-        let uniform = matches!(c.sampler, Sampler::Uniform | Sampler::UniformReplacement) || epoch > n - tail;
+        let uniform =
+            matches!(c.sampler, Sampler::Uniform | Sampler::UniformReplacement) || epoch > n - tail;
         if uniform { Phase::Uniform } else { Phase::Biased }
     }
 
-    /// Computes the weights from what was recorded; false when that is impossible and the session waits instead.
+    /// Computes the weights from what was recorded; false when that is impossible and the session
+    /// waits instead.
     pub(super) fn weigh(&mut self) -> bool {
         let c = &self.config.importance;
         let (metric, window) = (c.metric, c.window);
         match Weights::from_scores(&self.recorder.scores(metric, window)) {
             Ok(weights) => {
-                let p = self.recorder.p_true(window).into_iter().map(|p| p.unwrap_or(f32::NAN)).collect();
+                let p = self
+                    .recorder
+                    .p_true(window)
+                    .into_iter()
+                    .map(|p| p.unwrap_or(f32::NAN))
+                    .collect();
                 let margin = self.recorder.scores(Metric::Margin, Window::Last);
                 let suspect = margin.iter().map(|m| m.is_some_and(|m| m > SUSPECT)).collect();
                 self.adopt(Importance { weights, p, suspect });
@@ -53,7 +62,8 @@ impl Session {
                     }));
                 }
                 let reason = format!(
-                    "no weights can be computed: {e}. Resuming trains on uniformly; a smaller train.lr usually prevents this."
+                    "no weights can be computed: {e}. Resuming trains on uniformly; a smaller \
+                     train.lr usually prevents this."
                 );
                 self.pause(Cause::NotFinite, Some(reason));
                 false
@@ -93,22 +103,37 @@ impl Session {
 
     fn adopt(&mut self, importance: Importance) {
         let Importance { weights, suspect, .. } = &importance;
-        let q = importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+        let q =
+            importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
         self.outbox.push(Event::Weights(self.summary_of(weights, &q)));
         if q.fell_back() {
-            let why =
-                if self.config.importance.pretrain_epochs == 0 { "E = 0: nothing was recorded" } else { "all weights are equal" };
-            self.warn("uniform-weights", format!("{why}, so biased draws are uniform draws with replacement"));
+            let why = if self.config.importance.pretrain_epochs == 0 {
+                "E = 0: nothing was recorded"
+            } else {
+                "all weights are equal"
+            };
+            self.warn(
+                "uniform-weights",
+                format!("{why}, so biased draws are uniform draws with replacement"),
+            );
         } else if weights.unseen() > 0 {
-            self.warn("unseen", format!("{} samples were never observed before E: their weight is 1", weights.unseen()));
+            self.warn(
+                "unseen",
+                format!(
+                    "{} samples were never observed before E: their weight is 1",
+                    weights.unseen()
+                ),
+            );
         }
-        let to_suspects: f64 = q.values().iter().zip(suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
+        let to_suspects: f64 =
+            q.values().iter().zip(suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
         if to_suspects > SUSPECT_DRAWS && self.config.importance.sampler == Sampler::Biased {
             let count = suspect.iter().filter(|s| **s).count();
             self.warn(
                 "label-noise",
                 format!(
-                    "{count} samples are confidently called another class and would get {:.0}% of the draws: wrong labels? Look at them, or \
+                    "{count} samples are confidently called another class and would get {:.0}% of \
+                     the draws: wrong labels? Look at them, or \
                      leave the hardest out (importance.drop_hardest)",
                     100.0 * to_suspects
                 ),

@@ -1,5 +1,5 @@
-//! What a person asks of a session: each command is carried out between two steps, or refused with the reason, and answered
-//! by an event.
+//! What a person asks of a session: each command is carried out between two steps, or refused with
+//! the reason, and answered by an event.
 
 use super::{Session, Stage};
 use crate::config::{self, KEYS, Live, RunConfig};
@@ -14,9 +14,13 @@ impl Session {
             return self.refuse("run", Value::Null, "the run is over");
         }
         match command {
-            Command::Pause if self.paused.is_some() => self.refuse("pause", Value::Null, "it is paused already"),
+            Command::Pause if self.paused.is_some() => {
+                self.refuse("pause", Value::Null, "it is paused already")
+            }
             Command::Pause => self.pause(Cause::Asked, None),
-            Command::Resume if self.paused.is_none() => self.refuse("resume", Value::Null, "it is not paused"),
+            Command::Resume if self.paused.is_none() => {
+                self.refuse("resume", Value::Null, "it is not paused")
+            }
             Command::Resume => {
                 self.not_finite_accepted |= self.paused.take() == Some(Cause::NotFinite);
                 if self.not_finite_accepted {
@@ -35,8 +39,12 @@ impl Session {
                 self.changed("rescore", json!(false), json!(true), "with the next epoch");
             }
             // Whoever drives the session has the disk.
-            Command::Checkpoint => self.refuse("checkpoint", Value::Null, "nothing here can write one"),
-            Command::Rewind { .. } => self.refuse("rewind", Value::Null, "nothing here can read a checkpoint"),
+            Command::Checkpoint => {
+                self.refuse("checkpoint", Value::Null, "nothing here can write one")
+            }
+            Command::Rewind { .. } => {
+                self.refuse("rewind", Value::Null, "nothing here can read a checkpoint")
+            }
             Command::Note { text } => self.outbox.push(Event::Note { text }),
             Command::Stop { stop } => {
                 self.stop = Some(stop);
@@ -58,11 +66,18 @@ impl Session {
             };
         }
         let Some(live) = KEYS.iter().find(|k| k.path == key).map(|k| k.live) else {
-            let near = config::nearest(key).map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
+            let near = config::nearest(key)
+                .map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
             return self.refuse(key, value, &format!("unknown key{near}"));
         };
         let effective = match live {
-            Live::No => return self.refuse(key, value, "it is fixed for the run: start a new one to change it"),
+            Live::No => {
+                return self.refuse(
+                    key,
+                    value,
+                    "it is fixed for the run: start a new one to change it",
+                );
+            }
             Live::NextStep => "with the next step",
             Live::NextEpoch => "with the next epoch",
             Live::AtScoring => "when the weights are computed",
@@ -76,7 +91,11 @@ impl Session {
         };
         let current = self.completed + usize::from(self.in_epoch());
         if changed.train.epochs < current {
-            return self.refuse(key, value, &format!("epoch {current} is in progress or done: N must be at least {current}"));
+            return self.refuse(
+                key,
+                value,
+                &format!("epoch {current} is in progress or done: N must be at least {current}"),
+            );
         }
         if changed.importance.sampler != Sampler::Uniform {
             self.preferred = changed.importance.sampler;
@@ -86,11 +105,12 @@ impl Session {
         self.changed(key, old, new, effective);
     }
 
-    /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once biased, a later E goes back to
-    /// vanilla at that boundary.
+    /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once
+    /// biased, a later E goes back to vanilla at that boundary.
     fn set_pretrain_epochs(&mut self, wanted: i64, value: Value) {
         const KEY: &str = "importance.pretrain_epochs";
-        let (c, n, old) = (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
+        let (c, n, old) =
+            (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
         let boundary = c + usize::from(self.in_epoch());
         let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
             return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
@@ -98,7 +118,8 @@ impl Session {
         let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
         if biased && wanted <= boundary {
             let why = format!(
-                "the switch was made after epoch {old}; only an E of {} to {n} would go back to pretraining",
+                "the switch was made after epoch {old}; only an E of {} to {n} would go back to \
+                 pretraining",
                 boundary + 1
             );
             return self.refuse(KEY, value, &why);
@@ -132,9 +153,17 @@ impl Session {
                 let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
                 self.set_pretrain_epochs(epoch, json!(epoch));
             }
-            Bias::Now => self.refuse("bias", json!(bias), "pretraining is over: `bias on` and `bias off` switch the bias"),
-            Bias::Off if sampler == Sampler::Uniform => self.refuse("bias", json!(bias), "draws are uniform already"),
-            Bias::On if sampler != Sampler::Uniform => self.refuse("bias", json!(bias), "the bias is on already"),
+            Bias::Now => self.refuse(
+                "bias",
+                json!(bias),
+                "pretraining is over: `bias on` and `bias off` switch the bias",
+            ),
+            Bias::Off if sampler == Sampler::Uniform => {
+                self.refuse("bias", json!(bias), "draws are uniform already")
+            }
+            Bias::On if sampler != Sampler::Uniform => {
+                self.refuse("bias", json!(bias), "the bias is on already")
+            }
             Bias::Off => self.set(KEY, json!("uniform")),
             Bias::On => self.set(KEY, json!(self.preferred)),
         }

@@ -1,5 +1,6 @@
-//! The end of an epoch: the validation or test set batch by batch, then the figures of the epoch and of its draws. And the end
-//! of a run that kept its test set back: the best and the last model on it.
+//! The end of an epoch: the validation or test set batch by batch, then the figures of the epoch
+//! and of its draws. And the end of a run that kept its test set back: the best and the last model
+//! on it.
 
 use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
@@ -12,7 +13,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use std::time::Instant;
 
-/// A sample with a smaller probability of its true class, when the weights were computed, counts as hard.
+/// A sample with a smaller probability of its true class, when the weights were computed, counts as
+/// hard.
 const HARD: f32 = 0.1;
 
 /// An evaluation under way.
@@ -38,14 +40,16 @@ impl Evaluation {
         let (batch, labels) = images.batch(&drawn, None);
         let logits = self.model.forward(batch, Mode::Evaluate);
         self.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
-        self.loss = self.loss.clone() + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
+        self.loss =
+            self.loss.clone() + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
         self.at = end;
         end == images.len()
     }
 
     /// Mean loss and predictions, once it is over.
     fn figures(self, labels: &[u32], classes: usize) -> (f64, Confusion) {
-        let predictions: Vec<u32> = Tensor::cat(self.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
+        let predictions: Vec<u32> =
+            Tensor::cat(self.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
         let loss = f64::from(self.loss.into_scalar::<f32>()) / labels.len() as f64;
         (loss, Confusion::of(&predictions, labels, classes))
     }
@@ -71,7 +75,11 @@ impl Session {
     }
 
     /// One batch of an evaluation; the last one ends the epoch.
-    pub(super) fn evaluate(&mut self, epoch: Box<Epoch>, mut evaluation: Box<Evaluation>) -> Progress {
+    pub(super) fn evaluate(
+        &mut self,
+        epoch: Box<Epoch>,
+        mut evaluation: Box<Evaluation>,
+    ) -> Progress {
         if !evaluation.advance(&self.measured, self.config.train.eval_batch_size) {
             self.stage = Stage::Evaluating(epoch, evaluation);
             return Progress::Evaluated;
@@ -80,10 +88,14 @@ impl Session {
         Progress::EpochEnd
     }
 
-    /// Begins to read the test set that was kept back, the best model first; false when there is none, or it was read.
+    /// Begins to read the test set that was kept back, the best model first; false when there is
+    /// none, or it was read.
     pub(super) fn begin_test(&mut self) -> bool {
         let last = self.model().valid();
-        let Some(held) = self.held_back.as_mut().filter(|h| h.tested_at != Some(self.completed)) else { return false };
+        let Some(held) = self.held_back.as_mut().filter(|h| h.tested_at != Some(self.completed))
+        else {
+            return false;
+        };
         held.best_is_tested = false;
         // A state that this very model gave fits it.
         let best = last.clone().train().with_state(&held.best, &self.device);
@@ -102,13 +114,20 @@ impl Session {
         let (loss, confusion) = evaluation.figures(&held.labels, self.classes);
         let best = !held.best_is_tested;
         let epoch = if best { self.best.epoch } else { self.completed };
-        let told = |best| Event::Tested { epoch, best, loss, accuracy: confusion.accuracy(), recall: confusion.recall() };
+        let told = |best| Event::Tested {
+            epoch,
+            best,
+            loss,
+            accuracy: confusion.accuracy(),
+            recall: confusion.recall(),
+        };
         self.outbox.push(told(best));
         if best && epoch == self.completed {
             self.outbox.push(told(false)); // the same model
         } else if best {
             held.best_is_tested = true;
-            self.stage = Stage::Testing(Box::new(Evaluation::new(self.model().valid(), &self.device)));
+            self.stage =
+                Stage::Testing(Box::new(Evaluation::new(self.model().valid(), &self.device)));
             return Progress::Evaluated;
         }
         held.tested_at = Some(self.completed);
@@ -152,7 +171,8 @@ impl Session {
         let (mut never_drawn, mut hard_share, mut suspect_share) = (0, None, None);
         if let Some(importance) = &self.importance {
             never_drawn = self.ledger.never_drawn();
-            hard_share = Some(share_of(&importance.p.iter().map(|p| *p < HARD).collect::<Vec<_>>()));
+            hard_share =
+                Some(share_of(&importance.p.iter().map(|p| *p < HARD).collect::<Vec<_>>()));
             suspect_share = Some(share_of(&importance.suspect));
         }
         self.sheet_due |= self.importance.is_some();
@@ -163,9 +183,18 @@ impl Session {
             train_loss: epoch.loss / n,
             measured: Measured { on: self.config.measured_on(), loss, accuracy },
             recall,
-            expected: epoch.q.class_shares(&self.labels, self.classes).iter().map(|s| s * n).collect(),
+            expected: epoch
+                .q
+                .class_shares(&self.labels, self.classes)
+                .iter()
+                .map(|s| s * n)
+                .collect(),
             coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
-            expected_coverage: if shuffled { 1.0 } else { balance::expected_coverage(epoch.q.values(), times.len()) },
+            expected_coverage: if shuffled {
+                1.0
+            } else {
+                balance::expected_coverage(epoch.q.values(), times.len())
+            },
             max_multiplicity: times.iter().copied().max().unwrap_or(0),
             never_drawn,
             hard_share,
@@ -184,7 +213,8 @@ impl Session {
         if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
             let sample = epoch.plan.at(k..k + 1)[0];
             let reason = format!(
-                "the model's output for training sample {sample} in epoch {} is not a finite number. \
+                "the model's output for training sample {sample} in epoch {} is not a finite \
+                 number. \
                  Resuming goes on; a smaller train.lr usually prevents this.",
                 self.completed
             );

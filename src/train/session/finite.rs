@@ -1,5 +1,6 @@
-//! A loss that is not finite: training goes back to where it last was, makes the steps since one by one, and pauses before
-//! the first one whose loss, or whose update, is not finite. While all is well this costs nothing: a footing is a few handles.
+//! A loss that is not finite: training goes back to where it last was, makes the steps since one by
+//! one, and pauses before the first one whose loss, or whose update, is not finite. While all is
+//! well this costs nothing: a footing is a few handles.
 
 use super::{Epoch, Meter, Session, Stage};
 use crate::model::{Model, NamedTensor};
@@ -17,8 +18,9 @@ pub(super) struct Footing {
     samples_drawn: u64,
 }
 
-/// The two newest footings of the epoch in progress. That losses were finite since the older one shows that its parameters
-/// are; those of the newer one may have been spoilt by the very last update.
+/// The two newest footings of the epoch in progress. That losses were finite since the older one
+/// shows that its parameters are; those of the newer one may have been spoilt by the very last
+/// update.
 #[derive(Debug, Default)]
 pub(super) struct Footings {
     newer: Option<Footing>,
@@ -39,8 +41,8 @@ impl Session {
         self.footings.newer = Some(footing);
     }
 
-    /// Goes back to the last footing with finite parameters and on from there with care, unless a person said that losses
-    /// need not be finite; whether it did.
+    /// Goes back to the last footing with finite parameters and on from there with care, unless a
+    /// person said that losses need not be finite; whether it did.
     pub(super) fn go_back(&mut self) -> bool {
         let Stage::Training(now) = &self.stage else { return false };
         let reached = now.step;
@@ -56,7 +58,8 @@ impl Session {
         self.stand_again()
     }
 
-    /// Back to the last footing, whatever happened since (a step that broke off in the middle, too); whether there is one.
+    /// Back to the last footing, whatever happened since (a step that broke off in the middle,
+    /// too); whether there is one.
     pub fn stand_again(&mut self) -> bool {
         let Some(footing) = &self.footings.newer else { return false };
         self.model = Some(footing.model.clone().train());
@@ -67,7 +70,8 @@ impl Session {
         true
     }
 
-    /// What is wrong with the step that was just made, whose mean loss is `loss`; `None` when it can be kept.
+    /// What is wrong with the step that was just made, whose mean loss is `loss`; `None` when it
+    /// can be kept.
     pub(super) fn fault_of_step(&self, loss: f32) -> Option<String> {
         if !loss.is_finite() {
             return Some(format!("the training loss is not a finite number ({loss})"));
@@ -80,15 +84,18 @@ impl Session {
     pub(super) fn refuse_step(&mut self, what: &str, step: usize) {
         self.stand_again();
         let reason = format!(
-            "{what} at step {} of epoch {}; nothing of that step was kept. Go back to the last checkpoint with a smaller \
-             learning rate (rewind), go on all the same (resume), or stop. A smaller train.lr usually prevents this.",
+            "{what} at step {} of epoch {}; nothing of that step was kept. Go back to the last \
+             checkpoint with a smaller \
+             learning rate (rewind), go on all the same (resume), or stop. A smaller train.lr \
+             usually prevents this.",
             step + 1,
             self.completed + 1
         );
         self.pause(Cause::NotFinite, Some(reason));
     }
 
-    /// Whether the last step of an epoch is done and left finite parameters; training has gone back if not.
+    /// Whether the last step of an epoch is done and left finite parameters; training has gone back
+    /// if not.
     pub(super) fn epoch_is_sound(&mut self) -> bool {
         let done = matches!(&self.stage, Stage::Training(e) if e.step == e.steps);
         done && (self.not_finite_accepted || all_finite(&self.model().state()) || !self.go_back())

@@ -1,6 +1,6 @@
-//! The state machine of a run: `Pretrain -> Weigh -> Biased -> Done`, with pause laid over any of them.
-//! One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary between epochs;
-//! commands are applied in between. Knows no thread, no channel and no file.
+//! The state machine of a run: `Pretrain -> Weigh -> Biased -> Done`, with pause laid over any of
+//! them. One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary
+//! between epochs; commands are applied in between. Knows no thread, no channel and no file.
 
 mod bias;
 mod commands;
@@ -21,7 +21,9 @@ use super::checkpoint::RestoreError;
 use super::optimizer::Sgd;
 use crate::config::{Precision, RunConfig};
 use crate::data::{Dataset, Identity};
-use crate::importance::{EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window};
+use crate::importance::{
+    EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window,
+};
 use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
 use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
 use crate::stream::fork_seed;
@@ -35,7 +37,8 @@ use std::time::{Duration, Instant};
 pub enum TrainError {
     /// The data has fewer samples than a batch needs.
     #[error(
-        "{samples} training samples are too few: batch norm needs at least 2 in every batch\n  Raise data.train_limit or data.class_counts."
+        "{samples} training samples are too few: batch norm needs at least 2 in every batch\n  \
+         Raise data.train_limit or data.class_counts."
     )]
     TooFewSamples {
         /// How many there are.
@@ -48,10 +51,16 @@ pub enum TrainError {
         samples: usize,
     },
     /// The device cannot compute so.
-    #[error("train.precision = \"bf16\" needs LibTorch (--device cpu or cuda:0): this device computes in fp32 only")]
+    #[error(
+        "train.precision = \"bf16\" needs LibTorch (--device cpu or cuda:0): this device computes \
+         in fp32 only"
+    )]
     Precision,
     /// The values to start from are not this model's.
-    #[error("model.init does not fit the model: {0}\n  Its architecture, channels and classes must be the run's.")]
+    #[error(
+        "model.init does not fit the model: {0}\n  Its architecture, channels and classes must be \
+         the run's."
+    )]
     Initial(Misfits),
     /// A checkpoint does not fit.
     #[error(transparent)]
@@ -131,7 +140,8 @@ pub struct Session {
 #[derive(Debug)]
 struct Importance {
     weights: Weights,
-    /// Mean probability of the true class when the weights were computed, NaN where there was no observation.
+    /// Mean probability of the true class when the weights were computed, NaN where there was no
+    /// observation.
     p: Vec<f32>,
     /// Samples that the model confidently called another class: maybe wrong labels.
     suspect: Vec<bool>,
@@ -180,8 +190,8 @@ struct Best {
 }
 
 impl Session {
-    /// A session at its beginning; its first event is `run_started`. `initial` are the values to start from (none: by the
-    /// seed), `device_name` is what a person calls the device.
+    /// A session at its beginning; its first event is `run_started`. `initial` are the values to
+    /// start from (none: by the seed), `device_name` is what a person calls the device.
     ///
     /// # Errors
     /// [`TrainError`] when the data cannot be trained on.
@@ -206,7 +216,11 @@ impl Session {
         let identity = Identity::of(&data);
         let classes = data.classes.len();
         let model = Model::new(&config, data.shape[0], classes, device);
-        let model = if initial.is_empty() { model } else { model.with_state(initial, device).map_err(TrainError::Initial)? };
+        let model = if initial.is_empty() {
+            model
+        } else {
+            model.with_state(initial, device).map_err(TrainError::Initial)?
+        };
         let mean_std = data.mean_std();
         let train = DeviceSplit::new(&data, &data.train, &mean_std, device);
         let test = DeviceSplit::new(&data, &data.test, &mean_std, device);
@@ -214,9 +228,18 @@ impl Session {
         let (measured, measured_labels, held_back) = if held_out.is_empty() {
             (test, data.test.labels.clone(), None)
         } else {
-            let held_back =
-                HeldBack { test, labels: data.test.labels.clone(), best: Vec::new(), best_is_tested: false, tested_at: None };
-            (DeviceSplit::new(&data, held_out, &mean_std, device), held_out.labels.clone(), Some(held_back))
+            let held_back = HeldBack {
+                test,
+                labels: data.test.labels.clone(),
+                best: Vec::new(),
+                best_is_tested: false,
+                tested_at: None,
+            };
+            (
+                DeviceSplit::new(&data, held_out, &mean_std, device),
+                held_out.labels.clone(),
+                Some(held_back),
+            )
         };
         let started = Event::RunStarted {
             run: config.name.clone(),
@@ -308,11 +331,22 @@ impl Session {
     /// Where training is: reads the loss from the device, so ask for it at most ten times a second.
     pub fn step_event(&mut self) -> Option<Event> {
         match &self.stage {
-            Stage::Evaluating(_, e) => Some(Event::Evaluating { epoch: self.completed + 1, done: e.at, of: self.measured.len() }),
+            Stage::Evaluating(_, e) => Some(Event::Evaluating {
+                epoch: self.completed + 1,
+                done: e.at,
+                of: self.measured.len(),
+            }),
             Stage::Training(epoch) => {
                 let (step, steps) = (epoch.step, epoch.steps);
                 let (loss, images_per_s) = self.read_meter()?;
-                Some(Event::Step { epoch: self.completed + 1, step, steps, loss, lr: self.meter.lr, images_per_s })
+                Some(Event::Step {
+                    epoch: self.completed + 1,
+                    step,
+                    steps,
+                    loss,
+                    lr: self.meter.lr,
+                    images_per_s,
+                })
             }
             _ => None,
         }
@@ -412,7 +446,9 @@ impl Session {
                 && self.completed > self.weighed_at
                 && (self.completed - self.weighed_at).is_multiple_of(every);
             let rescore = self.rescore || due;
-            if rescore || (self.importance.is_none() && c.window == Window::Fresh && c.pretrain_epochs > 0) {
+            if rescore
+                || (self.importance.is_none() && c.window == Window::Fresh && c.pretrain_epochs > 0)
+            {
                 self.rescore = false;
                 self.recorder.clear();
                 self.stage = Stage::Scoring { at: 0, observations: Vec::new() };
@@ -488,7 +524,14 @@ impl Session {
 
     fn changed(&mut self, key: &str, old: Value, new: Value, effective: &str) {
         let (epoch, step) = self.position();
-        self.outbox.push(Event::Changed { epoch, step, key: key.into(), old, new, effective: effective.into() });
+        self.outbox.push(Event::Changed {
+            epoch,
+            step,
+            key: key.into(),
+            old,
+            new,
+            effective: effective.into(),
+        });
     }
 
     fn refuse(&mut self, key: &str, value: Value, reason: &str) {

@@ -1,5 +1,5 @@
-//! What an epoch draws: its probabilities and its plan, made on a thread of its own while the epoch before it trains.
-//! Knows nothing of steps, models or commands.
+//! What an epoch draws: its probabilities and its plan, made on a thread of its own while the epoch
+//! before it trains. Knows nothing of steps, models or commands.
 
 use super::{Importance, Session};
 use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Sampler, Shaping};
@@ -73,15 +73,18 @@ impl Planner {
     fn plan(&mut self, recipe: &Recipe) -> Planned {
         let ahead = self.ahead.take().filter(|(foreseen, _)| foreseen == recipe);
         let made = ahead.and_then(|(_, thread)| thread.join().ok());
-        let planned = made.unwrap_or_else(|| make(recipe, &self.labels, self.classes, self.shaped.take()));
+        let planned =
+            made.unwrap_or_else(|| make(recipe, &self.labels, self.classes, self.shaped.take()));
         self.shaped.clone_from(&planned.shaped);
         planned
     }
 
     /// Begins to make the plan of `recipe`.
     fn foresee(&mut self, recipe: Recipe) {
-        let (labels, classes, shaped, of) = (self.labels.clone(), self.classes, self.shaped.clone(), recipe.clone());
-        let thread = Builder::new().name("plan".into()).spawn(move || make(&of, &labels, classes, shaped));
+        let (labels, classes, shaped, of) =
+            (self.labels.clone(), self.classes, self.shaped.clone(), recipe.clone());
+        let thread =
+            Builder::new().name("plan".into()).spawn(move || make(&of, &labels, classes, shaped));
         // Where the system gives no thread, the plan is made when it is due.
         self.ahead = thread.ok().map(|thread| (recipe, thread));
     }
@@ -90,12 +93,17 @@ impl Planner {
 fn make(recipe: &Recipe, labels: &[u32], classes: usize, shaped: Option<Shaped>) -> Planned {
     let (n, seed, epoch) = (labels.len(), recipe.seed, recipe.epoch as u64);
     let (plan, q) = match &recipe.source {
-        Source::Biased(bias, draw) => return biased(bias, *draw, (labels, classes), (seed, epoch), shaped),
-        Source::Shuffle => (EpochPlan::shuffle(n, seed, epoch), Probabilities::uniform(n)),
-        Source::UniformReplacement => (EpochPlan::uniform_with_replacement(n, seed, epoch), Probabilities::uniform(n)),
-        Source::ClassBalanced => {
-            (EpochPlan::class_balanced(labels, classes, seed, epoch), Probabilities::class_balanced(labels, classes))
+        Source::Biased(bias, draw) => {
+            return biased(bias, *draw, (labels, classes), (seed, epoch), shaped);
         }
+        Source::Shuffle => (EpochPlan::shuffle(n, seed, epoch), Probabilities::uniform(n)),
+        Source::UniformReplacement => {
+            (EpochPlan::uniform_with_replacement(n, seed, epoch), Probabilities::uniform(n))
+        }
+        Source::ClassBalanced => (
+            EpochPlan::class_balanced(labels, classes, seed, epoch),
+            Probabilities::class_balanced(labels, classes),
+        ),
     };
     Planned { plan: Arc::new(plan), q: Arc::new(q), shaped }
 }
@@ -124,12 +132,15 @@ fn biased(
 }
 
 impl Session {
-    /// What `epoch` draws, in `phase`. The next epoch's plan is begun, as far as it can be foreseen: a change until then, or
-    /// weights that are not there yet, and it is made when it is due.
+    /// What `epoch` draws, in `phase`. The next epoch's plan is begun, as far as it can be
+    /// foreseen: a change until then, or weights that are not there yet, and it is made when it is
+    /// due.
     pub(super) fn plan(&mut self, epoch: usize, phase: Phase) -> Planned {
         let planned = self.planner.plan(&self.recipe(epoch, phase));
         let next = epoch + 1;
-        if next <= self.config.train.epochs && (self.importance.is_some() || next <= self.config.importance.pretrain_epochs) {
+        if next <= self.config.train.epochs
+            && (self.importance.is_some() || next <= self.config.importance.pretrain_epochs)
+        {
             let recipe = self.recipe(next, self.phase_of(next));
             self.planner.foresee(recipe);
         }
@@ -141,9 +152,10 @@ impl Session {
         let source = match (phase, c.sampler, &self.importance) {
             (Phase::Uniform, Sampler::UniformReplacement, _) => Source::UniformReplacement,
             (Phase::Biased, Sampler::ClassBalanced, _) => Source::ClassBalanced,
-            (Phase::Biased, _, Some(importance)) => {
-                Source::Biased(Bias { importance: importance.clone(), shaping: c.shaping() }, c.draw)
-            }
+            (Phase::Biased, _, Some(importance)) => Source::Biased(
+                Bias { importance: importance.clone(), shaping: c.shaping() },
+                c.draw,
+            ),
             _ => Source::Shuffle,
         };
         Recipe { epoch, seed: self.draw_seed(), source }
@@ -166,11 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_made_ahead_is_the_plan_made_when_it_is_due_and_a_changed_recipe_is_not_taken_for_it() {
+    fn a_plan_made_ahead_is_the_plan_made_when_it_is_due_and_a_changed_recipe_is_not_taken_for_it()
+    {
         let labels: Arc<[u32]> = (0..100).map(|i| i % 3).collect();
         let bias = |shaping| Bias { importance: importance(100), shaping };
         let plain = bias(Shaping::default());
-        let steep = Bias { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
+        let steep =
+            Bias { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
         let sources = [
             Source::Shuffle,
             Source::UniformReplacement,
@@ -178,10 +192,13 @@ mod tests {
             Source::Biased(plain.clone(), Draw::Multinomial),
             Source::Biased(plain, Draw::Systematic),
             Source::Biased(steep, Draw::Multinomial),
-            Source::Biased(bias(Shaping::default()), Draw::Multinomial), // other weights, though they are equal
+            // other weights, though they are equal
+            Source::Biased(bias(Shaping::default()), Draw::Multinomial),
         ];
         let recipe = |k: usize| Recipe { epoch: 7, seed: 3, source: sources[k].clone() };
-        for (due, foreseen) in (0..sources.len()).flat_map(|due| (0..sources.len()).map(move |foreseen| (due, foreseen))) {
+        for (due, foreseen) in (0..sources.len())
+            .flat_map(|due| (0..sources.len()).map(move |foreseen| (due, foreseen)))
+        {
             let fresh = draws(&Planner::new(labels.clone(), 3).plan(&recipe(due)));
             let mut planner = Planner::new(labels.clone(), 3);
             planner.foresee(recipe(foreseen));
@@ -195,7 +212,11 @@ mod tests {
     fn probabilities_serve_until_they_change() {
         let labels: Arc<[u32]> = vec![0; 50].into();
         let bias = Bias { importance: importance(50), shaping: Shaping::default() };
-        let recipe = |epoch, bias: &Bias| Recipe { epoch, seed: 1, source: Source::Biased(bias.clone(), Draw::Multinomial) };
+        let recipe = |epoch, bias: &Bias| Recipe {
+            epoch,
+            seed: 1,
+            source: Source::Biased(bias.clone(), Draw::Multinomial),
+        };
         let mut planner = Planner::new(labels, 1);
         let first = planner.plan(&recipe(1, &bias));
         planner.foresee(recipe(2, &bias));

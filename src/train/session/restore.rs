@@ -4,7 +4,9 @@ use super::finite::Footings;
 use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
 use crate::config;
 use crate::data::Dataset;
-use crate::importance::{EpochPlan, Ledger, METRICS, Observation, Probabilities, Recorder, Weights};
+use crate::importance::{
+    EpochPlan, Ledger, METRICS, Observation, Probabilities, Recorder, Weights,
+};
 use crate::model::sha256;
 use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
@@ -17,18 +19,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Session {
-    /// Everything that decides this session's future. An evaluation or a scoring pass in progress begins anew after a restore:
-    /// neither has changed anything yet.
+    /// Everything that decides this session's future. An evaluation or a scoring pass in progress
+    /// begins anew after a restore: neither has changed anything yet.
     pub fn checkpoint(&mut self) -> Checkpoint {
         self.read_meter();
-        let mut arrays: Vec<Array> = self.model().state().into_iter().map(|t| Array::tensor("model.", t)).collect();
-        arrays.extend(self.optimizer.state(self.model()).into_iter().map(|t| Array::tensor("velocity.", t)));
+        let mut arrays: Vec<Array> =
+            self.model().state().into_iter().map(|t| Array::tensor("model.", t)).collect();
+        arrays.extend(
+            self.optimizer.state(self.model()).into_iter().map(|t| Array::tensor("velocity.", t)),
+        );
         let (count, sum, last) = self.recorder.parts();
         arrays.push(Array::u32("recorder.count", count.to_vec()));
         arrays.push(Array::metrics("recorder.sum", sum));
         arrays.push(Array::metrics("recorder.last", last));
         if let Some(i) = &self.importance {
-            arrays.push(Array::f32("importance.weights", vec![self.train.len()], i.weights.values().to_vec()));
+            arrays.push(Array::f32(
+                "importance.weights",
+                vec![self.train.len()],
+                i.weights.values().to_vec(),
+            ));
             arrays.push(Array::f32("importance.p", vec![self.train.len()], i.p.clone()));
             arrays.push(Array::flags("importance.suspect", &i.suspect));
         }
@@ -44,7 +53,10 @@ impl Session {
             Stage::Training(e) | Stage::Evaluating(e, _) => {
                 arrays.push(Array::u32("epoch.draws", e.plan.at(0..e.plan.len()).into_owned()));
                 arrays.push(Array::f64("epoch.q", e.q.values()));
-                arrays.push(Array::observations("epoch.observations", &read_observations(e.observations.clone())));
+                arrays.push(Array::observations(
+                    "epoch.observations",
+                    &read_observations(e.observations.clone()),
+                ));
                 Some(EpochState { phase: e.phase, step: e.step, steps: e.steps, loss: e.loss })
             }
             _ => None,
@@ -58,7 +70,8 @@ impl Session {
             weighed_at: self.weighed_at,
             unseen: self.importance.as_ref().map(|i| i.weights.unseen()),
             preferred: self.preferred,
-            rescore: self.rescore || matches!(self.stage, Stage::Scoring { .. }) && self.importance.is_some(),
+            rescore: self.rescore
+                || matches!(self.stage, Stage::Scoring { .. }) && self.importance.is_some(),
             not_finite_accepted: self.not_finite_accepted,
             best_accuracy: self.best.accuracy,
             best_epoch: self.best.epoch,
@@ -70,20 +83,26 @@ impl Session {
         Checkpoint { state, arrays }
     }
 
-    /// Goes on from a checkpoint, on the same data. Its first events are `run_started`, with the config as it was then, and
-    /// `continued`.
+    /// Goes on from a checkpoint, on the same data. Its first events are `run_started`, with the
+    /// config as it was then, and `continued`.
     ///
     /// # Errors
     /// [`TrainError::Restore`] when the checkpoint does not fit the data or itself.
-    pub fn restore(checkpoint: &Checkpoint, data: Dataset, device: &Device, device_name: &str) -> Result<Self, TrainError> {
-        let mut session = Self::new(checkpoint.state.config.clone(), data, &[], device, device_name)?;
+    pub fn restore(
+        checkpoint: &Checkpoint,
+        data: Dataset,
+        device: &Device,
+        device_name: &str,
+    ) -> Result<Self, TrainError> {
+        let mut session =
+            Self::new(checkpoint.state.config.clone(), data, &[], device, device_name)?;
         session.load(checkpoint)?;
         session.earlier = Duration::try_from_secs_f64(checkpoint.state.seconds).unwrap_or_default();
         Ok(session)
     }
 
-    /// Goes back to a checkpoint of this very run, with the learning rate scaled by `lr_factor` more, and on from there.
-    /// Nothing changes when the checkpoint does not fit.
+    /// Goes back to a checkpoint of this very run, with the learning rate scaled by `lr_factor`
+    /// more, and on from there. Nothing changes when the checkpoint does not fit.
     ///
     /// # Errors
     /// What does not fit.
@@ -113,8 +132,12 @@ impl Session {
             return Err(RestoreError::State(why));
         }
         self.check_values(checkpoint)?;
-        let model =
-            self.model().valid().train().with_state(&checkpoint.tensors("model."), &device).map_err(RestoreError::Model)?;
+        let model = self
+            .model()
+            .valid()
+            .train()
+            .with_state(&checkpoint.tensors("model."), &device)
+            .map_err(RestoreError::Model)?;
         check_shapes(checkpoint, self.held_back.is_some() && s.best_epoch > 0)?;
         let recorder = Recorder::from_parts(
             self.classes,
@@ -133,9 +156,12 @@ impl Session {
             None => None,
             Some(unseen) => {
                 let broken = |_| RestoreError::Array("importance.weights".into());
-                let weights = Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen).map_err(broken)?;
+                let weights =
+                    Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen)
+                        .map_err(broken)?;
                 let p = checkpoint.f32s("importance.p", n)?.to_vec();
-                let suspect = checkpoint.u32s("importance.suspect", n)?.iter().map(|v| *v != 0).collect();
+                let suspect =
+                    checkpoint.u32s("importance.suspect", n)?.iter().map(|v| *v != 0).collect();
                 Some(Arc::new(Importance { weights, p, suspect }))
             }
         };
@@ -144,8 +170,10 @@ impl Session {
         self.config = s.config.clone();
         self.optimizer = Sgd::new(&self.config.train);
         self.optimizer.load(&model, &checkpoint.tensors("velocity."), &device);
-        (self.model, self.recorder, self.ledger, self.importance) = (Some(model), recorder, ledger, importance);
-        (self.completed, self.samples_drawn, self.weighed_at) = (s.completed, s.samples_drawn, s.weighed_at);
+        (self.model, self.recorder, self.ledger, self.importance) =
+            (Some(model), recorder, ledger, importance);
+        (self.completed, self.samples_drawn, self.weighed_at) =
+            (s.completed, s.samples_drawn, s.weighed_at);
         (self.preferred, self.rescore) = (s.preferred, s.rescore);
         self.not_finite_accepted = s.not_finite_accepted;
         if let Some(held) = &mut self.held_back {
@@ -153,7 +181,8 @@ impl Session {
         }
         self.sheet_due = self.importance.is_some(); // who died may not have written the last one
         self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
-        (self.meter, self.footings, self.careful_until) = (Meter::default(), Footings::default(), 0);
+        (self.meter, self.footings, self.careful_until) =
+            (Meter::default(), Footings::default(), 0);
         self.stage = match epoch {
             None => Stage::Boundary,
             Some(epoch) => {
@@ -200,11 +229,19 @@ impl Session {
 }
 
 /// The epoch in progress, of `n` samples.
-fn epoch_of(checkpoint: &Checkpoint, e: EpochState, n: usize, device: &Device) -> Result<Box<Epoch>, RestoreError> {
+fn epoch_of(
+    checkpoint: &Checkpoint,
+    e: EpochState,
+    n: usize,
+    device: &Device,
+) -> Result<Box<Epoch>, RestoreError> {
     let lacks = |name: &str| RestoreError::Array(name.to_owned());
-    let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n).ok_or_else(|| lacks("epoch.draws"))?;
-    let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec()).ok_or_else(|| lacks("epoch.q"))?;
-    let flat = checkpoint.f32s("epoch.observations", seen(checkpoint, e, n) * Observation::WIDTH)?;
+    let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n)
+        .ok_or_else(|| lacks("epoch.draws"))?;
+    let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec())
+        .ok_or_else(|| lacks("epoch.q"))?;
+    let flat =
+        checkpoint.f32s("epoch.observations", seen(checkpoint, e, n) * Observation::WIDTH)?;
     Ok(Box::new(Epoch {
         phase: e.phase,
         plan: Arc::new(plan),
@@ -235,7 +272,8 @@ fn all<T>(name: &str, values: &[T], is_possible: impl Fn(&T) -> bool) -> Result<
 fn check_shapes(checkpoint: &Checkpoint, has_best: bool) -> Result<(), RestoreError> {
     let shapes = |prefix| checkpoint.shapes(prefix);
     let (model, velocity, best) = (shapes("model."), shapes("velocity."), shapes("best."));
-    let differs = |(name, shape): &(&&str, &&[usize])| model.get(**name).is_some_and(|m| m != *shape);
+    let differs =
+        |(name, shape): &(&&str, &&[usize])| model.get(**name).is_some_and(|m| m != *shape);
     if let Some((name, _)) = velocity.iter().find(differs) {
         return Err(RestoreError::Array(format!("velocity.{name}")));
     }

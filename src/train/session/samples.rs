@@ -1,4 +1,5 @@
-//! What a session tells of single samples: a row for each, and pictures of those that a person wants to see.
+//! What a session tells of single samples: a row for each, and pictures of those that a person
+//! wants to see.
 
 use super::Session;
 use crate::importance::{Sample, pictured, samples};
@@ -39,18 +40,32 @@ impl Pictures {
 }
 
 impl Session {
-    /// What became of every sample, when there is news of that: with the weights, and at the end of each epoch after.
+    /// What became of every sample, when there is news of that: with the weights, and at the end of
+    /// each epoch after.
     pub fn take_samples(&mut self) -> Option<SampleSheet> {
         if !std::mem::take(&mut self.sheet_due) {
             return None;
         }
         let importance = self.importance.as_ref()?;
-        let q = importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
-        let samples = samples(&self.labels, &importance.p, importance.weights.values(), q.values(), &self.ledger, &self.flipped);
+        let q =
+            importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+        let samples = samples(
+            &self.labels,
+            &importance.p,
+            importance.weights.values(),
+            q.values(),
+            &self.ledger,
+            &self.flipped,
+        );
         let image: usize = self.train.shape().iter().product();
-        let index = pictured(&samples, self.classes, (PICTURES / (KINDS * self.classes * image)).clamp(1, OF_A_KIND));
+        let index = pictured(
+            &samples,
+            self.classes,
+            (PICTURES / (KINDS * self.classes * image)).clamp(1, OF_A_KIND),
+        );
         let index = index[..index.len().min(PICTURES / image)].to_vec();
-        let pictures = Pictures { pixels: self.train.pixels(&index), index, shape: self.train.shape() };
+        let pictures =
+            Pictures { pixels: self.train.pixels(&index), index, shape: self.train.shape() };
         Some(SampleSheet { samples, pictures })
     }
 }

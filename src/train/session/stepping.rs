@@ -1,4 +1,5 @@
-//! One step of training: images, forward pass, loss, backward pass, update; and the losses that are read now and then.
+//! One step of training: images, forward pass, loss, backward pass, update; and the losses that are
+//! read now and then.
 
 use super::{Epoch, Progress, Session, Stage};
 use crate::data::Augment;
@@ -51,7 +52,8 @@ impl Session {
         let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
         let number = self.completed + 1;
         let drawn = epoch.plan.at(from..to);
-        let crops = Augment::from_config(&self.config.data).map(|a| a.crops(self.draw_seed(), number as u64, from..to));
+        let crops = Augment::from_config(&self.config.data)
+            .map(|a| a.crops(self.draw_seed(), number as u64, from..to));
         let (images, labels) = self.train.batch(&drawn, crops.as_deref());
         let factors = self.factors(&epoch, &drawn);
         times.data = lap.seconds();
@@ -61,7 +63,8 @@ impl Session {
         times.forward = lap.seconds();
         let gradients = GradientsParams::from_grads(out.loss.backward(), self.model());
         times.backward = lap.seconds();
-        let lr = Schedule::new(&self.config.train, epoch.steps).at(self.completed * epoch.steps + epoch.step);
+        let lr = Schedule::new(&self.config.train, epoch.steps)
+            .at(self.completed * epoch.steps + epoch.step);
         // Moved, not cloned: parameters that nobody else holds are updated in place.
         self.model = self.model.take().map(|model| self.optimizer.step(lr, model, gradients));
         times.optimizer = lap.seconds();
@@ -111,8 +114,8 @@ impl Session {
         Progress::Step
     }
 
-    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when training went back because
-    /// the loss is not finite.
+    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when
+    /// training went back because the loss is not finite.
     pub(super) fn read_meter(&mut self) -> Option<(f64, f64)> {
         let loss = self.meter.loss.take()?;
         let asked = Instant::now();

@@ -1,4 +1,5 @@
-//! What is asked over the panels: values, the command line, a filter, the settings, how to leave; and what answers make of it.
+//! What is asked over the panels: values, the command line, a filter, the settings, how to leave;
+//! and what answers make of it.
 
 use super::{App, Effect, Watching};
 use crate::config::{self, KEYS, Key, Live};
@@ -12,7 +13,8 @@ use tui_input::{Input, InputRequest};
 
 /// Lines of the command line that are kept.
 const HISTORY: usize = 500;
-/// Characters that a line may have: what is pasted by mistake can be a book, and may come as single keys.
+/// Characters that a line may have: what is pasted by mistake can be a book, and may come as single
+/// keys.
 const LONGEST: usize = 1000;
 
 /// What lies over the panels.
@@ -120,12 +122,17 @@ impl App {
 
     /// Takes a key where something is asked; `None` where nothing is.
     pub(super) fn answer(&mut self, key: &KeyEvent, event: &TermEvent) -> Option<Effect> {
-        let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+        let control_c =
+            key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
         let leaves = key.code == KeyCode::Esc || control_c;
         Some(match std::mem::take(&mut self.overlay) {
             Overlay::None => return None,
             Overlay::Quit => self.answer_quit(key, control_c),
-            Overlay::Prompt(_) | Overlay::Command(_) | Overlay::Settings(SettingsList { edit: None, .. }) if leaves => {
+            Overlay::Prompt(_)
+            | Overlay::Command(_)
+            | Overlay::Settings(SettingsList { edit: None, .. })
+                if leaves =>
+            {
                 Effect::None
             }
             Overlay::Filter(_) if leaves => {
@@ -160,12 +167,15 @@ impl App {
     pub(super) fn scroll_overlay(&mut self, by: i64) {
         match &mut self.overlay {
             Overlay::Help(top) => *top = (*top as i64 + by).max(0) as usize,
-            Overlay::Settings(list) => list.selected = (list.selected as i64 + by).clamp(0, KEYS.len() as i64 - 1) as usize,
+            Overlay::Settings(list) => {
+                list.selected = (list.selected as i64 + by).clamp(0, KEYS.len() as i64 - 1) as usize
+            }
             _ => {}
         }
     }
 
-    /// Takes pasted text: into the line that is being typed, if there is one. It is never taken for keys.
+    /// Takes pasted text: into the line that is being typed, if there is one. It is never taken for
+    /// keys.
     pub(super) fn paste(&mut self, text: &str) -> Effect {
         let line = match &mut self.overlay {
             Overlay::Prompt(prompt) => Some(&mut prompt.input),
@@ -178,7 +188,8 @@ impl App {
             _ => None,
         };
         let Some(line) = line else {
-            let words = "pasted text is left out: it goes where something is typed, after : or / or in a question";
+            let words = "pasted text is left out: it goes where something is typed, after : or / \
+                         or in a question";
             self.dashboard.say(Tone::Note, words.into());
             return Effect::None;
         };
@@ -250,13 +261,17 @@ impl App {
                     asking.typed = asking.input.value().to_owned();
                 }
                 let by = if key.code == KeyCode::Up { 1 } else { -1 };
-                asking.back = (asking.back as i64 + by).clamp(0, self.history.len() as i64) as usize;
-                let line = self.history.len().checked_sub(asking.back).and_then(|at| self.history.get(at));
+                asking.back =
+                    (asking.back as i64 + by).clamp(0, self.history.len() as i64) as usize;
+                let line =
+                    self.history.len().checked_sub(asking.back).and_then(|at| self.history.get(at));
                 asking.input = line.unwrap_or(&asking.typed).clone().into();
                 (asking.objection, asking.cut) = (None, false);
             }
             KeyCode::Backspace if asking.input.value().is_empty() => return Effect::None,
-            _ if edit(&mut asking.input, key, event) => (asking.objection, asking.cut) = (None, false),
+            _ if edit(&mut asking.input, key, event) => {
+                (asking.objection, asking.cut) = (None, false)
+            }
             _ => asking.mark_cut(),
         }
         self.overlay = Overlay::Command(asking);
@@ -273,7 +288,13 @@ impl App {
         Effect::None
     }
 
-    fn move_settings(&mut self, mut list: SettingsList, key: &KeyEvent, event: &TermEvent, leaves: bool) -> Effect {
+    fn move_settings(
+        &mut self,
+        mut list: SettingsList,
+        key: &KeyEvent,
+        event: &TermEvent,
+        leaves: bool,
+    ) -> Effect {
         let path = list.key().path;
         if let Some(input) = &mut list.edit {
             match key.code {
@@ -291,7 +312,9 @@ impl App {
             list.selected = (list.selected as i64 + by).clamp(0, KEYS.len() as i64 - 1) as usize;
         } else {
             match key.code {
-                KeyCode::Enter if list.key().live != Live::No && !self.is_over() && !self.is_replay() => {
+                KeyCode::Enter
+                    if list.key().live != Live::No && !self.is_over() && !self.is_replay() =>
+                {
                     list.edit = Some(Input::default());
                 }
                 KeyCode::Enter => {}
@@ -325,7 +348,8 @@ fn room(line: &Input) -> usize {
 
 /// Takes a key into a line; false when it is one more character than the line has room for.
 fn edit(line: &mut Input, key: &KeyEvent, event: &TermEvent) -> bool {
-    let types = matches!(key.code, KeyCode::Char(_)) && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    let types = matches!(key.code, KeyCode::Char(_))
+        && !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
     if types && room(line) == 0 {
         return false;
     }
@@ -350,7 +374,9 @@ fn lines_of(key: &KeyEvent) -> Option<i64> {
 pub(super) fn words_of(command: &Command) -> String {
     match command {
         Command::Set { key, value } => format!("{key} = {value}"),
-        Command::Bias { bias } => format!("bias {}", serde_json::json!(bias).as_str().unwrap_or_default()),
+        Command::Bias { bias } => {
+            format!("bias {}", serde_json::json!(bias).as_str().unwrap_or_default())
+        }
         Command::Stop { stop: Stop::Now } => "stop now".into(),
         Command::Stop { stop: Stop::AfterEpoch } => "stop after this epoch".into(),
         Command::Stop { stop: Stop::AtEpoch(epoch) } => format!("stop after epoch {epoch}"),

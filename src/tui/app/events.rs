@@ -38,8 +38,12 @@ impl App {
             return;
         }
         let (why, words) = match &lost {
-            Lost::Gone(why) => (why, format!("{why}: r resumes from the last checkpoint, q leaves")),
-            Lost::Parted(why) => (why, format!("{why} (the run goes on): r attaches again, q leaves")),
+            Lost::Gone(why) => {
+                (why, format!("{why}: r resumes from the last checkpoint, q leaves"))
+            }
+            Lost::Parted(why) => {
+                (why, format!("{why} (the run goes on): r attaches again, q leaves"))
+            }
         };
         self.notice = Some(format!("{}: {why}", self.dashboard.run));
         self.dashboard.say(Tone::Bad, words);
@@ -102,7 +106,10 @@ impl App {
                     self.undo.pop();
                 }
             }
-            Event::Changed { .. } | Event::Resumed { .. } | Event::Note { .. } | Event::Continued { .. } => self.answered(),
+            Event::Changed { .. }
+            | Event::Resumed { .. }
+            | Event::Note { .. }
+            | Event::Continued { .. } => self.answered(),
             Event::Checkpoint { kind, .. } if kind == "asked" => self.answered(),
             Event::Paused { cause, reason, .. } => {
                 self.answered();
@@ -111,11 +118,18 @@ impl App {
                     self.notice = Some(format!("{} is paused: {why}", self.dashboard.run));
                 }
             }
-            Event::Failed { reason } => self.notice = Some(format!("{} failed: {reason}", self.dashboard.run)),
+            Event::Failed { reason } => {
+                self.notice = Some(format!("{} failed: {reason}", self.dashboard.run))
+            }
             Event::Finished { best_accuracy, best_epoch, .. } => {
                 let best = 100.0 * best_accuracy;
-                self.notice = Some(format!("{} is over: best {best:.2}% (epoch {best_epoch})", self.dashboard.run));
-                if matches!(self.overlay, Overlay::None) && !matches!(self.watching, Watching::Replay { .. }) {
+                self.notice = Some(format!(
+                    "{} is over: best {best:.2}% (epoch {best_epoch})",
+                    self.dashboard.run
+                ));
+                if matches!(self.overlay, Overlay::None)
+                    && !matches!(self.watching, Watching::Replay { .. })
+                {
                     self.overlay = Overlay::Summary;
                 }
             }
@@ -135,7 +149,8 @@ impl App {
         let at = Position { x: mouse.column, y: mouse.row };
         // What was drawn last lies on top.
         let hits = self.hits.borrow();
-        let found: Vec<_> = hits.iter().rev().filter(|(area, _)| area.contains(at)).copied().collect();
+        let found: Vec<_> =
+            hits.iter().rev().filter(|(area, _)| area.contains(at)).copied().collect();
         drop(hits);
         let over_list = !matches!(self.overlay, Overlay::None);
         match mouse.kind {
@@ -151,17 +166,21 @@ impl App {
                     self.down(down);
                 }
             }
-            MouseEventKind::Down(MouseButton::Left) if !over_list => found.iter().for_each(|(area, hit)| match hit {
-                Hit::Tab(tab) => self.show(*tab),
-                Hit::Panel(panel) => self.focus[self.tab as usize] = *panel,
-                Hit::Plot(_) => {
-                    let share = f64::from(at.x - area.x) / f64::from(area.width.max(2) - 1);
-                    self.axis.point_at(share, &self.dashboard);
-                }
-                Hit::Row(row) => self.select(*row as i64),
-                Hit::Sample(at) if self.gallery.selected == *at => self.gallery.enlarged = !self.gallery.enlarged,
-                Hit::Sample(at) => self.select_sample(*at as i64),
-            }),
+            MouseEventKind::Down(MouseButton::Left) if !over_list => {
+                found.iter().for_each(|(area, hit)| match hit {
+                    Hit::Tab(tab) => self.show(*tab),
+                    Hit::Panel(panel) => self.focus[self.tab as usize] = *panel,
+                    Hit::Plot(_) => {
+                        let share = f64::from(at.x - area.x) / f64::from(area.width.max(2) - 1);
+                        self.axis.point_at(share, &self.dashboard);
+                    }
+                    Hit::Row(row) => self.select(*row as i64),
+                    Hit::Sample(at) if self.gallery.selected == *at => {
+                        self.gallery.enlarged = !self.gallery.enlarged
+                    }
+                    Hit::Sample(at) => self.select_sample(*at as i64),
+                })
+            }
             MouseEventKind::Down(MouseButton::Left) => self.overlay = Overlay::None,
             _ => {}
         }

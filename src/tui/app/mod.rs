@@ -1,5 +1,5 @@
-//! The cockpit's own state: which tab, what is selected, what is asked, and what a key makes of it. Decides; never draws, and
-//! talks to no terminal.
+//! The cockpit's own state: which tab, what is selected, what is asked, and what a key makes of it.
+//! Decides; never draws, and talks to no terminal.
 
 mod ask;
 mod events;
@@ -226,8 +226,11 @@ impl App {
 
     /// What to say to somebody who asks for something of which nothing can come any more.
     fn why_not(&self) -> String {
-        let words =
-            if self.is_parted() { "this cockpit is cut off: r attaches again, q leaves" } else { "the run is over: q leaves" };
+        let words = if self.is_parted() {
+            "this cockpit is cut off: r attaches again, q leaves"
+        } else {
+            "the run is over: q leaves"
+        };
         words.into()
     }
 
@@ -258,7 +261,9 @@ impl App {
 
     /// The runs that the tab Compare lists.
     pub fn listed_runs(&self) -> Vec<usize> {
-        (0..self.others.list.len()).filter(|i| classes::matches(&self.others.list[*i].id, &self.filter)).collect()
+        (0..self.others.list.len())
+            .filter(|i| classes::matches(&self.others.list[*i].id, &self.filter))
+            .collect()
     }
 
     /// The messages that the tab System lists, oldest first.
@@ -268,14 +273,18 @@ impl App {
 
     /// The samples that the tab Samples lists.
     pub fn listed_samples(&self) -> Vec<&crate::importance::Sample> {
-        let wanted = |class: usize| self.classes().get(class).is_some_and(|name| classes::matches(name, &self.filter));
+        let wanted = |class: usize| {
+            self.classes().get(class).is_some_and(|name| classes::matches(name, &self.filter))
+        };
         self.sheet.as_ref().map_or_else(Vec::new, |sheet| self.gallery.list(sheet, wanted))
     }
 
     /// Lines of this tab's list.
     fn lines(&self) -> usize {
         match self.tab {
-            Tab::Overview | Tab::Classes => self.classes().iter().filter(|name| classes::matches(name, &self.filter)).count(),
+            Tab::Overview | Tab::Classes => {
+                self.classes().iter().filter(|name| classes::matches(name, &self.filter)).count()
+            }
             Tab::Compare => self.listed_runs().len(),
             Tab::System => self.listed_messages().len(),
             Tab::Importance | Tab::Samples => 0,
@@ -313,7 +322,11 @@ impl App {
         let tab = self.tab as usize;
         match action {
             Action::PauseResume => {
-                return self.send(if self.dashboard.is_paused() { Command::Resume } else { Command::Pause });
+                return self.send(if self.dashboard.is_paused() {
+                    Command::Resume
+                } else {
+                    Command::Pause
+                });
             }
             Action::Checkpoint => return self.send(Command::Checkpoint),
             Action::MoveE(by) => {
@@ -342,7 +355,8 @@ impl App {
             Action::Redraw => return Effect::Redraw,
             Action::Mouse => {
                 self.mouse = !self.mouse;
-                let words = if self.mouse { "mouse on" } else { "mouse off: the terminal selects text" };
+                let words =
+                    if self.mouse { "mouse on" } else { "mouse off: the terminal selects text" };
                 self.dashboard.say(Tone::Note, words.into());
                 return Effect::Mouse(self.mouse);
             }
@@ -357,7 +371,9 @@ impl App {
             Action::Down(by) => self.down(by),
             Action::Page(by) => self.page(by),
             Action::Edge(by) => self.select(if by > 0 { i64::MAX } else { 0 }),
-            Action::Right(by) if self.tab == Tab::Samples => self.select_sample(self.gallery.selected as i64 + by),
+            Action::Right(by) if self.tab == Tab::Samples => {
+                self.select_sample(self.gallery.selected as i64 + by)
+            }
             Action::Right(by) => self.axis.move_cursor(by, &self.dashboard),
             Action::Scale(by) => self.axis.scale(by, &self.dashboard),
             Action::Pan(by) => self.axis.pan(by, &self.dashboard),
@@ -374,7 +390,9 @@ impl App {
             }
             Action::NextView => self.next_view(),
             Action::Class(by) => self.choose_class(by),
-            Action::Enter if self.tab == Tab::Samples => self.gallery.enlarged = !self.gallery.enlarged,
+            Action::Enter if self.tab == Tab::Samples => {
+                self.gallery.enlarged = !self.gallery.enlarged
+            }
             Action::Enter => {
                 if let Some(at) = self.listed_runs().get(self.selected()) {
                     self.others.list[*at].shown ^= true;
@@ -396,7 +414,9 @@ impl App {
             (RunState::Finished { stopped: false }, _) => {
                 "the run is at its N; to train on: earlybird resume --set train.epochs=..."
             }
-            (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_)) if self.watching == Watching::InlineRun => {
+            (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_))
+                if self.watching == Watching::InlineRun =>
+            {
                 "leave (q), then: earlybird resume"
             }
             (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_)) => {
@@ -412,7 +432,10 @@ impl App {
     /// Takes the last change back.
     fn undo(&mut self) -> Effect {
         let Some((key, old)) = self.undo.last().cloned() else {
-            self.dashboard.say(Tone::Note, "nothing to undo: changes of values can be undone, one after the other".into());
+            self.dashboard.say(
+                Tone::Note,
+                "nothing to undo: changes of values can be undone, one after the other".into(),
+            );
             return Effect::None;
         };
         self.undoing = Some(key.clone());
@@ -429,7 +452,11 @@ impl App {
     fn carry_out(&mut self, line: Line) -> Effect {
         match line {
             Line::Ask(_) if self.is_over() || self.is_replay() => {
-                let why = if self.is_replay() { "this is a replay: it takes no commands".into() } else { self.why_not() };
+                let why = if self.is_replay() {
+                    "this is a replay: it takes no commands".into()
+                } else {
+                    self.why_not()
+                };
                 self.dashboard.say(Tone::Warning, why);
             }
             // It cannot be taken back.

@@ -38,7 +38,11 @@ impl App {
                 *focus = (*focus as i64 + by).rem_euclid(panels) as usize;
             }
             Tab::Samples => {
-                let across = self.dashboard.data.as_ref().map_or(1, |data| Grid::on(self.gallery_area(), data).across);
+                let across = self
+                    .dashboard
+                    .data
+                    .as_ref()
+                    .map_or(1, |data| Grid::on(self.gallery_area(), data).across);
                 self.select_sample(self.gallery.selected as i64 + by * i64::from(across));
             }
             // The newest message is the first.
@@ -96,7 +100,8 @@ impl App {
         let other = &mut self.others.list[at];
         let is_it = self.others.baseline.as_ref() == Some(&other.id);
         other.shown |= !is_it;
-        let words = if is_it { "no baseline".to_owned() } else { format!("baseline: {}", other.id) };
+        let words =
+            if is_it { "no baseline".to_owned() } else { format!("baseline: {}", other.id) };
         self.others.baseline = (!is_it).then(|| other.id.clone());
         self.dashboard.say(Tone::Note, words);
     }

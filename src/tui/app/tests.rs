@@ -9,8 +9,11 @@ use crossterm::event::{KeyCode, KeyModifiers};
 use termprofile::TermProfile;
 
 fn app() -> App {
-    let mut app =
-        App::new(Appearance::new("dark", TermProfile::TrueColor, false, Themes::default()).expect("appearance"), Watching::Run);
+    let mut app = App::new(
+        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default())
+            .expect("appearance"),
+        Watching::Run,
+    );
     app.dashboard.config = config::demo(&[]).expect("demo");
     app.dashboard.state = RunState::Training;
     app
@@ -36,7 +39,10 @@ fn e_asks_checks_while_typing_and_sends_on_enter() {
     press(&mut app, KeyCode::Backspace);
     press(&mut app, KeyCode::Backspace);
     typed(&mut app, "5");
-    assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(set("importance.pretrain_epochs", 5.into())));
+    assert_eq!(
+        press(&mut app, KeyCode::Enter),
+        Effect::Send(set("importance.pretrain_epochs", 5.into()))
+    );
     assert!(matches!(app.overlay, Overlay::None));
 }
 
@@ -115,8 +121,13 @@ fn a_host_that_hangs_up_is_not_taken_for_gone_and_can_be_attached_to_again() {
     let mut app = app();
     app.hear(Delivery::Parted("a frame is longer than 65536 bytes".into()));
     assert!(app.is_parted() && app.is_over());
-    let said = |app: &App| app.dashboard.messages.last().map(|m| m.text.clone()).unwrap_or_default();
-    assert!(said(&app).contains("longer than 65536 bytes") && said(&app).contains("r attaches again"), "{}", said(&app));
+    let said =
+        |app: &App| app.dashboard.messages.last().map(|m| m.text.clone()).unwrap_or_default();
+    assert!(
+        said(&app).contains("longer than 65536 bytes") && said(&app).contains("r attaches again"),
+        "{}",
+        said(&app)
+    );
     press(&mut app, KeyCode::Char(' '));
     assert!(said(&app).contains("cut off"), "{}", said(&app));
     assert_eq!(typed(&mut app, "r"), Effect::Leave);
@@ -148,7 +159,10 @@ fn a_book_that_comes_as_keys_is_cut_and_a_cut_command_is_not_carried_out_unseen(
         }
         assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
         let Overlay::Command(asking) = &app.overlay else { panic!("{:?}", app.overlay) };
-        assert!(asking.objection.as_ref().is_some_and(|o| o.contains("1000 characters")), "{asking:?}");
+        assert!(
+            asking.objection.as_ref().is_some_and(|o| o.contains("1000 characters")),
+            "{asking:?}"
+        );
         let text = "x".repeat(1000 - "note ".len());
         assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(Command::Note { text }));
     }
@@ -171,7 +185,14 @@ fn space_pauses_and_goes_on() {
 }
 
 fn changed(key: &str, old: serde_json::Value, new: serde_json::Value) -> Event {
-    Event::Changed { epoch: 2, step: 5, key: key.into(), old, new, effective: "with the next epoch".into() }
+    Event::Changed {
+        epoch: 2,
+        step: 5,
+        key: key.into(),
+        old,
+        new,
+        effective: "with the next epoch".into(),
+    }
 }
 
 #[test]
@@ -182,8 +203,16 @@ fn undo_takes_changes_back_one_after_the_other() {
     hear(&mut app, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
     assert_eq!(typed(&mut app, "u"), Effect::Send(set("importance.uniform_mix", 0.0.into())));
     hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.0.into()));
-    assert_eq!(typed(&mut app, "u"), Effect::Send(set("train.lr_scale", 1.0.into())), "the undoing is no change to undo");
-    let refused = Event::Refused { key: "train.lr_scale".into(), value: 1.0.into(), reason: "because".into() };
+    assert_eq!(
+        typed(&mut app, "u"),
+        Effect::Send(set("train.lr_scale", 1.0.into())),
+        "the undoing is no change to undo"
+    );
+    let refused = Event::Refused {
+        key: "train.lr_scale".into(),
+        value: 1.0.into(),
+        reason: "because".into(),
+    };
     hear(&mut app, refused);
     assert_eq!(typed(&mut app, "u"), Effect::None, "what was refused is not asked for ever again");
 }
@@ -209,7 +238,10 @@ fn the_command_line_completes_complains_and_remembers() {
     typed(&mut app, ":chekpoint");
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
     let Overlay::Command(asking) = &app.overlay else { panic!("it stays open") };
-    assert!(asking.objection.as_ref().is_some_and(|o| o.contains("did you mean checkpoint")), "{asking:?}");
+    assert!(
+        asking.objection.as_ref().is_some_and(|o| o.contains("did you mean checkpoint")),
+        "{asking:?}"
+    );
     press(&mut app, KeyCode::Up);
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(uniform), "the last line again");
     assert_eq!(app.history.len(), 1, "a line is kept once");
@@ -239,7 +271,11 @@ fn the_settings_begin_with_what_can_be_changed_and_take_a_value_in_place() {
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::Send(set("train.epochs", 40.into())));
     assert!(matches!(app.overlay, Overlay::Settings(_)), "the list stays");
     typed(&mut app, "G");
-    assert_eq!(press(&mut app, KeyCode::Enter), Effect::None, "the last ones are fixed for the run");
+    assert_eq!(
+        press(&mut app, KeyCode::Enter),
+        Effect::None,
+        "the last ones are fixed for the run"
+    );
     let Overlay::Settings(list) = &app.overlay else { panic!("the list stays") };
     assert!(list.edit.is_none());
 }
@@ -285,7 +321,10 @@ fn the_end_is_summed_up_and_told_to_somebody_who_does_not_look() {
     let mut app = app();
     hear(&mut app, stopped());
     assert!(matches!(app.overlay, Overlay::Summary));
-    assert!(app.take_notice().is_some_and(|text| text.contains("is over")) && app.take_notice().is_none());
+    assert!(
+        app.take_notice().is_some_and(|text| text.contains("is over"))
+            && app.take_notice().is_none()
+    );
     assert_eq!(typed(&mut app, "x"), Effect::None);
     assert!(matches!(app.overlay, Overlay::None), "any other key looks on");
 }

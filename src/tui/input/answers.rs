@@ -4,8 +4,8 @@ use super::scanner::{StringKind, Token};
 
 /// Asks for the background's colour (OSC 11).
 pub const ASK_BACKGROUND: &str = "\x1b]11;?\x07";
-/// Asks what kind of terminal it is (DA1). All terminals answer that, and in turn: what was asked before it and has no answer
-/// by then has none.
+/// Asks what kind of terminal it is (DA1). All terminals answer that, and in turn: what was asked
+/// before it and has no answer by then has none.
 pub const ASK_KIND: &str = "\x1b[c";
 
 /// An answer.
@@ -60,11 +60,13 @@ pub(super) fn answer(token: &Token) -> Option<Answer> {
     }
 }
 
-/// Whether a colour as X11 writes it (`rgb:RR/GG/BB` with one to four digits a part, `rgba:`, `#RRGGBB`) is a light one: CIE
-/// lightness above 50, which is a luminance above 0.184.
+/// Whether a colour as X11 writes it (`rgb:RR/GG/BB` with one to four digits a part, `rgba:`,
+/// `#RRGGBB`) is a light one: CIE lightness above 50, which is a luminance above 0.184.
 fn is_light(color: &str) -> Option<bool> {
     let part = |digits: &str| {
-        let most = 16_u32.checked_pow(u32::try_from(digits.len()).ok()?).filter(|_| digits.len() <= 4)? - 1;
+        let most =
+            16_u32.checked_pow(u32::try_from(digits.len()).ok()?).filter(|_| digits.len() <= 4)?
+                - 1;
         let value = u32::from_str_radix(digits, 16).ok()?;
         Some(f64::from(value) / f64::from(most.max(1)))
     };
@@ -76,7 +78,8 @@ fn is_light(color: &str) -> Option<bool> {
         }
         _ => return None,
     };
-    let [red, green, blue] = [part(parts.first()?)?, part(parts.get(1)?)?, part(parts.get(2)?)?].map(linear);
+    let [red, green, blue] =
+        [part(parts.first()?)?, part(parts.get(1)?)?, part(parts.get(2)?)?].map(linear);
     Some(0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.184)
 }
 

@@ -1,9 +1,10 @@
-//! Keys, mouse and pasted text out of a terminal's sequences, as crossterm's events. What is none of them is `None`: above all
-//! no answer of a terminal. Pure.
+//! Keys, mouse and pasted text out of a terminal's sequences, as crossterm's events. What is none
+//! of them is `None`: above all no answer of a terminal. Pure.
 
 use super::scanner::Token;
 use crossterm::event::{
-    Event, KeyCode, KeyEvent, KeyEventKind, KeyEventState, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+    Event, KeyCode, KeyEvent, KeyEventKind, KeyEventState, KeyModifiers, MouseButton, MouseEvent,
+    MouseEventKind,
 };
 
 /// The event that `token` is.
@@ -82,7 +83,8 @@ fn numbered(number: u16) -> Option<KeyCode> {
     })
 }
 
-/// Parameters and their parts; `None` where they are no numbers: a private prefix or an intermediate byte, as answers have.
+/// Parameters and their parts; `None` where they are no numbers: a private prefix or an
+/// intermediate byte, as answers have.
 fn parameters(body: &[u8]) -> Option<Vec<Vec<u16>>> {
     let text = std::str::from_utf8(body).ok()?;
     let number = |part: &str| if part.is_empty() { Some(0) } else { part.parse().ok() };
@@ -148,7 +150,13 @@ fn modifiers(parameter: &[u16]) -> Option<KeyModifiers> {
         KeyModifiers::HYPER,
         KeyModifiers::META,
     ];
-    Some(all.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, modifier)| modifier).collect())
+    Some(
+        all.into_iter()
+            .enumerate()
+            .filter(|(bit, _)| bits >> bit & 1 == 1)
+            .map(|(_, modifier)| modifier)
+            .collect(),
+    )
 }
 
 /// A key that is told by the number of its character.
@@ -185,7 +193,9 @@ fn typed(number: u16, modifiers: KeyModifiers, kind: KeyEventKind) -> Option<Eve
 
 fn sgr_mouse(body: &[u8], released: bool) -> Option<Event> {
     let parameters = parameters(body)?;
-    let [button, x, y] = parameters.iter().map(|p| p[0]).collect::<Vec<_>>()[..] else { return None };
+    let [button, x, y] = parameters.iter().map(|p| p[0]).collect::<Vec<_>>()[..] else {
+        return None;
+    };
     mouse(button, x, y, released)
 }
 
@@ -212,6 +222,15 @@ fn mouse(button: u16, x: u16, y: u16, released: bool) -> Option<Event> {
         _ => return None,
     };
     let held = [(4, KeyModifiers::SHIFT), (8, KeyModifiers::ALT), (16, KeyModifiers::CONTROL)];
-    let modifiers = held.into_iter().filter(|(bit, _)| button & bit != 0).map(|(_, modifier)| modifier).collect();
-    Some(Event::Mouse(MouseEvent { kind, column: x.checked_sub(1)?, row: y.checked_sub(1)?, modifiers }))
+    let modifiers = held
+        .into_iter()
+        .filter(|(bit, _)| button & bit != 0)
+        .map(|(_, modifier)| modifier)
+        .collect();
+    Some(Event::Mouse(MouseEvent {
+        kind,
+        column: x.checked_sub(1)?,
+        row: y.checked_sub(1)?,
+        modifiers,
+    }))
 }

@@ -1,5 +1,6 @@
-//! What comes from the terminal: keys, the mouse, pasted text, resizes, and answers to what it was asked. Bytes are read here,
-//! not by crossterm, which takes an answer that it does not know, or half of one, for keys.
+//! What comes from the terminal: keys, the mouse, pasted text, resizes, and answers to what it was
+//! asked. Bytes are read here, not by crossterm, which takes an answer that it does not know, or
+//! half of one, for keys.
 
 mod answers;
 mod decode;
@@ -9,6 +10,7 @@ mod tests;
 
 pub use answers::{ASK_BACKGROUND, ASK_KIND, Answer};
 
+use super::frames::until;
 use super::terminal;
 use crossterm::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,11 +23,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The first frame waits so long for what was asked: one that changes its colours at once would flicker.
+/// The first frame waits so long for what was asked: one that changes its colours at once would
+/// flicker.
 const FIRST_FRAME: Duration = Duration::from_millis(60);
 // A terminal that says nothing is not to be noticed.
 const _: () = assert!(FIRST_FRAME.as_millis() <= 100);
-/// A terminal that has not answered by then is taken for one that does not. (What it says later counts all the same.)
+/// A terminal that has not answered by then is taken for one that does not. (What it says later
+/// counts all the same.)
 const SILENT: Duration = Duration::from_secs(10);
 
 /// What was heard.
@@ -49,7 +53,8 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Listens to standard input, which is a terminal in raw mode; `asked`: it was asked something just now.
+    /// Listens to standard input, which is a terminal in raw mode; `asked`: it was asked something
+    /// just now.
     ///
     /// # Errors
     /// When the system does not let it.
@@ -73,7 +78,8 @@ impl Input {
         self.asked.map(|asked| asked + FIRST_FRAME)
     }
 
-    /// What is heard next; `None` when the terminal is gone. Nothing is lost when it is not waited for.
+    /// What is heard next; `None` when the terminal is gone. Nothing is lost when it is not waited
+    /// for.
     ///
     /// # Errors
     /// Whatever the terminal says.
@@ -97,7 +103,7 @@ impl Input {
                     }
                     None => return Ok(None),
                 },
-                () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
+                () = until(deadline) => {
                     let now = Instant::now();
                     if silent.is_some_and(|silent| silent <= now) {
                         self.owes_nothing();
@@ -132,7 +138,10 @@ impl Drop for Input {
     /// An answer that is there, but was not read, is nothing for the shell.
     fn drop(&mut self) {
         if self.asked.is_some() {
-            let _ = rustix::termios::tcflush(self.terminal.as_fd(), rustix::termios::QueueSelector::IFlush);
+            let _ = rustix::termios::tcflush(
+                self.terminal.as_fd(),
+                rustix::termios::QueueSelector::IFlush,
+            );
         }
     }
 }
@@ -142,9 +151,13 @@ async fn read(terminal: &AsyncFd<OwnedFd>) -> io::Result<Option<Vec<u8>>> {
     loop {
         let mut guard = terminal.readable().await?;
         // Other programs share the terminal, so it is not made non-blocking.
-        match guard
-            .try_io(|terminal| if has_bytes(terminal) { read_now(terminal) } else { Err(io::ErrorKind::WouldBlock.into()) })
-        {
+        match guard.try_io(|terminal| {
+            if has_bytes(terminal) {
+                read_now(terminal)
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+        }) {
             Ok(bytes) => return bytes,
             Err(_nothing_yet) => {}
         }

@@ -1,5 +1,6 @@
-//! Cuts the bytes that a terminal sends into keys, escape sequences, strings and pasted text, wherever reads cut them (ECMA-48
-//! and xterm's ctlseqs). What an answer of the terminal is made of never comes out as a key. Pure: it is told what time it is.
+//! Cuts the bytes that a terminal sends into keys, escape sequences, strings and pasted text,
+//! wherever reads cut them (ECMA-48 and xterm's ctlseqs). What an answer of the terminal is made of
+//! never comes out as a key. Pure: it is told what time it is.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 const ESCAPE_KEY: Duration = Duration::from_millis(50);
 /// The same while the terminal owes an answer, which a slow line may cut behind its first byte.
 const ESCAPE_KEY_EXPECTING: Duration = Duration::from_millis(500);
-/// The rest of a sequence that has begun is awaited for so long: a slow line pauses, but a key like Alt-] is no beginning.
+/// The rest of a sequence that has begun is awaited for so long: a slow line pauses, but a key like
+/// Alt-] is no beginning.
 const REST: Duration = Duration::from_secs(10);
 /// Bytes that are kept of a string, and of pasted text; the rest is read and dropped.
 const KEPT: usize = 4096;
@@ -71,7 +73,8 @@ enum State {
     Escape,
     /// After two of them: the key was told, but the second one may begin something.
     EscapeTwice,
-    /// The escape key was told. Should an answer have been cut behind its first byte, its rest comes now.
+    /// The escape key was told. Should an answer have been cut behind its first byte, its rest
+    /// comes now.
     Late,
     /// After that, and this byte, which is a key unless an answer goes on behind it.
     Opening(u8),
@@ -167,7 +170,9 @@ impl Scanner {
                 _ => self.ground(byte, false, now),
             },
             State::Late => match byte {
-                b'[' | b']' | b'P' | b'_' => self.begin(State::Opening(byte), now, self.escape_patience()),
+                b'[' | b']' | b'P' | b'_' => {
+                    self.begin(State::Opening(byte), now, self.escape_patience())
+                }
                 _ => self.ground(byte, false, now),
             },
             State::Opening(opener) if goes_on(opener, byte) => {
@@ -209,7 +214,8 @@ impl Scanner {
             ESC => self.begin(State::Escape, now, self.escape_patience()),
             0..=0x1f | 0x7f => self.end(Token::Control(byte, alt)),
             b' '..=b'~' => self.end(Token::Char(char::from(byte), alt)),
-            // The same sequences as a terminal in its eight-bit mode begins them; no character of UTF-8 begins so.
+            // The same sequences as a terminal in its eight-bit mode begins them; no character of
+            // UTF-8 begins so.
             0x90 => self.begin_string(StringKind::Dcs, now),
             0x9b => self.begin(State::Csi, now, REST),
             0x9d => self.begin_string(StringKind::Osc, now),
@@ -278,7 +284,8 @@ impl Scanner {
             // Eight-bit ST; inside UTF-8 it is the middle of a character.
             0x9c if self.body.last().is_none_or(|b| *b < 0x80) => self.end_string(kind),
             0x18 | 0x1a => self.enter(State::Ground), // CAN and SUB: the terminal gave it up
-            // No answer has ctrl-c or enter in it: it was no answer that began, but a person with Alt.
+            // No answer has ctrl-c or enter in it: it was no answer that began, but a person with
+            // Alt.
             0x03 | b'\r' => self.ground(byte, false, now),
             _ if self.body.len() < KEPT => self.body.push(byte),
             _ => {}
@@ -309,8 +316,8 @@ impl Scanner {
     }
 }
 
-/// Whether an answer that begins with `ESC` and `opener` may go on with `byte`: a person who types these two one after the
-/// other means two keys, but does not type them at once.
+/// Whether an answer that begins with `ESC` and `opener` may go on with `byte`: a person who types
+/// these two one after the other means two keys, but does not type them at once.
 fn goes_on(opener: u8, byte: u8) -> bool {
     match opener {
         b'[' => matches!(byte, b'0'..=b'?' | b'A'..=b'D' | b'F' | b'H' | b'I' | b'O' | b'Z'),

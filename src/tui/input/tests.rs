@@ -79,11 +79,17 @@ fn no_answer_is_a_key_wherever_it_is_cut_and_however_long_the_pause() {
                 let (first, rest) = answer.split_at(cut);
                 let got = events(&[b"j", first, rest, b"k"], pause);
                 let mut expected = vec![key('j'), key('k')];
-                // An escape by itself, with a pause behind it, is the key; it asks nothing of the trainer.
+                // An escape by itself, with a pause behind it, is the key; it asks nothing of the
+                // trainer.
                 if cut == 1 && first == b"\x1b" && pause > Duration::from_millis(50) {
                     expected.insert(1, Event::Key(KeyCode::Esc.into()));
                 }
-                assert_eq!(got, expected, "{:?} cut after {cut} bytes, {pause:?}", String::from_utf8_lossy(answer));
+                assert_eq!(
+                    got,
+                    expected,
+                    "{:?} cut after {cut} bytes, {pause:?}",
+                    String::from_utf8_lossy(answer)
+                );
             }
         }
     }
@@ -104,7 +110,8 @@ fn an_answer_in_single_bytes_is_no_key_while_it_is_owed() {
     let (mut scanner, mut now) = (Scanner::default(), Instant::now());
     scanner.expect(true);
     for byte in b"\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\" {
-        let found = [scanner.feed(&[*byte], now), scanner.pass(now + Duration::from_millis(200))].concat();
+        let found =
+            [scanner.feed(&[*byte], now), scanner.pass(now + Duration::from_millis(200))].concat();
         assert!(found.iter().filter_map(event).next().is_none(), "{found:?}");
         now += Duration::from_millis(200);
     }
@@ -196,7 +203,16 @@ fn an_escape_is_a_key_alone_twice_and_before_an_answer() {
 #[test]
 fn what_breaks_off_does_not_swallow_keys_for_ever() {
     let eleven = Duration::from_secs(11);
-    for beginning in [&b"\x1b]"[..], b"\x1b]11;rgb:", b"\x1bP1$r", b"\x1b_G", b"\x1b[", b"\x1b[?62", b"\x1bO", b"\x1b[M"] {
+    for beginning in [
+        &b"\x1b]"[..],
+        b"\x1b]11;rgb:",
+        b"\x1bP1$r",
+        b"\x1b_G",
+        b"\x1b[",
+        b"\x1b[?62",
+        b"\x1bO",
+        b"\x1b[M",
+    ] {
         assert_eq!(events(&[beginning, b"j"], eleven), [key('j')], "{beginning:?}");
     }
     let ctrl_c = Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
@@ -210,13 +226,20 @@ fn pasted_text_is_one_paste_however_it_is_cut_and_however_long_it_is() {
     for cut in 1..=paste.len() {
         let (first, rest) = paste.split_at(cut);
         let pause = if cut == 1 { Duration::from_millis(20) } else { LONG };
-        assert_eq!(events(&[first, rest, b"j"], pause), [text.clone(), key('j')], "cut after {cut}");
+        assert_eq!(
+            events(&[first, rest, b"j"], pause),
+            [text.clone(), key('j')],
+            "cut after {cut}"
+        );
     }
     let long = [&b"\x1b[200~"[..], &vec![b'b'; 100_000], b"\x1b[201~q"].concat();
     let got = events(&long.chunks(4096).collect::<Vec<_>>(), Duration::ZERO);
     let [Event::Paste(kept), last] = &got[..] else { panic!("{}", got.len()) };
     assert_eq!((kept.len(), last), (4096, &key('q')));
-    assert!(matches!(&events(&[b"\x1b[200~never ended"], Duration::from_secs(11))[..], [Event::Paste(_)]));
+    assert!(matches!(
+        &events(&[b"\x1b[200~never ended"], Duration::from_secs(11))[..],
+        [Event::Paste(_)]
+    ));
 }
 
 #[test]
@@ -261,7 +284,8 @@ proptest! {
     ) {
         let mut bytes = Vec::new();
         for (at, c) in keys.bytes().enumerate() {
-            picks.iter().filter(|(_, place)| *place == at).for_each(|(pick, _)| bytes.extend(ANSWERS[*pick]));
+            let here = picks.iter().filter(|(_, place)| *place == at);
+            here.for_each(|(pick, _)| bytes.extend(ANSWERS[*pick]));
             bytes.push(c);
         }
         let parts: Vec<&[u8]> = bytes.chunks(size).collect();

@@ -1,4 +1,5 @@
-//! What all tabs have around them: the run's name and state, where training is, the tabs, the last message, the keys.
+//! What all tabs have around them: the run's name and state, where training is, the tabs, the last
+//! message, the keys.
 
 use super::super::app::{App, Hit, Watching};
 use super::super::keymap::{Action, Place};
@@ -74,9 +75,17 @@ fn header(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let (word, role) = state_word(app);
     let dot = format!(" {} ", app.appearance.glyphs.dot);
-    let model = d.model.as_ref().map_or_else(String::new, |m| format!("{dot}{} {} params", m.name, thousands(m.parameters)));
-    let data = d.data.as_ref().map_or_else(String::new, |s| format!("{dot}{} {}", s.name, thousands(s.train)));
-    let facts = format!("{data}{model}{dot}{}", d.device.split_once(':').map_or(d.device.as_str(), |(_, name)| name));
+    let model = d.model.as_ref().map_or_else(String::new, |m| {
+        format!("{dot}{} {} params", m.name, thousands(m.parameters))
+    });
+    let data = d
+        .data
+        .as_ref()
+        .map_or_else(String::new, |s| format!("{dot}{} {}", s.name, thousands(s.train)));
+    let facts = format!(
+        "{data}{model}{dot}{}",
+        d.device.split_once(':').map_or(d.device.as_str(), |(_, name)| name)
+    );
     let cut = app.appearance.glyphs.cut;
     let name = clip(&d.run, usize::from(area.width).saturating_sub(word.width() + 3), cut);
     let room = usize::from(area.width).saturating_sub(1 + name.width() + word.width() + 2);
@@ -108,15 +117,27 @@ fn facts_line(app: &App, width: u16) -> Line<'static> {
         ("", d.phase.word().to_owned(), phase, 0),
     ];
     facts.extend(match d.evaluated {
-        Some((done, of)) => Some(("evaluating", format!("{}/{}", thousands(done), thousands(of)), Role::Text, 2)),
-        None => (d.step.1 > 0).then(|| ("step", format!("{}/{}", d.step.0, d.step.1), Role::Text, 2)),
+        Some((done, of)) => {
+            Some(("evaluating", format!("{}/{}", thousands(done), thousands(of)), Role::Text, 2))
+        }
+        None => {
+            (d.step.1 > 0).then(|| ("step", format!("{}/{}", d.step.0, d.step.1), Role::Text, 2))
+        }
     });
-    facts.extend(d.best.map(|(best, epoch)| ("best", format!("{:.2}% @{epoch}", 100.0 * best), Role::Best, 4)));
-    facts.extend(d.images_per_s.map(|rate| ("", format!("{} images/s", thousands(rate as usize)), Role::Text, 1)));
+    facts
+        .extend(d.best.map(|(best, epoch)| {
+            ("best", format!("{:.2}% @{epoch}", 100.0 * best), Role::Best, 4)
+        }));
+    facts.extend(
+        d.images_per_s
+            .map(|rate| ("", format!("{} images/s", thousands(rate as usize)), Role::Text, 1)),
+    );
     facts.extend(d.lr.map(|lr| ("lr", format!("{lr:.4}"), Role::Text, 3)));
     facts.push(("", clock(d.t), Role::Text, 1));
     facts.extend(d.seconds_left().map(|left| ("left", clock(left), Role::Text, 0)));
-    let cost = |facts: &[(&str, String, Role, u8)]| -> usize { facts.iter().map(|f| f.0.len() + f.1.len() + 4).sum() };
+    let cost = |facts: &[(&str, String, Role, u8)]| -> usize {
+        facts.iter().map(|f| f.0.len() + f.1.len() + 4).sum()
+    };
     for level in (1..=4).rev() {
         if cost(&facts) > usize::from(width) {
             facts.retain(|f| f.3 < level);
@@ -144,10 +165,14 @@ fn tab_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
     for tab in Tab::ALL {
         let key = app.keymap.key_of(Action::Show(tab));
         let is_here = tab == app.tab;
-        let name = if full <= width || is_here { format!("{} ", tab.name()) } else { String::new() };
+        let name =
+            if full <= width || is_here { format!("{} ", tab.name()) } else { String::new() };
         let text = format!(" {key} {name}");
         let taken = text.width() as u16;
-        app.at(Rect { x, y: area.y, width: taken.min(area.right().saturating_sub(x)), height: 1 }, Hit::Tab(tab));
+        app.at(
+            Rect { x, y: area.y, width: taken.min(area.right().saturating_sub(x)), height: 1 },
+            Hit::Tab(tab),
+        );
         x += taken;
         if is_here {
             spans.push(app.span(text, Role::Selected));
@@ -176,26 +201,39 @@ fn tab_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
 /// The last message in one line; before that what was wrong at the beginning.
 pub(super) fn message_line(app: &App, width: u16) -> Line<'static> {
     if !app.warnings.is_empty() {
-        let text = clip(&app.warnings.join("; "), usize::from(width).saturating_sub(2), app.appearance.glyphs.cut);
+        let text = clip(
+            &app.warnings.join("; "),
+            usize::from(width).saturating_sub(2),
+            app.appearance.glyphs.cut,
+        );
         return Line::from(vec![Span::raw(" "), app.span(text, Role::Warning)]);
     }
     let Some(message) = app.dashboard.messages.last() else { return Line::default() };
     let time = format!(" {} ", clock(message.t));
-    let text = clip(&message.text, usize::from(width).saturating_sub(time.width() + 1), app.appearance.glyphs.cut);
+    let text = clip(
+        &message.text,
+        usize::from(width).saturating_sub(time.width() + 1),
+        app.appearance.glyphs.cut,
+    );
     Line::from(vec![app.span(time, Role::Dim), app.span(text, role_of(message.tone))])
 }
 
 /// The last message: whole, where somebody has to act on it.
 fn message_lines(app: &App, width: u16) -> Vec<Line<'static>> {
     let message = app.dashboard.messages.last();
-    let Some(message) = message.filter(|m| m.tone == Tone::Bad) else { return vec![message_line(app, width)] };
+    let Some(message) = message.filter(|m| m.tone == Tone::Bad) else {
+        return vec![message_line(app, width)];
+    };
     let time = format!(" {} ", clock(message.t));
     let mut parts = wrap(&message.text, usize::from(width).saturating_sub(time.width() + 1));
     parts.truncate(usize::from(MESSAGE_LINES));
     let mut lines = Vec::new();
     for (i, part) in parts.into_iter().enumerate() {
         let lead = if i == 0 { time.clone() } else { " ".repeat(time.width()) };
-        lines.push(Line::from(vec![app.span(lead, Role::Dim), app.span(part, role_of(message.tone))]));
+        lines.push(Line::from(vec![
+            app.span(lead, Role::Dim),
+            app.span(part, role_of(message.tone)),
+        ]));
     }
     lines
 }
@@ -209,7 +247,8 @@ pub(super) fn role_of(tone: Tone) -> Role {
     }
 }
 
-/// The keys that fit: what is offered after a fault, those of the tab, the others in the order of the table.
+/// The keys that fit: what is offered after a fault, those of the tab, the others in the order of
+/// the table.
 pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
     let d = &app.dashboard;
     let over = app.is_over() && !app.is_replay();
@@ -220,16 +259,25 @@ pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
         _ if app.lost.is_some() => Some("resume"),
         _ => None,
     };
-    let mut wanted: Vec<_> = app.keymap.here(app.here()).filter(|(b, _)| !over || !b.run.asks_the_trainer()).collect();
+    let mut wanted: Vec<_> =
+        app.keymap.here(app.here()).filter(|(b, _)| !over || !b.run.asks_the_trainer()).collect();
     wanted.sort_by_key(|(b, _)| match b.run {
         Action::GoBack if offer.is_some() => 0,
         Action::Help | Action::Quit => 1,
         Action::PauseResume | Action::Play(_) => 2,
-        _ if app.tab != Tab::Overview && matches!(b.place, Place::On(_) | Place::OneClass | Place::Classes) => 3,
+        _ if app.tab != Tab::Overview
+            && matches!(b.place, Place::On(_) | Place::OneClass | Place::Classes) =>
+        {
+            3
+        }
         _ => 4,
     }); // stable
     // Help and leaving always fit, but come after what is wanted most.
-    let rest: Vec<_> = wanted.iter().filter(|(b, _)| matches!(b.run, Action::Help | Action::Quit)).copied().collect();
+    let rest: Vec<_> = wanted
+        .iter()
+        .filter(|(b, _)| matches!(b.run, Action::Help | Action::Quit))
+        .copied()
+        .collect();
     wanted.retain(|(b, _)| !matches!(b.run, Action::Help | Action::Quit));
     wanted.splice(wanted.len().min(2)..wanted.len().min(2), rest);
     let short = |run: Action, usual: &'static str| match (run, offer) {
@@ -237,5 +285,9 @@ pub(super) fn footer_line(app: &App, width: u16) -> Line<'static> {
         (Action::GoBack, Some(words)) => words,
         _ => usual,
     };
-    keys_line(&app.appearance, wanted.into_iter().map(|(b, keys)| (b, keys, short(b.run, b.short))), width)
+    keys_line(
+        &app.appearance,
+        wanted.into_iter().map(|(b, keys)| (b, keys, short(b.run, b.short))),
+        width,
+    )
 }

@@ -1,4 +1,5 @@
-//! Classes: a line each with its figures and the course of its recall; or all draws, or all recalls, by epoch.
+//! Classes: a line each with its figures and the course of its recall; or all draws, or all
+//! recalls, by epoch.
 
 use super::super::app::{App, Hit};
 use super::super::classes::{ClassMap, ClassRow, first_shown, rows};
@@ -23,7 +24,8 @@ const FIGURES: usize = 44;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
     let below = if body.height >= WITH_BALANCE && !app.zoomed { BALANCE } else { 0 };
-    let [list, course] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(body);
+    let [list, course] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(body);
     let rows = rows(&app.dashboard, app.order, &app.filter);
     let look = &app.appearance;
     let name = match app.class_map {
@@ -84,7 +86,8 @@ fn table(frame: &mut Frame<'_>, app: &App, rows: &[ClassRow], area: Rect) {
         "recall",
         "recall by epoch"
     );
-    let mut lines = vec![Line::from(app.span(heads.chars().take(width).collect::<String>(), Role::Dim))];
+    let mut lines =
+        vec![Line::from(app.span(heads.chars().take(width).collect::<String>(), Role::Dim))];
     let first = first_shown(app.selected(), rows.len(), height);
     let most = rows.iter().map(|r| r.drawn.unwrap_or(0.0).max(r.share)).fold(1e-9, f64::max);
     for (k, row) in rows.iter().enumerate().skip(first).take(height) {
@@ -98,16 +101,25 @@ fn table(frame: &mut Frame<'_>, app: &App, rows: &[ClassRow], area: Rect) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn line(app: &App, row: &ClassRow, selected: bool, names: usize, room: (usize, usize), most: f64) -> Line<'static> {
+fn line(
+    app: &App,
+    row: &ClassRow,
+    selected: bool,
+    names: usize,
+    room: (usize, usize),
+    most: f64,
+) -> Line<'static> {
     let g = &app.appearance.glyphs;
-    let percent = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{:.2}%", 100.0 * v));
+    let percent =
+        |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{:.2}%", 100.0 * v));
     let gain = row.gain().map_or_else(|| "-".to_owned(), |g| format!("{g:.2}"));
     let gain_role = match row.gain() {
         Some(g) if g > 1.05 => Role::Biased,
         Some(g) if g < 0.95 => Role::Pretrain,
         _ => Role::Text,
     };
-    let recalls: Vec<f64> = app.dashboard.epochs.iter().filter_map(|e| e.recall.get(row.class).copied()).collect();
+    let recalls: Vec<f64> =
+        app.dashboard.epochs.iter().filter_map(|e| e.recall.get(row.class).copied()).collect();
     let pointer = if selected { g.pointer } else { " " };
     let mut spans = vec![
         app.span(format!("{pointer} "), Role::Key),
@@ -146,7 +158,8 @@ fn map(frame: &mut Frame<'_>, app: &App, rows: &[ClassRow], area: Rect) {
     let share = |e: &crate::protocol::EpochSummary, class: usize| {
         e.drawn.get(class).map_or(0.0, |k| *k as f64) / e.drawn.iter().sum::<u64>().max(1) as f64
     };
-    let totals: Vec<f64> = d.epochs.iter().map(|e| e.drawn.iter().sum::<u64>().max(1) as f64).collect();
+    let totals: Vec<f64> =
+        d.epochs.iter().map(|e| e.drawn.iter().sum::<u64>().max(1) as f64).collect();
     let most = d
         .epochs
         .iter()
@@ -162,9 +175,18 @@ fn map(frame: &mut Frame<'_>, app: &App, rows: &[ClassRow], area: Rect) {
             name: row.name.clone(),
             selected: k == app.selected(),
             values: if draws {
-                d.epochs.iter().zip(&totals).map(|(e, n)| e.drawn.get(row.class).map_or(0.0, |k| *k as f64) / n / most).collect()
+                d.epochs
+                    .iter()
+                    .zip(&totals)
+                    .map(|(e, n)| e.drawn.get(row.class).map_or(0.0, |k| *k as f64) / n / most)
+                    .collect()
             } else {
-                d.epochs.iter().map(|e| e.recall.get(row.class).copied().filter(|r| r.is_finite()).unwrap_or(0.0)).collect()
+                d.epochs
+                    .iter()
+                    .map(|e| {
+                        e.recall.get(row.class).copied().filter(|r| r.is_finite()).unwrap_or(0.0)
+                    })
+                    .collect()
             },
             end: match d.epochs.last() {
                 Some(e) if draws => format!("{:>6.2}%", 100.0 * share(e, row.class)),
@@ -199,7 +221,11 @@ fn balance_course(frame: &mut Frame<'_>, app: &App, area: Rect) {
             let counts: Vec<f64> = data.counts.iter().map(|c| *c as f64).collect();
             let arrow = app.appearance.glyphs.arrow;
             words.push(app.span(
-                format!("{:.3} in the data {arrow} {:.3} drawn ", balance::balance_index(&counts), e.balance),
+                format!(
+                    "{:.3} in the data {arrow} {:.3} drawn ",
+                    balance::balance_index(&counts),
+                    e.balance
+                ),
                 Role::Drawn,
             ));
         }
@@ -212,10 +238,19 @@ fn balance_course(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if d.epochs.is_empty() {
-        return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("comes with the first epoch", Role::Dim)),
+            inner,
+        );
     }
     let points = d.epochs.iter().map(|e| (e.epoch as f64, e.balance)).collect();
     let curve = Curve { points, role: Role::Drawn, kind: CurveKind::Line };
-    let values = Values { from_zero: false, within: (0.0, 1.0), margin: 0.02, may_be_log: false, label: |v| format!("{v:.2}") };
+    let values = Values {
+        from_zero: false,
+        within: (0.0, 1.0),
+        margin: 0.02,
+        may_be_log: false,
+        label: |v| format!("{v:.2}"),
+    };
     plot::draw(frame, app, inner, 0, vec![curve], &values);
 }

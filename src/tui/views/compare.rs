@@ -25,7 +25,11 @@ const SIDE_BY_SIDE: u16 = 100;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
     if app.zoomed {
-        return if app.focused() == LIST { list(frame, app, body) } else { chart(frame, app, body) };
+        return if app.focused() == LIST {
+            list(frame, app, body)
+        } else {
+            chart(frame, app, body)
+        };
     }
     let [runs, curves] = if body.width < SIDE_BY_SIDE {
         let height = (app.listed_runs().len() as u16 + 5).min(body.height / 2);
@@ -59,9 +63,12 @@ fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let g = &app.appearance.glyphs;
     let listed = app.listed_runs();
     let rest = vec![app.span(format!("{} ", listed.len() + 1), Role::Dim)];
-    let inner = app.panel(frame, area, LIST, title(&app.appearance, "runs", rest), Some(gain_words(app)));
+    let inner =
+        app.panel(frame, area, LIST, title(&app.appearance, "runs", rest), Some(gain_words(app)));
     let names = usize::from(inner.width).saturating_sub(27);
-    let best = |d: &Dashboard| d.best.map_or_else(|| "-".to_owned(), |(best, _)| format!("{:.2}%", 100.0 * best));
+    let best = |d: &Dashboard| {
+        d.best.map_or_else(|| "-".to_owned(), |(best, _)| format!("{:.2}%", 100.0 * best))
+    };
     let row = |pointer: &str, on: &str, role: Role, name: &str, d: &Dashboard, after: &str| {
         let epochs = format!("{}/{}", d.epochs.len(), d.config.train.epochs);
         Line::from(vec![
@@ -72,7 +79,9 @@ fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
             app.span(after.to_owned(), Role::Dim),
         ])
     };
-    let mut lines = vec![Line::from(app.span(format!("   {} {:>7} {:>7}", fit("run", names, ""), "best", "epochs"), Role::Dim))];
+    let mut lines = vec![Line::from(
+        app.span(format!("   {} {:>7} {:>7}", fit("run", names, ""), "best", "epochs"), Role::Dim),
+    )];
     lines.push(row(" ", g.on, ARMS[0], &app.dashboard.run, &app.dashboard, "this"));
     let height = usize::from(inner.height).saturating_sub(2);
     let first = first_shown(app.selected(), listed.len(), height);
@@ -82,11 +91,22 @@ fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
         let role = if other.shown { role_of(app, *at) } else { Role::Dim };
         let pointer = if k == app.selected() { g.pointer } else { " " };
         let after = if is_baseline { "base" } else { state(&other.dashboard) };
-        lines.push(row(pointer, if other.shown { g.on } else { g.off }, role, &other.id, &other.dashboard, after));
+        lines.push(row(
+            pointer,
+            if other.shown { g.on } else { g.off },
+            role,
+            &other.id,
+            &other.dashboard,
+            after,
+        ));
         app.at(Rect { y: inner.y + 2 + (k - first) as u16, height: 1, ..inner }, Hit::Row(k));
     }
     if listed.is_empty() {
-        let words = if app.filter.is_empty() { " There is no other run here." } else { " No run has that in its name." };
+        let words = if app.filter.is_empty() {
+            " There is no other run here."
+        } else {
+            " No run has that in its name."
+        };
         lines.push(Line::from(app.span(words, Role::Dim)));
     }
     frame.render_widget(Paragraph::new(lines), inner);
@@ -113,22 +133,37 @@ fn gain_words(app: &App) -> Line<'static> {
 fn chart(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let look = &app.appearance;
     let figure = app.figure;
-    let shown: Vec<usize> = (0..app.others.list.len()).filter(|i| app.others.list[*i].shown).collect();
+    let shown: Vec<usize> =
+        (0..app.others.list.len()).filter(|i| app.others.list[*i].shown).collect();
     let words = axis_words(app);
-    let hint =
-        if words.is_empty() { "one seed says little: earlybird compare has seeds and a null arm".to_owned() } else { words };
-    let mut rest =
-        vec![app.span(format!("{} ", look.glyphs.on), ARMS[0]), app.span(format!("{} ", app.dashboard.run), Role::Dim)];
+    let hint = if words.is_empty() {
+        "one seed says little: earlybird compare has seeds and a null arm".to_owned()
+    } else {
+        words
+    };
+    let mut rest = vec![
+        app.span(format!("{} ", look.glyphs.on), ARMS[0]),
+        app.span(format!("{} ", app.dashboard.run), Role::Dim),
+    ];
     for at in &shown {
         rest.push(app.span(format!("{} ", look.glyphs.on), role_of(app, *at)));
-        rest.push(app.span(format!("{} ", clip(&app.others.list[*at].id, 24, look.glyphs.cut)), Role::Dim));
+        rest.push(
+            app.span(
+                format!("{} ", clip(&app.others.list[*at].id, 24, look.glyphs.cut)),
+                Role::Dim,
+            ),
+        );
     }
     let bottom = Line::from(app.span(format!(" {hint} "), Role::Dim));
     let inner = app.panel(frame, area, CHART, title(look, figure.words(), rest), Some(bottom));
-    let points = |d: &Dashboard| -> Vec<(f64, f64)> { d.epochs.iter().map(|e| (e.epoch as f64, figure.of(e))).collect() };
+    let points = |d: &Dashboard| -> Vec<(f64, f64)> {
+        d.epochs.iter().map(|e| (e.epoch as f64, figure.of(e))).collect()
+    };
     let everything = |d: &Dashboard| (0.0, d.epochs.len() as f64 + 1.0);
     let mut curves = Vec::new();
-    if let (Figure::Accuracy, Some((best, _))) = (figure, app.others.baseline().and_then(|b| b.dashboard.best)) {
+    if let (Figure::Accuracy, Some((best, _))) =
+        (figure, app.others.baseline().and_then(|b| b.dashboard.best))
+    {
         curves.push(Curve::level(100.0 * best, Role::Best));
     }
     for at in shown {
@@ -139,16 +174,27 @@ fn chart(frame: &mut Frame<'_>, app: &App, area: Rect) {
         curves.push(plot::mapped(curve, &scale, everything(&other.dashboard)));
     }
     let own = Curve { points: points(&app.dashboard), role: ARMS[0], kind: CurveKind::Line };
-    curves.push(plot::mapped(own, &Scale::of(&app.dashboard, app.axis.unit), everything(&app.dashboard)));
+    curves.push(plot::mapped(
+        own,
+        &Scale::of(&app.dashboard, app.axis.unit),
+        everything(&app.dashboard),
+    ));
     if curves.iter().all(|c| c.points.is_empty() || c.kind == CurveKind::Mark) {
         let words = "Curves come with the first epoch.";
-        return frame.render_widget(Paragraph::new(app.span(words, Role::Dim)).wrap(Wrap { trim: true }), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span(words, Role::Dim)).wrap(Wrap { trim: true }),
+            inner,
+        );
     }
     let values = match figure {
         Figure::Accuracy => PERCENT,
-        Figure::Balance => {
-            Values { from_zero: false, within: (0.0, 1.0), margin: 0.02, may_be_log: false, label: |v| format!("{v:.2}") }
-        }
+        Figure::Balance => Values {
+            from_zero: false,
+            within: (0.0, 1.0),
+            margin: 0.02,
+            may_be_log: false,
+            label: |v| format!("{v:.2}"),
+        },
         Figure::MeasuredLoss | Figure::TrainLoss => Values {
             from_zero: false,
             within: (0.0, f64::INFINITY),

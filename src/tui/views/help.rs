@@ -12,15 +12,26 @@ use ratatui::widgets::Paragraph;
 /// Columns of keys.
 const KEYS: usize = 17;
 
-pub(super) fn draw(frame: &mut Frame<'_>, look: &Appearance, keymap: &Keymap, here: Where, top: usize) {
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    look: &Appearance,
+    keymap: &Keymap,
+    here: Where,
+    top: usize,
+) {
     let mut rows: Vec<_> = keymap.here(here).filter(|(_, keys)| !keys.is_empty()).collect();
     // What is of this tab comes first.
-    rows.sort_by_key(|(b, _)| !matches!(b.place, Place::On(_) | Place::OneClass | Place::Comparison));
+    rows.sort_by_key(|(b, _)| {
+        !matches!(b.place, Place::On(_) | Place::OneClass | Place::Comparison)
+    });
     let mut lines: Vec<Line<'_>> = rows
         .into_iter()
         .map(|(b, keys)| {
             let keys = keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" ");
-            Line::from(vec![look.span(format!(" {keys:<KEYS$}"), Role::Key), look.span(b.description, Role::Text)])
+            Line::from(vec![
+                look.span(format!(" {keys:<KEYS$}"), Role::Key),
+                look.span(b.description, Role::Text),
+            ])
         })
         .collect();
     lines.push(Line::default());
@@ -34,7 +45,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, look: &Appearance, keymap: &Keymap, he
     let (count, height) = (lines.len(), usize::from(frame.area().height).saturating_sub(2));
     let top = top.min(count.saturating_sub(height));
     let hint = if count > height {
-        format!("{} to {} of {count}: j k scroll, another key leaves", top + 1, top + height.min(count))
+        format!(
+            "{} to {} of {count}: j k scroll, another key leaves",
+            top + 1,
+            top + height.min(count)
+        )
     } else {
         "any key leaves".into()
     };

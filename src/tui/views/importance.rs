@@ -1,4 +1,5 @@
-//! Importance: the weights or the draws expected of them, of all samples and of one class; how far draws reach; their course.
+//! Importance: the weights or the draws expected of them, of all samples and of one class; how far
+//! draws reach; their course.
 
 use super::super::app::App;
 use super::super::text::{clip, percent, thousands};
@@ -24,8 +25,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
         return panel(frame, app, body, app.focused());
     }
     let low = body.height < 16;
-    let [above, below] = Layout::vertical([Constraint::Fill(3), Constraint::Fill(if low { 0 } else { 2 })]).areas(body);
-    let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(WIDTH.min(body.width / 2))]).areas(above);
+    let [above, below] =
+        Layout::vertical([Constraint::Fill(3), Constraint::Fill(if low { 0 } else { 2 })])
+            .areas(body);
+    let [left, right] =
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length(WIDTH.min(body.width / 2))])
+            .areas(above);
     panel(frame, app, left, HISTOGRAM);
     panel(frame, app, right, FIGURES);
     if !low {
@@ -45,8 +50,15 @@ fn histogram(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let look = &app.appearance;
     let name = if app.shows_draws { "expected draws per epoch" } else { "importance weights" };
     let Some((w, when)) = known_weights(app) else {
-        let inner = app.panel(frame, area, HISTOGRAM, title(look, name, vec![app.span("not yet ", Role::Dim)]), None);
-        return frame.render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
+        let inner = app.panel(
+            frame,
+            area,
+            HISTOGRAM,
+            title(look, name, vec![app.span("not yet ", Role::Dim)]),
+            None,
+        );
+        return frame
+            .render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
     };
     let mut rest = vec![when];
     let class = app.gallery.class.filter(|c| *c < app.classes().len());
@@ -61,7 +73,13 @@ fn histogram(frame: &mut Frame<'_>, app: &App, area: Rect) {
     }
     let log = if app.axis.log { ", log count" } else { "" };
     let hint = format!(" {} samples{log} ", thousands(w.n));
-    let inner = app.panel(frame, area, HISTOGRAM, title(look, name, rest), Some(Line::from(app.span(hint, Role::Dim))));
+    let inner = app.panel(
+        frame,
+        area,
+        HISTOGRAM,
+        title(look, name, rest),
+        Some(Line::from(app.span(hint, Role::Dim))),
+    );
     let most = w.draw_edges.last().copied().unwrap_or(0.0);
     let columns = if app.shows_draws {
         let ends = ["0 never".to_owned(), format!("{:.1}", most / 2.0), format!("{most:.1} times")];
@@ -76,19 +94,33 @@ fn histogram(frame: &mut Frame<'_>, app: &App, area: Rect) {
 
 fn columns(app: &App) -> Columns<'_> {
     let (glyphs, theme) = (&app.appearance.glyphs, &app.appearance.theme);
-    Columns { counts: &[], part: &[], marks: &[], log: app.axis.log, ends: Default::default(), glyphs, theme }
+    Columns {
+        counts: &[],
+        part: &[],
+        marks: &[],
+        log: app.axis.log,
+        ends: Default::default(),
+        glyphs,
+        theme,
+    }
 }
 
 fn figures(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let inner = app.panel(frame, area, FIGURES, title(&app.appearance, "figures", Vec::new()), None);
-    let fact =
-        |name: &str, value: String, role| Line::from(vec![app.span(format!(" {name:<18} "), Role::Dim), app.span(value, role)]);
+    let inner =
+        app.panel(frame, area, FIGURES, title(&app.appearance, "figures", Vec::new()), None);
+    let fact = |name: &str, value: String, role| {
+        Line::from(vec![app.span(format!(" {name:<18} "), Role::Dim), app.span(value, role)])
+    };
     let mut lines = Vec::new();
     if let Some((w, _)) = known_weights(app) {
         let [q1, median, q3] = w.spread.quartiles;
         lines.push(fact("quartiles of w", format!("{q1:.2} {median:.2} {q3:.2}"), Role::Quartile));
-        lines.push(fact("smallest, largest", format!("{:.3} {:.3}", w.spread.min, w.spread.max), Role::Text));
+        lines.push(fact(
+            "smallest, largest",
+            format!("{:.3} {:.3}", w.spread.min, w.spread.max),
+            Role::Text,
+        ));
         lines.push(fact("mean", format!("{:.3}", w.mean), Role::Text));
         lines.push(fact("effective samples", format!("{} of n", percent(w.ess)), Role::Weights));
         if let Some(mean) = app.gallery.class.and_then(|c| w.class_mean.get(c)) {
@@ -99,16 +131,25 @@ fn figures(frame: &mut Frame<'_>, app: &App, area: Rect) {
         }
     }
     if let Some(e) = d.epochs.last() {
-        lines.push(Line::from(app.span(format!(" epoch {} ({})", e.epoch, e.phase.word()), Role::Title)));
+        lines.push(Line::from(
+            app.span(format!(" epoch {} ({})", e.epoch, e.phase.word()), Role::Title),
+        ));
         lines.push(fact("distinct samples", percent(e.coverage), Role::Text));
         lines.push(fact("  expected", percent(e.expected_coverage), Role::Dim));
         lines.push(fact("most draws of one", e.max_multiplicity.to_string(), Role::Text));
         if e.hard_share.is_some() {
             lines.push(fact("undrawn since E", thousands(e.never_drawn), Role::Text));
         }
-        let shares =
-            [("draws with p < 0.1", e.hard_share), ("draws of suspects", e.suspect_share), ("draws, flipped", e.flipped_share)];
-        lines.extend(shares.into_iter().filter_map(|(name, share)| share.map(|s| fact(name, percent(s), Role::Text))));
+        let shares = [
+            ("draws with p < 0.1", e.hard_share),
+            ("draws of suspects", e.suspect_share),
+            ("draws, flipped", e.flipped_share),
+        ];
+        lines.extend(
+            shares
+                .into_iter()
+                .filter_map(|(name, share)| share.map(|s| fact(name, percent(s), Role::Text))),
+        );
     }
     if lines.is_empty() {
         lines.push(Line::from(app.span(" come with the first epoch", Role::Dim)));
@@ -119,8 +160,14 @@ fn figures(frame: &mut Frame<'_>, app: &App, area: Rect) {
 fn course(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let look = &app.appearance;
-    let legend = [("distinct", Role::Accuracy), ("effective", Role::Weights), ("p < 0.1", Role::Loss)];
-    let now = || legend.iter().map(|(name, role)| app.span(format!("{} {name} ", look.glyphs.on), *role)).collect();
+    let legend =
+        [("distinct", Role::Accuracy), ("effective", Role::Weights), ("p < 0.1", Role::Loss)];
+    let now = || {
+        legend
+            .iter()
+            .map(|(name, role)| app.span(format!("{} {name} ", look.glyphs.on), *role))
+            .collect()
+    };
     let there = cursor_words(app, |at| {
         let e = epoch_at(d, at)?;
         let hard = e.hard_share.map_or_else(String::new, |s| format!(", p < 0.1 {}", percent(s)));
@@ -128,12 +175,22 @@ fn course(frame: &mut Frame<'_>, app: &App, area: Rect) {
     });
     let words = axis_words(app);
     let bottom = (!words.is_empty()).then(|| Line::from(app.span(format!(" {words} "), Role::Dim)));
-    let inner = app.panel(frame, area, COURSE, title(look, "draws by epoch", there.unwrap_or_else(now)), bottom);
+    let inner = app.panel(
+        frame,
+        area,
+        COURSE,
+        title(look, "draws by epoch", there.unwrap_or_else(now)),
+        bottom,
+    );
     if d.epochs.is_empty() {
-        return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("comes with the first epoch", Role::Dim)),
+            inner,
+        );
     }
     let curve = |of: &dyn Fn(&EpochSummary) -> Option<f64>, role, kind| {
-        let points = d.epochs.iter().filter_map(|e| Some((e.epoch as f64, 100.0 * of(e)?))).collect();
+        let points =
+            d.epochs.iter().filter_map(|e| Some((e.epoch as f64, 100.0 * of(e)?))).collect();
         Curve { points, role, kind }
     };
     let kind = if look.is_colorless() { CurveKind::Points } else { CurveKind::Line };

@@ -59,7 +59,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
         Overlay::Help(top) => help::draw(frame, &app.appearance, &app.keymap, app.here(), *top),
         Overlay::Settings(list) => settings::draw(frame, app, list),
         Overlay::Summary => summary::draw(frame, app),
-        Overlay::Prompt(_) | Overlay::Command(_) | Overlay::Filter(_) | Overlay::Confirm(_) | Overlay::Quit => {
+        Overlay::Prompt(_)
+        | Overlay::Command(_)
+        | Overlay::Filter(_)
+        | Overlay::Confirm(_)
+        | Overlay::Quit => {
             prompt::draw(frame, app);
         }
     }
@@ -77,7 +81,14 @@ impl App {
     }
 
     /// Draws the frame of panel `number` of this tab; gives what is inside.
-    fn panel(&self, frame: &mut Frame<'_>, area: Rect, number: usize, top: Line<'static>, bottom: Option<Line<'static>>) -> Rect {
+    fn panel(
+        &self,
+        frame: &mut Frame<'_>,
+        area: Rect,
+        number: usize,
+        top: Line<'static>,
+        bottom: Option<Line<'static>>,
+    ) -> Rect {
         let look = &self.appearance;
         let mut top = top;
         let mut block = panel(look, Line::default(), bottom);
@@ -114,10 +125,17 @@ fn title(look: &Appearance, name: &str, rest: Vec<Span<'static>>) -> Line<'stati
 }
 
 /// A box of at most this size in the middle of the screen, emptied; gives what is inside.
-fn middle(frame: &mut Frame<'_>, look: &Appearance, name: &str, hint: &str, size: (u16, u16)) -> Rect {
+fn middle(
+    frame: &mut Frame<'_>,
+    look: &Appearance,
+    name: &str,
+    hint: &str,
+    size: (u16, u16),
+) -> Rect {
     let screen = frame.area();
     let (width, height) = (size.0.min(screen.width), size.1.min(screen.height));
-    let area = Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
+    let area =
+        Rect { x: (screen.width - width) / 2, y: (screen.height - height) / 2, width, height };
     let block = Block::bordered()
         .border_set(look.glyphs.border)
         .border_style(look.theme.style(Role::Key))

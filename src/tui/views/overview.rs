@@ -34,9 +34,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
     }
     let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(left);
     let classes = app.classes().len().max(4);
-    // All classes if they leave the histogram a third, the head of the table included where there is room.
-    let wanted = (classes + 3).min(usize::from(right.height) * 2 / 3).max(usize::from(right.height).min(12));
-    let [weights, bars] = Layout::vertical([Constraint::Fill(1), Constraint::Length(wanted as u16)]).areas(right);
+    // All classes if they leave the histogram a third, the head of the table included where there
+    // is room.
+    let wanted =
+        (classes + 3).min(usize::from(right.height) * 2 / 3).max(usize::from(right.height).min(12));
+    let [weights, bars] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(wanted as u16)]).areas(right);
     for (area, number) in [(above, ACCURACY), (below, LOSS), (weights, WEIGHTS), (bars, CLASSES)] {
         panel(frame, app, area, number);
     }
@@ -54,17 +57,27 @@ fn panel(frame: &mut Frame<'_>, app: &App, area: Rect, number: usize) {
 fn loss(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let smooth = d.loss.smoothed(app.axis.smoothing());
-    let measured: Vec<(f64, f64)> = d.epochs.iter().map(|e| (e.epoch as f64, e.measured.loss)).collect();
+    let measured: Vec<(f64, f64)> =
+        d.epochs.iter().map(|e| (e.epoch as f64, e.measured.loss)).collect();
     let on = d.config.measured_on().word();
     let now = || {
         let value = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
-        let mut rest = vec![app.span(format!("{} ", value(smooth.last().map(|p| p.1))), Role::Loss)];
-        rest.extend(d.epochs.last().map(|e| app.span(format!("{on} {:.4} ", e.measured.loss), Role::Accuracy)));
+        let mut rest =
+            vec![app.span(format!("{} ", value(smooth.last().map(|p| p.1))), Role::Loss)];
+        rest.extend(
+            d.epochs
+                .last()
+                .map(|e| app.span(format!("{on} {:.4} ", e.measured.loss), Role::Accuracy)),
+        );
         rest
     };
     let there = cursor_words(app, |at| {
         let [low, mean, high] = d.loss.at(at)?;
-        Some(if high > low { format!("{mean:.4} ({low:.3} to {high:.3})") } else { format!("{mean:.4}") })
+        Some(if high > low {
+            format!("{mean:.4} ({low:.3} to {high:.3})")
+        } else {
+            format!("{mean:.4}")
+        })
     });
     let biased = d.epochs.iter().any(|e| e.phase == Phase::Biased);
     let legend = match axis_words(app) {
@@ -73,9 +86,18 @@ fn loss(frame: &mut Frame<'_>, app: &App, area: Rect) {
         _ => format!("train smoothed over raw, {on} by epoch"),
     };
     let bottom = Line::from(app.span(format!(" {legend} "), Role::Dim));
-    let inner = app.panel(frame, area, LOSS, title(&app.appearance, "train loss", there.unwrap_or_else(now)), Some(bottom));
+    let inner = app.panel(
+        frame,
+        area,
+        LOSS,
+        title(&app.appearance, "train loss", there.unwrap_or_else(now)),
+        Some(bottom),
+    );
     if d.loss.is_empty() {
-        return frame.render_widget(Paragraph::new(app.span("the first steps are under way", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("the first steps are under way", Role::Dim)),
+            inner,
+        );
     }
     let kind = if app.appearance.is_colorless() { CurveKind::Points } else { CurveKind::Line };
     let curves = vec![
@@ -83,14 +105,20 @@ fn loss(frame: &mut Frame<'_>, app: &App, area: Rect) {
         Curve { points: measured, role: Role::Accuracy, kind },
         Curve { points: smooth, role: Role::Loss, kind: CurveKind::Line },
     ];
-    let values =
-        Values { from_zero: true, within: (0.0, f64::INFINITY), margin: 0.0, may_be_log: true, label: |v| format!("{v:.2}") };
+    let values = Values {
+        from_zero: true,
+        within: (0.0, f64::INFINITY),
+        margin: 0.0,
+        may_be_log: true,
+        label: |v| format!("{v:.2}"),
+    };
     plot::draw(frame, app, inner, LOSS, curves, &values);
 }
 
 fn accuracy(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
-    let baseline = app.others.baseline().and_then(|b| b.dashboard.best).map(|(best, _)| 100.0 * best);
+    let baseline =
+        app.others.baseline().and_then(|b| b.dashboard.best).map(|(best, _)| 100.0 * best);
     let now = || {
         let mut rest = Vec::new();
         if let (Some(last), Some((best, epoch))) = (d.epochs.last(), d.best) {
@@ -100,11 +128,22 @@ fn accuracy(frame: &mut Frame<'_>, app: &App, area: Rect) {
         rest.extend(baseline.map(|b| app.span(format!("baseline {b:.2}% "), Role::Uniform)));
         rest
     };
-    let there = cursor_words(app, |at| epoch_at(d, at).map(|e| format!("{:.2}%", 100.0 * e.measured.accuracy)));
+    let there = cursor_words(app, |at| {
+        epoch_at(d, at).map(|e| format!("{:.2}%", 100.0 * e.measured.accuracy))
+    });
     let name = format!("{} accuracy", d.config.measured_on().word());
-    let inner = app.panel(frame, area, ACCURACY, title(&app.appearance, &name, there.unwrap_or_else(now)), None);
+    let inner = app.panel(
+        frame,
+        area,
+        ACCURACY,
+        title(&app.appearance, &name, there.unwrap_or_else(now)),
+        None,
+    );
     if d.accuracy.is_empty() {
-        return frame.render_widget(Paragraph::new(app.span("comes at the end of the first epoch", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("comes at the end of the first epoch", Role::Dim)),
+            inner,
+        );
     }
     let mut curves = Vec::new();
     curves.extend(baseline.map(|b| Curve::level(b, Role::Uniform)));
@@ -117,8 +156,13 @@ fn accuracy(frame: &mut Frame<'_>, app: &App, area: Rect) {
 }
 
 /// Percent of something, never outside 0 to 100.
-pub(super) const PERCENT: Values =
-    Values { from_zero: false, within: (0.0, 100.0), margin: 2.0, may_be_log: false, label: |v| format!("{v:.0}%") };
+pub(super) const PERCENT: Values = Values {
+    from_zero: false,
+    within: (0.0, 100.0),
+    margin: 2.0,
+    may_be_log: false,
+    label: |v| format!("{v:.0}%"),
+};
 
 fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
@@ -126,7 +170,8 @@ fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let Some((w, when)) = known_weights(app) else {
         let top = title(look, "importance weights", vec![app.span("not yet ", Role::Dim)]);
         let inner = app.panel(frame, area, WEIGHTS, top, None);
-        return frame.render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
+        return frame
+            .render_widget(Paragraph::new(recording_words(app)).wrap(Wrap { trim: true }), inner);
     };
     let [q1, median, q3] = w.spread.quartiles;
     let ess = d.epochs.last().filter(|e| e.phase == Phase::Biased).map_or(w.ess, |e| e.ess);
@@ -134,7 +179,13 @@ fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
         app.span(format!(" {} {q1:.2} {median:.2} {q3:.2} ", look.glyphs.quartile), Role::Quartile),
         app.span(format!("{} ESS {:.0}% of n ", look.glyphs.dot, 100.0 * ess), Role::Dim),
     ]);
-    let inner = app.panel(frame, area, WEIGHTS, title(look, "importance weights", vec![when]), Some(bottom));
+    let inner = app.panel(
+        frame,
+        area,
+        WEIGHTS,
+        title(look, "importance weights", vec![when]),
+        Some(bottom),
+    );
     frame.render_widget(
         Columns {
             counts: &w.counts,
@@ -149,11 +200,15 @@ fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
     );
 }
 
-/// The weights, or while there are none what they would be if E were now; and which of both, in words.
+/// The weights, or while there are none what they would be if E were now; and which of both, in
+/// words.
 pub(super) fn known_weights(app: &App) -> Option<(&WeightsSummary, Span<'static>)> {
     let d = &app.dashboard;
-    let computed = d.weights.as_ref().map(|w| (w, app.span(format!("after epoch {} ", w.epoch), Role::Dim)));
-    computed.or_else(|| d.preview.as_ref().map(|w| (w, app.span(format!("if E were {} ", w.epoch), Role::Pretrain))))
+    let computed =
+        d.weights.as_ref().map(|w| (w, app.span(format!("after epoch {} ", w.epoch), Role::Dim)));
+    computed.or_else(|| {
+        d.preview.as_ref().map(|w| (w, app.span(format!("if E were {} ", w.epoch), Role::Pretrain)))
+    })
 }
 
 /// Before E: what is being recorded, and when the weights come.
@@ -165,12 +220,17 @@ pub(super) fn recording_words(app: &App) -> Vec<Line<'static>> {
         .map(|s| (e as f64 - d.position()).max(0.0) * s)
         .map_or_else(String::new, |s| format!(", in about {}", clock(s)));
     let when = match e {
-        _ if e == n => "E = N: uniform to the end, no weights are needed (the baseline).".to_owned(),
+        _ if e == n => {
+            "E = N: uniform to the end, no weights are needed (the baseline).".to_owned()
+        }
         0 => "E = 0: biased from the start, with uniform weights.".to_owned(),
         _ => format!("The weights come after epoch {e}{eta}."),
     };
-    let recording =
-        format!("Recording p, the probability of the true class, of every sample as it trains: epoch {} of {e}.", d.epoch.min(e));
+    let recording = format!(
+        "Recording p, the probability of the true class, of every sample as it trains: epoch {} of \
+         {e}.",
+        d.epoch.min(e)
+    );
     let mut lines = Vec::new();
     if d.epoch > 0 && e > 0 && d.epoch <= e {
         lines.push(Line::from(app.span(recording, Role::Text)));
@@ -191,9 +251,14 @@ fn classes(frame: &mut Frame<'_>, app: &App, area: Rect) {
             r if r.is_finite() => format!("{r:.1}"),
             _ => "inf".into(),
         };
-        rest.push(app.span(format!("max/min {} {arrow} {} ", ratio(&counts), ratio(&drawn)), Role::Text));
+        rest.push(
+            app.span(format!("max/min {} {arrow} {} ", ratio(&counts), ratio(&drawn)), Role::Text),
+        );
         if area.width >= 66 {
-            rest.push(app.span(format!("balance {:.3} {arrow} {:.3} ", balance::balance_index(&counts), e.balance), Role::Dim));
+            rest.push(app.span(
+                format!("balance {:.3} {arrow} {:.3} ", balance::balance_index(&counts), e.balance),
+                Role::Dim,
+            ));
         }
     }
     let legend = classes_legend(&app.appearance, app.order);

@@ -1,4 +1,5 @@
-//! Curves of a run in a panel: over the shared step axis, with E, what a person changed, and the cursor.
+//! Curves of a run in a panel: over the shared step axis, with E, what a person changed, and the
+//! cursor.
 
 use super::super::app::{App, Hit};
 use super::super::axis::Scale;
@@ -24,14 +25,22 @@ pub(super) struct Values {
 }
 
 /// Draws `curves` (x in epochs of the run shown) on `area`, which belongs to panel `number`.
-pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect, number: usize, curves: Vec<Curve>, values: &Values) {
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    app: &App,
+    area: Rect,
+    number: usize,
+    curves: Vec<Curve>,
+    values: &Values,
+) {
     let d = &app.dashboard;
     let scale = Scale::of(d, app.axis.unit);
     let curves = curves.into_iter().map(|c| mapped(c, &scale, app.axis.window(d))).collect();
     draw_mapped(frame, app, area, number, curves, values);
 }
 
-/// The curve in what the axis counts, of the run that `scale` is of; a point more on each side of the window.
+/// The curve in what the axis counts, of the run that `scale` is of; a point more on each side of
+/// the window.
 pub(super) fn mapped(mut curve: Curve, scale: &Scale, window: (f64, f64)) -> Curve {
     let from = curve.points.partition_point(|p| p.0 < window.0).saturating_sub(1);
     let to = (curve.points.partition_point(|p| p.0 <= window.1) + 1).min(curve.points.len());
@@ -42,7 +51,14 @@ pub(super) fn mapped(mut curve: Curve, scale: &Scale, window: (f64, f64)) -> Cur
 }
 
 /// The same of curves that are in what the axis counts already.
-pub(super) fn draw_mapped(frame: &mut Frame<'_>, app: &App, area: Rect, number: usize, curves: Vec<Curve>, values: &Values) {
+pub(super) fn draw_mapped(
+    frame: &mut Frame<'_>,
+    app: &App,
+    area: Rect,
+    number: usize,
+    curves: Vec<Curve>,
+    values: &Values,
+) {
     let (d, look) = (&app.dashboard, &app.appearance);
     let scale = Scale::of(d, app.axis.unit);
     let window = app.axis.window(d);
@@ -53,7 +69,8 @@ pub(super) fn draw_mapped(frame: &mut Frame<'_>, app: &App, area: Rect, number: 
         .filter(|c| c.kind != CurveKind::Mark)
         .flat_map(|c| &c.points)
         .filter(|p| p.0 >= x.0 && p.0 <= x.1 && p.1.is_finite() && (!log || p.1 > 0.0));
-    let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
+    let (low, high) =
+        shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), p| (l.min(p.1), h.max(p.1)));
     let y = ends((low, high), log, values);
     let mut all = vec![Curve::upright(scale.at(d.pretrain_epochs() as f64), Role::Mark)];
     all.extend(d.changes.iter().map(|c| Curve::upright(scale.at(c.at), Role::Change)));
@@ -76,21 +93,32 @@ pub(super) fn draw_mapped(frame: &mut Frame<'_>, app: &App, area: Rect, number: 
 
 fn ends((low, high): (f64, f64), log: bool, values: &Values) -> (f64, f64) {
     if !(low.is_finite() && high.is_finite()) {
-        return if values.within.1.is_finite() { values.within } else { (if log { 0.1 } else { 0.0 }, 1.0) };
+        return if values.within.1.is_finite() {
+            values.within
+        } else {
+            (if log { 0.1 } else { 0.0 }, 1.0)
+        };
     }
     if log {
         return (low / 1.1, high * 1.1);
     }
-    let bottom = if values.from_zero { low.min(0.0) } else { (low - values.margin).max(values.within.0) };
+    let bottom =
+        if values.from_zero { low.min(0.0) } else { (low - values.margin).max(values.within.0) };
     let top = (high + values.margin).min(values.within.1);
     if top > bottom { (bottom, top) } else { (bottom, bottom + 1.0) }
 }
 
 /// Where the cursor is, in words, for the title of a panel.
-pub(super) fn cursor_words(app: &App, value: impl Fn(f64) -> Option<String>) -> Option<Vec<Span<'static>>> {
+pub(super) fn cursor_words(
+    app: &App,
+    value: impl Fn(f64) -> Option<String>,
+) -> Option<Vec<Span<'static>>> {
     let at = app.axis.cursor?;
     let words = value(at)?;
-    Some(vec![app.span(format!("{} ", place(app, at)), Role::Key), app.span(format!("{words} "), Role::Text)])
+    Some(vec![
+        app.span(format!("{} ", place(app, at)), Role::Key),
+        app.span(format!("{words} "), Role::Text),
+    ])
 }
 
 /// A place on the axis in its unit: `epoch 4.31`, `12,345 samples`.

@@ -1,5 +1,5 @@
-//! Questions: a value or a command being typed, a filter, whether something should really be done, how to leave. They take the
-//! last lines of the screen.
+//! Questions: a value or a command being typed, a filter, whether something should really be done,
+//! how to leave. They take the last lines of the screen.
 
 use super::super::app::{App, Asking, Overlay, Prompt, Watching};
 use super::super::command;
@@ -23,10 +23,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
         Overlay::Prompt(prompt) => value(frame, app, prompt, area),
         Overlay::Command(asking) => command_line(frame, app, asking, area),
         Overlay::Filter(input) => {
-            let hint = ("only what has this in its name is listed; enter keeps it, esc shows all".to_owned(), Role::Dim);
+            let hint = (
+                "only what has this in its name is listed; enter keeps it, esc shows all"
+                    .to_owned(),
+                Role::Dim,
+            );
             typed(frame, app, " / ", input, hint, area);
         }
-        Overlay::Confirm(command) => frame.render_widget(Paragraph::new(confirm_lines(app, command)), area),
+        Overlay::Confirm(command) => {
+            frame.render_widget(Paragraph::new(confirm_lines(app, command)), area)
+        }
         _ => frame.render_widget(Paragraph::new(quit_lines(app)), area),
     }
 }
@@ -38,10 +44,13 @@ fn choice(app: &App, key: &'static str, text: &'static str) -> [Span<'static>; 2
 fn confirm_lines(app: &App, command: &Command) -> Vec<Line<'static>> {
     let question = match command {
         Command::Stop { stop: Stop::Now } => {
-            "Stop the run now? It can be resumed from a checkpoint that is written first.".to_owned()
+            "Stop the run now? It can be resumed from a checkpoint that is written first."
+                .to_owned()
         }
         Command::Stop { stop: Stop::AfterEpoch } => "Stop the run after this epoch?".to_owned(),
-        Command::Stop { stop: Stop::AtEpoch(epoch) } => format!("Stop the run after epoch {epoch}?"),
+        Command::Stop { stop: Stop::AtEpoch(epoch) } => {
+            format!("Stop the run after epoch {epoch}?")
+        }
         Command::Bias { bias: Bias::Now } => {
             "Bias now? Pretraining ends with this epoch, for good once the next begins.".to_owned()
         }
@@ -86,14 +95,23 @@ fn command_line(frame: &mut Frame<'_>, app: &App, asking: &Asking, area: Rect) {
     let last = |line: &String| line.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
     let hint = match &asking.objection {
         Some(why) => (why.clone(), Role::Bad),
-        None if candidates.len() > 1 => (candidates.iter().map(last).collect::<Vec<_>>().join(" "), Role::Dim),
+        None if candidates.len() > 1 => {
+            (candidates.iter().map(last).collect::<Vec<_>>().join(" "), Role::Dim)
+        }
         None => (command::about(text, &app.dashboard.config), Role::Dim),
     };
     typed(frame, app, " :", &asking.input, hint, area);
 }
 
 /// A line being typed after `label`, and a hint below.
-fn typed(frame: &mut Frame<'_>, app: &App, label: &str, input: &Input, hint: (String, Role), area: Rect) {
+fn typed(
+    frame: &mut Frame<'_>,
+    app: &App,
+    label: &str,
+    input: &Input,
+    hint: (String, Role),
+    area: Rect,
+) {
     let cut = app.appearance.glyphs.cut;
     let label = clip(label, usize::from(area.width) / 2 + 10, cut);
     let room = usize::from(area.width).saturating_sub(label.width() + 1).max(1);
@@ -106,7 +124,10 @@ fn typed(frame: &mut Frame<'_>, app: &App, label: &str, input: &Input, hint: (St
         Line::from(vec![Span::raw(" "), app.span(words, hint.1)]),
     ];
     frame.render_widget(Paragraph::new(lines), area);
-    frame.set_cursor_position(Position { x: (area.x + x as u16).min(area.right().saturating_sub(1)), y: area.y });
+    frame.set_cursor_position(Position {
+        x: (area.x + x as u16).min(area.right().saturating_sub(1)),
+        y: area.y,
+    });
 }
 
 /// `text` without its first `columns` columns.

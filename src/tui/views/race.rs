@@ -1,4 +1,5 @@
-//! A comparison: the curves of all arms, the class frequencies of the one looked at, and the table of what they reached.
+//! A comparison: the curves of all arms, the class frequencies of the one looked at, and the table
+//! of what they reached.
 
 use super::super::appearance::Appearance;
 use super::super::axis::{Scale, Unit};
@@ -26,17 +27,26 @@ const FULL: (u16, u16) = (70, 20);
 
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
     let area = frame.area();
-    let [head, facts, panels, footer] =
-        Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    let [head, facts, panels, footer] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Fill(1),
+        Constraint::Length(1),
+    ])
+    .areas(area);
     header(frame, app, head);
     frame.render_widget(Paragraph::new(under_way(app, facts.width)), facts);
     let rows = app.race.lanes().len() as u16;
     if area.width < FULL.0 || area.height < FULL.1 {
         table(frame, app, panels);
     } else {
-        let [top, below] =
-            Layout::vertical([Constraint::Fill(1), Constraint::Length((rows + 3).min(panels.height / 2))]).areas(panels);
-        let [chart, classes] = Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(top);
+        let [top, below] = Layout::vertical([
+            Constraint::Fill(1),
+            Constraint::Length((rows + 3).min(panels.height / 2)),
+        ])
+        .areas(panels);
+        let [chart, classes] =
+            Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(top);
         accuracy(frame, app, chart);
         frequencies(frame, app, classes);
         table(frame, app, below);
@@ -52,7 +62,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
             look.span("esc", Role::Key),
             look.span(" stay", Role::Text),
         ]),
-        _ => keys_line(look, app.keymap.here(Where::Comparison).map(|(b, keys)| (b, keys, b.short)), footer.width),
+        _ => keys_line(
+            look,
+            app.keymap.here(Where::Comparison).map(|(b, keys)| (b, keys, b.short)),
+            footer.width,
+        ),
     };
     frame.render_widget(Paragraph::new(keys), footer);
     if app.over == Over::Help {
@@ -112,11 +126,16 @@ fn under_way(app: &RaceApp, width: u16) -> Line<'static> {
         format!("seed {seed} {arm}: epoch {}/{}{left}", d.epoch, d.config.train.epochs)
     };
     let words: Vec<String> = app.race.under_way().iter().map(one).collect();
-    let text = if words.is_empty() { "the next run is starting".to_owned() } else { words.join("; ") };
-    Line::from(look.span(format!(" {}", clip(&text, usize::from(width).saturating_sub(2), look.glyphs.cut)), Role::Text))
+    let text =
+        if words.is_empty() { "the next run is starting".to_owned() } else { words.join("; ") };
+    Line::from(look.span(
+        format!(" {}", clip(&text, usize::from(width).saturating_sub(2), look.glyphs.cut)),
+        Role::Text,
+    ))
 }
 
-/// The arm's accuracy over epochs in percent: of the seed looked at, else the mean of those that got there.
+/// The arm's accuracy over epochs in percent: of the seed looked at, else the mean of those that
+/// got there.
 fn curve(app: &RaceApp, arm: usize) -> Vec<(f64, f64)> {
     let seeds: Vec<&[EpochSummary]> = match app.seed {
         Some(seed) => vec![app.race.epochs(arm, seed)],
@@ -124,7 +143,8 @@ fn curve(app: &RaceApp, arm: usize) -> Vec<(f64, f64)> {
     };
     let longest = seeds.iter().map(|e| e.len()).max().unwrap_or(0);
     let at = |i: usize| {
-        let values: Vec<f64> = seeds.iter().filter_map(|e| e.get(i)).map(|e| 100.0 * e.measured.accuracy).collect();
+        let values: Vec<f64> =
+            seeds.iter().filter_map(|e| e.get(i)).map(|e| 100.0 * e.measured.accuracy).collect();
         ((i + 1) as f64, values.iter().sum::<f64>() / values.len() as f64)
     };
     (0..longest).map(at).collect()
@@ -136,7 +156,8 @@ fn arm_role(arm: usize) -> Role {
 
 fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let look = &app.appearance;
-    let curves: Vec<Vec<(f64, f64)>> = (0..app.race.lanes().len()).map(|arm| curve(app, arm)).collect();
+    let curves: Vec<Vec<(f64, f64)>> =
+        (0..app.race.lanes().len()).map(|arm| curve(app, arm)).collect();
     let target = curves[0].iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
     let whose = match app.seed {
         Some(seed) => format!("seed {} ", app.race.design().seeds[seed]),
@@ -153,12 +174,17 @@ fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     frame.render_widget(block, area);
     let values = || curves.iter().flatten().map(|p| p.1);
     if values().next().is_none() {
-        return frame.render_widget(Paragraph::new(look.span("comes at the end of the first epoch", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(look.span("comes at the end of the first epoch", Role::Dim)),
+            inner,
+        );
     }
-    let (low, high) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) =
+        values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     // What comes after E is what is compared: early epochs may leave the chart below.
     let e = config.importance.pretrain_epochs;
-    let after = curves.iter().flat_map(|c| c.iter().skip(e)).map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let after =
+        curves.iter().flat_map(|c| c.iter().skip(e)).map(|p| p.1).fold(f64::INFINITY, f64::min);
     let floor = if after.is_finite() { low.max(after - 5.0) } else { low };
     let y = ((floor - 1.0).max(0.0).floor(), (high + 1.0).min(100.0).ceil());
     let x = (0.0, config.train.epochs as f64);
@@ -169,32 +195,54 @@ fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let mut order: Vec<usize> = (0..curves.len()).filter(|arm| *arm != app.arm).collect();
     order.push(app.arm); // on top
     for arm in order {
-        let kind = if look.is_colorless() && arm != app.arm { CurveKind::Points } else { CurveKind::Line };
+        let kind =
+            if look.is_colorless() && arm != app.arm { CurveKind::Points } else { CurveKind::Line };
         drawn.push(Curve { points: curves[arm].clone(), role: arm_role(arm), kind });
     }
-    let ticks = Scale::of(app.race.dashboard(0, 0), Unit::Epochs).ticks(x, usize::from(inner.width) / 9);
+    let ticks =
+        Scale::of(app.race.dashboard(0, 0), Unit::Epochs).ticks(x, usize::from(inner.width) / 9);
     let label = |v| format!("{v:.0}%");
-    let chart = CurveChart { curves: drawn, x, ticks, y, log: false, label, glyphs: &look.glyphs, theme: &look.theme };
+    let chart = CurveChart {
+        curves: drawn,
+        x,
+        ticks,
+        y,
+        log: false,
+        label,
+        glyphs: &look.glyphs,
+        theme: &look.theme,
+    };
     frame.render_widget(chart, inner);
 }
 
 fn frequencies(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let look = &app.appearance;
-    // Draws of several seeds have no mean that anybody drew: the newest seed that got there is shown.
+    // Draws of several seeds have no mean that anybody drew: the newest seed that got there is
+    // shown.
     let seeds = app.race.design().seeds.len();
-    let seed = app.seed.or_else(|| (0..seeds).rev().find(|s| !app.race.lanes()[app.arm].entries[*s].dashboard.epochs.is_empty()));
+    let seed = app.seed.or_else(|| {
+        (0..seeds)
+            .rev()
+            .find(|s| !app.race.lanes()[app.arm].entries[*s].dashboard.epochs.is_empty())
+    });
     let seed = seed.unwrap_or(0);
     let d = app.race.dashboard(app.arm, seed);
     let g = &look.glyphs;
     let epoch = d.epochs.last().map_or_else(String::new, |e| format!("epoch {} ", e.epoch));
     let words = format!("seed {} {epoch}", app.race.design().seeds[seed]);
     let name = app.race.lanes()[app.arm].arm.clone();
-    let top = Line::from(vec![look.span(format!(" {name} "), arm_role(app.arm)), look.span(words, Role::Dim)]);
+    let top = Line::from(vec![
+        look.span(format!(" {name} "), arm_role(app.arm)),
+        look.span(words, Role::Dim),
+    ]);
     let block = panel(look, top, Some(classes_legend(look, app.order)));
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let rows = class_rows(d, app.order, "");
-    frame.render_widget(ClassBars { rows: &rows, selected: 0, glyphs: g, theme: &look.theme }, inner);
+    frame.render_widget(
+        ClassBars { rows: &rows, selected: 0, glyphs: g, theme: &look.theme },
+        inner,
+    );
 }
 
 /// What an arm reached, in words: each as soon as it is decided.
@@ -237,7 +285,14 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let null = "chance alone reached what uniform-null did; no = not reached, ? = open";
     let block = panel(
         look,
-        title(look, "arms", vec![look.span("final test accuracy, difference to the baseline, speedup to its best ", Role::Dim)]),
+        title(
+            look,
+            "arms",
+            vec![look.span(
+                "final test accuracy, difference to the baseline, speedup to its best ",
+                Role::Dim,
+            )],
+        ),
         Some(Line::from(look.span(format!(" {null} "), Role::Dim))),
     );
     let inner = block.inner(area);
@@ -245,14 +300,22 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let names = race.lanes().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24);
     // On a narrow screen the interval gives way to the speedups of all seeds.
     let with_interval = inner.width >= WITH_INTERVAL;
-    let (gain, gain_head) = if with_interval { (24, "to uniform [95%]") } else { (12, "to uniform") };
+    let (gain, gain_head) =
+        if with_interval { (24, "to uniform [95%]") } else { (12, "to uniform") };
     let mut lines = vec![Line::from(look.span(
-        format!("    {:<names$}  {:<7}{:<16}{gain_head:<gain$}{}", "arm", "seeds", "final %", "speedup by seed"),
+        format!(
+            "    {:<names$}  {:<7}{:<16}{gain_head:<gain$}{}",
+            "arm", "seeds", "final %", "speedup by seed"
+        ),
         Role::Dim,
     ))];
     for (arm, lane) in race.lanes().iter().enumerate() {
         let r = reached(race, arm);
-        let words = if with_interval { r.gain.as_str() } else { r.gain.split(' ').next().unwrap_or_default() };
+        let words = if with_interval {
+            r.gain.as_str()
+        } else {
+            r.gain.split(' ').next().unwrap_or_default()
+        };
         let here = if arm == app.arm { ">" } else { " " };
         let name = clip(&lane.arm, names, look.glyphs.cut);
         let pad = " ".repeat(names.saturating_sub(name.width()));
@@ -260,7 +323,12 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
             look.span(format!("{here} "), Role::Key),
             look.span(format!("{} {name}{pad}", marker(look)), arm_role(arm)),
             look.span(
-                format!("  {:<7}{:<16}{words:<gain$}{}", format!("{}/{}", r.done, lane.entries.len()), r.last, r.speedup),
+                format!(
+                    "  {:<7}{:<16}{words:<gain$}{}",
+                    format!("{}/{}", r.done, lane.entries.len()),
+                    r.last,
+                    r.speedup
+                ),
                 Role::Text,
             ),
         ]));

@@ -1,4 +1,5 @@
-//! The settings: every value of the config, what it may be, when a change takes effect; one of them being typed.
+//! The settings: every value of the config, what it may be, when a change takes effect; one of them
+//! being typed.
 
 use super::super::app::{App, SettingsList, settings};
 use super::super::classes::first_shown;
@@ -40,7 +41,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, list: &SettingsList) {
         };
         let typed = list.edit.as_ref().filter(|_| selected).map(|input| input.value().to_owned());
         let shown = typed.unwrap_or_else(|| value_text(config, key.path));
-        let when = pending.map_or_else(|| effect(key.live).to_owned(), |p| format!("pending: {}", p.words()));
+        let when = pending
+            .map_or_else(|| effect(key.live).to_owned(), |p| format!("pending: {}", p.words()));
         let pointer = if selected { app.appearance.glyphs.pointer } else { " " };
         lines.push(Line::from(vec![
             app.span(format!("{pointer} "), Role::Key),
@@ -67,12 +69,18 @@ fn about_lines(app: &App, list: &SettingsList, width: usize) -> Vec<Line<'static
         Live::No => "fixed for the run: start a new one to change it".to_owned(),
         _ => format!("{}; takes effect: {}", range(key, &app.dashboard.config), effect(key.live)),
     };
-    let objection = list.edit.as_ref().filter(|i| !i.value().is_empty()).and_then(|i| app.value_of(key.path, i.value()).err());
+    let objection = list
+        .edit
+        .as_ref()
+        .filter(|i| !i.value().is_empty())
+        .and_then(|i| app.value_of(key.path, i.value()).err());
     let asked = app.asked.first().map(|a| format!("asked: {a}"));
     let last = match (objection, asked) {
         (Some(why), _) => (why, Role::Bad),
         (None, Some(asked)) => (asked, Role::Warning),
-        _ => (app.dashboard.messages.last().map_or_else(String::new, |m| m.text.clone()), Role::Dim),
+        _ => {
+            (app.dashboard.messages.last().map_or_else(String::new, |m| m.text.clone()), Role::Dim)
+        }
     };
     let line = |text: &str, role| Line::from(app.span(clip(&format!(" {text}"), width, cut), role));
     vec![line(key.about, Role::Title), line(&allowed, Role::Text), line(&last.0, last.1)]

@@ -13,7 +13,10 @@ pub(super) fn too_small(frame: &mut Frame<'_>, app: &App) {
     let width = usize::from(frame.area().width);
     let (word, role) = state_word(app);
     let cut = app.appearance.glyphs.cut;
-    let best = app.dashboard.best.map_or_else(String::new, |(best, _)| format!("best {:.2}%", 100.0 * best));
+    let best = app
+        .dashboard
+        .best
+        .map_or_else(String::new, |(best, _)| format!("best {:.2}%", 100.0 * best));
     let lines = vec![
         Line::from(app.span(clip(&word, width, cut), role)),
         Line::from(app.span(clip("needs 40x8", width, cut), Role::Warning)),
@@ -27,10 +30,24 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let area = frame.area();
     let (word, role) = state_word(app);
     let percent = |v: f64| format!("{:.2}%", 100.0 * v);
-    let fact =
-        |name: &str, value: String| Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)]);
-    let mut lines = vec![Line::from(vec![app.span(format!("{word} "), role), app.span(d.run.clone(), Role::Title)])];
-    lines.push(fact("epoch", format!("{}/{} {} {}/{}", d.epoch, d.config.train.epochs, d.phase.word(), d.step.0, d.step.1)));
+    let fact = |name: &str, value: String| {
+        Line::from(vec![app.span(format!("{name:<9}"), Role::Dim), app.span(value, Role::Text)])
+    };
+    let mut lines = vec![Line::from(vec![
+        app.span(format!("{word} "), role),
+        app.span(d.run.clone(), Role::Title),
+    ])];
+    lines.push(fact(
+        "epoch",
+        format!(
+            "{}/{} {} {}/{}",
+            d.epoch,
+            d.config.train.epochs,
+            d.phase.word(),
+            d.step.0,
+            d.step.1
+        ),
+    ));
     if let Some(last) = d.epochs.last() {
         lines.push(fact("accuracy", percent(last.measured.accuracy)));
     }

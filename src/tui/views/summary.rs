@@ -1,4 +1,5 @@
-//! The end: what the run reached, where its files are, what to do next; on the screen, and as text for after it.
+//! The end: what the run reached, where its files are, what to do next; on the screen, and as text
+//! for after it.
 
 use super::super::app::App;
 use super::super::text::{clock, percent, thousands, wrap};
@@ -14,17 +15,33 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     let width = 76.min(frame.area().width);
     let mut lines = Vec::new();
     for (name, value) in facts(app) {
-        for (k, part) in wrap(&value, usize::from(width).saturating_sub(18)).into_iter().enumerate() {
+        for (k, part) in wrap(&value, usize::from(width).saturating_sub(18)).into_iter().enumerate()
+        {
             let name = if k == 0 { name } else { "" };
-            lines.push(Line::from(vec![app.span(format!(" {name:<13}"), Role::Dim), app.span(part, Role::Text)]));
+            lines.push(Line::from(vec![
+                app.span(format!(" {name:<13}"), Role::Dim),
+                app.span(part, Role::Text),
+            ]));
         }
     }
     lines.push(Line::default());
     let run = &app.dashboard.run;
-    for (what, command) in [("a page", format!("earlybird report {run}")), ("as a film", format!("earlybird replay {run}"))] {
-        lines.push(Line::from(vec![app.span(format!(" {what:<13}"), Role::Dim), app.span(command, Role::Key)]));
+    for (what, command) in [
+        ("a page", format!("earlybird report {run}")),
+        ("as a film", format!("earlybird replay {run}")),
+    ] {
+        lines.push(Line::from(vec![
+            app.span(format!(" {what:<13}"), Role::Dim),
+            app.span(command, Role::Key),
+        ]));
     }
-    let inner = middle(frame, &app.appearance, run, "q leaves, any other key looks on", (width, lines.len() as u16 + 2));
+    let inner = middle(
+        frame,
+        &app.appearance,
+        run,
+        "q leaves, any other key looks on",
+        (width, lines.len() as u16 + 2),
+    );
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
@@ -37,30 +54,49 @@ fn facts(app: &App) -> Vec<(&'static str, String)> {
         facts.push(("best", format!("{} {on} accuracy after epoch {epoch}", percent(best))));
         facts.push((
             "last",
-            format!("{} after epoch {} of {}", percent(last.measured.accuracy), last.epoch, d.config.train.epochs),
+            format!(
+                "{} after epoch {} of {}",
+                percent(last.measured.accuracy),
+                last.epoch,
+                d.config.train.epochs
+            ),
         ));
     }
     if let (Some((best, epoch)), Some((last, _))) = (d.tested_best, d.tested_last) {
         facts.push((
             "test set",
-            format!("{} with the best model (epoch {epoch}), {} with the last", percent(best), percent(last)),
+            format!(
+                "{} with the best model (epoch {epoch}), {} with the last",
+                percent(best),
+                percent(last)
+            ),
         ));
     }
     if let Some((points, speedup)) = app.others.gain(d) {
         let speedup = match speedup {
             Some(Speedup::Reached { epochs, samples, seconds }) => {
-                format!("its best reached {epochs:.2}x sooner in epochs ({samples:.2}x samples, {seconds:.2}x seconds)")
+                format!(
+                    "its best reached {epochs:.2}x sooner in epochs ({samples:.2}x samples, \
+                     {seconds:.2}x seconds)"
+                )
             }
             _ => "its best was not reached".into(),
         };
         let name = app.others.baseline.as_deref().unwrap_or_default();
-        facts.push(("to baseline", format!("{} points to {name}; {speedup}", points_in_words(points))));
+        facts.push((
+            "to baseline",
+            format!("{} points to {name}; {speedup}", points_in_words(points)),
+        ));
     }
     if let (Some(data), Some(last)) = (&d.data, d.epochs.last()) {
         let counts: Vec<f64> = data.counts.iter().map(|c| *c as f64).collect();
         facts.push((
             "balance",
-            format!("{:.3} in the data, {:.3} in the last epoch's draws", balance::balance_index(&counts), last.balance),
+            format!(
+                "{:.3} in the data, {:.3} in the last epoch's draws",
+                balance::balance_index(&counts),
+                last.balance
+            ),
         ));
     }
     let samples = d.epochs.last().map_or(0, |e| e.samples);
@@ -68,10 +104,13 @@ fn facts(app: &App) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The same in lines for the normal screen, after the run's own summary; `None` before there is one.
+/// The same in lines for the normal screen, after the run's own summary; `None` before there is
+/// one.
 pub(in crate::tui) fn text(app: &App) -> Option<String> {
     let mut text = app.dashboard.summary.clone()?;
-    for (name, value) in facts(app).into_iter().filter(|(name, _)| matches!(*name, "to baseline" | "balance")) {
+    for (name, value) in
+        facts(app).into_iter().filter(|(name, _)| matches!(*name, "to baseline" | "balance"))
+    {
         text.push_str(&format!("\n  {name}: {value}"));
     }
     Some(text)

@@ -25,8 +25,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, body: Rect) {
     }
     let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(body);
     let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(above);
-    let [step, messages] = Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(below);
-    for (area, number) in [(left, MACHINE), (right, THROUGHPUT), (step, STEP), (messages, MESSAGES)] {
+    let [step, messages] =
+        Layout::horizontal([Constraint::Fill(2), Constraint::Fill(3)]).areas(below);
+    for (area, number) in [(left, MACHINE), (right, THROUGHPUT), (step, STEP), (messages, MESSAGES)]
+    {
         panel(frame, app, area, number);
     }
 }
@@ -43,12 +45,14 @@ fn panel(frame: &mut Frame<'_>, app: &App, area: Rect, number: usize) {
 /// A bar of `width` columns, full at 1.
 fn bar(app: &App, share: f64, width: usize, role: Role) -> Span<'static> {
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
-    let text: String = (0..width).map(|k| app.appearance.glyphs.row(eighths.saturating_sub(k * 8))).collect();
+    let text: String =
+        (0..width).map(|k| app.appearance.glyphs.row(eighths.saturating_sub(k * 8))).collect();
     app.span(text, role)
 }
 
 fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
-    let inner = app.panel(frame, area, MACHINE, title(&app.appearance, "machine", Vec::new()), None);
+    let inner =
+        app.panel(frame, area, MACHINE, title(&app.appearance, "machine", Vec::new()), None);
     let Some(m) = &app.machine else {
         return frame.render_widget(Paragraph::new(app.span("looking", Role::Dim)), inner);
     };
@@ -75,16 +79,25 @@ fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if let Some(Threads { count, because, waiting }) = &app.dashboard.threads {
         let how = if inner.width >= 56 { format!(", {waiting}") } else { String::new() };
         let words = format!("{count} by {because}{how}");
-        lines.push(Line::from(vec![app.span(" threads  ", Role::Dim), app.span(words, Role::Text)]));
+        lines
+            .push(Line::from(vec![app.span(" threads  ", Role::Dim), app.span(words, Role::Text)]));
     }
     lines.extend(m.trainer.as_ref().map(|p| process("trainer", p)));
     lines.extend(m.cockpit.as_ref().map(|p| process("cockpit", p)));
     let c = app.costs;
-    let all = if inner.width >= 50 { format!(", {} in all", bytes(c.bytes as f64)) } else { String::new() };
+    let all = if inner.width >= 50 {
+        format!(", {} in all", bytes(c.bytes as f64))
+    } else {
+        String::new()
+    };
     let words = format!("{}/s, {:.1} frames/s{all}", bytes(c.bytes_per_s), c.frames_per_s);
     lines.push(Line::from(vec![app.span(" screen   ", Role::Dim), app.span(words, Role::Text)]));
     for (k, gpu) in m.gpus.iter().enumerate() {
-        lines.push(line(&format!("gpu {k}"), f64::from(gpu.utilization) / 100.0, format!("{}% {}", gpu.utilization, gpu.name)));
+        lines.push(line(
+            &format!("gpu {k}"),
+            f64::from(gpu.utilization) / 100.0,
+            format!("{}% {}", gpu.utilization, gpu.name),
+        ));
         let words = format!("{}, {:.0} W, {} C", both(gpu.memory), gpu.power, gpu.temperature);
         lines.push(line("", share(gpu.memory), words));
     }
@@ -97,18 +110,37 @@ fn machine(frame: &mut Frame<'_>, app: &App, area: Rect) {
 fn throughput(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
     let look = &app.appearance;
-    let now =
-        || d.images_per_s.map(|r| app.span(format!("{} images/s ", thousands(r as usize)), Role::Accuracy)).into_iter().collect();
-    let there = cursor_words(app, |at| d.rate.at(at).map(|[_, mean, _]| format!("{} images/s", thousands(mean as usize))));
+    let now = || {
+        d.images_per_s
+            .map(|r| app.span(format!("{} images/s ", thousands(r as usize)), Role::Accuracy))
+            .into_iter()
+            .collect()
+    };
+    let there = cursor_words(app, |at| {
+        d.rate.at(at).map(|[_, mean, _]| format!("{} images/s", thousands(mean as usize)))
+    });
     let words = axis_words(app);
     let bottom = (!words.is_empty()).then(|| Line::from(app.span(format!(" {words} "), Role::Dim)));
-    let inner = app.panel(frame, area, THROUGHPUT, title(look, "throughput", there.unwrap_or_else(now)), bottom);
+    let inner = app.panel(
+        frame,
+        area,
+        THROUGHPUT,
+        title(look, "throughput", there.unwrap_or_else(now)),
+        bottom,
+    );
     if d.rate.is_empty() {
-        return frame.render_widget(Paragraph::new(app.span("the first steps are under way", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("the first steps are under way", Role::Dim)),
+            inner,
+        );
     }
     let curves = vec![
         Curve { points: d.rate.extremes(), role: Role::LossRaw, kind: CurveKind::Points },
-        Curve { points: d.rate.smoothed(app.axis.smoothing()), role: Role::Accuracy, kind: CurveKind::Line },
+        Curve {
+            points: d.rate.smoothed(app.axis.smoothing()),
+            role: Role::Accuracy,
+            kind: CurveKind::Line,
+        },
     ];
     let values = Values {
         from_zero: true,
@@ -123,12 +155,19 @@ fn throughput(frame: &mut Frame<'_>, app: &App, area: Rect) {
 fn step(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let look = &app.appearance;
     let last = app.dashboard.epochs.last().and_then(|e| Some((e, e.step_ms?)));
-    let whole = |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting;
-    let rest = last.map(|(e, t)| app.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim)).into_iter().collect();
+    let whole =
+        |t: &StepTimes| t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting;
+    let rest = last
+        .map(|(e, t)| app.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim))
+        .into_iter()
+        .collect();
     let hint = Line::from(app.span(" GPU: asking, then waiting ", Role::Dim));
     let inner = app.panel(frame, area, STEP, title(look, "step", rest), Some(hint));
     let Some((_, t)) = last else {
-        return frame.render_widget(Paragraph::new(app.span("comes with the first epoch", Role::Dim)), inner);
+        return frame.render_widget(
+            Paragraph::new(app.span("comes with the first epoch", Role::Dim)),
+            inner,
+        );
     };
     let width = usize::from(inner.width).saturating_sub(33).min(40);
     let history: Vec<StepTimes> = app.dashboard.epochs.iter().filter_map(|e| e.step_ms).collect();
@@ -165,7 +204,10 @@ fn messages(frame: &mut Frame<'_>, app: &App, area: Rect) {
         }
         for (k, part) in wrap(&message.text, width.max(10)).into_iter().enumerate() {
             let time = if k == 0 { clock(message.t) } else { String::new() };
-            lines.push(Line::from(vec![app.span(format!(" {time:>7} "), Role::Dim), app.span(part, role_of(message.tone))]));
+            lines.push(Line::from(vec![
+                app.span(format!(" {time:>7} "), Role::Dim),
+                app.span(part, role_of(message.tone)),
+            ]));
         }
     }
     frame.render_widget(Paragraph::new(lines), inner);

@@ -33,12 +33,20 @@ pub enum CurveKind {
 impl Curve {
     /// A vertical line at `x`.
     pub fn upright(x: f64, role: Role) -> Self {
-        Self { points: vec![(x, f64::NEG_INFINITY), (x, f64::INFINITY)], role, kind: CurveKind::Mark }
+        Self {
+            points: vec![(x, f64::NEG_INFINITY), (x, f64::INFINITY)],
+            role,
+            kind: CurveKind::Mark,
+        }
     }
 
     /// A horizontal line at `y`.
     pub fn level(y: f64, role: Role) -> Self {
-        Self { points: vec![(f64::NEG_INFINITY, y), (f64::INFINITY, y)], role, kind: CurveKind::Mark }
+        Self {
+            points: vec![(f64::NEG_INFINITY, y), (f64::INFINITY, y)],
+            role,
+            kind: CurveKind::Mark,
+        }
     }
 }
 
@@ -83,9 +91,12 @@ impl Widget for CurveChart<'_> {
         for curve in &self.curves {
             let points = visible(&curve.points, self.x);
             // Marks reach from end to end.
-            let end = |v: f64, ends: (f64, f64)| if v.is_infinite() { v.clamp(ends.0, ends.1) } else { v };
+            let end = |v: f64, ends: (f64, f64)| {
+                if v.is_infinite() { v.clamp(ends.0, ends.1) } else { v }
+            };
             let value = |v: f64| if v.is_infinite() { end(v, y) } else { up(v) };
-            let points: Vec<(f64, f64)> = points.iter().map(|(x, v)| (end(*x, self.x), value(*v))).collect();
+            let points: Vec<(f64, f64)> =
+                points.iter().map(|(x, v)| (end(*x, self.x), value(*v))).collect();
             let color = self.theme.style(curve.role).fg.unwrap_or_default();
             let marker = match (curve.kind, points.len()) {
                 (CurveKind::Line, 2..) => self.glyphs.curve,
@@ -101,7 +112,13 @@ impl Widget for CurveChart<'_> {
                 .paint(|ctx| {
                     ctx.draw(&Points { coords: &points, color });
                     for pair in points.windows(2).filter(|_| lined) {
-                        ctx.draw(&Line { x1: pair[0].0, y1: pair[0].1, x2: pair[1].0, y2: pair[1].1, color });
+                        ctx.draw(&Line {
+                            x1: pair[0].0,
+                            y1: pair[0].1,
+                            x2: pair[1].0,
+                            y2: pair[1].1,
+                            color,
+                        });
                     }
                 })
                 .render(plot, buf);

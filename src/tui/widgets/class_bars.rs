@@ -1,4 +1,5 @@
-//! One line per class: how much of the draws it gets, how much was expected, how much of the data it is.
+//! One line per class: how much of the draws it gets, how much was expected, how much of the data
+//! it is.
 
 use super::super::classes::{ClassRow, first_shown};
 use super::super::glyphs::Glyphs;
@@ -38,12 +39,20 @@ impl Widget for ClassBars<'_> {
         let mut lines = usize::from(area.height);
         if wide && lines > self.rows.len() {
             let heads = format!("{:>7}{:>8}{:>7}{:>8}", "train", "expect", "drawn", "recall");
-            buf.set_string(area.x + (names + room + 2) as u16, y, heads, self.theme.style(Role::Dim));
+            buf.set_string(
+                area.x + (names + room + 2) as u16,
+                y,
+                heads,
+                self.theme.style(Role::Dim),
+            );
             (y, lines) = (y + 1, lines - 1);
         }
         let shown = if self.rows.len() > lines { lines.saturating_sub(1) } else { self.rows.len() };
-        let top =
-            self.rows.iter().flat_map(|r| [r.share, r.expected.unwrap_or(0.0), r.drawn.unwrap_or(0.0)]).fold(1e-9, f64::max);
+        let top = self
+            .rows
+            .iter()
+            .flat_map(|r| [r.share, r.expected.unwrap_or(0.0), r.drawn.unwrap_or(0.0)])
+            .fold(1e-9, f64::max);
         let first = first_shown(self.selected, self.rows.len(), shown);
         for row in &self.rows[first..first + shown] {
             self.line(row, (area.x, y), names, room, top, wide, buf);
@@ -52,7 +61,12 @@ impl Widget for ClassBars<'_> {
         if shown < self.rows.len() {
             let text = match first {
                 0 => format!("{} {} more", self.glyphs.cut, self.rows.len() - shown),
-                _ => format!("{} {} above, {} below", self.glyphs.cut, first, self.rows.len() - shown - first),
+                _ => format!(
+                    "{} {} above, {} below",
+                    self.glyphs.cut,
+                    first,
+                    self.rows.len() - shown - first
+                ),
             };
             buf.set_stringn(area.x, y, text, width, self.theme.style(Role::Dim));
         }
@@ -61,23 +75,40 @@ impl Widget for ClassBars<'_> {
 
 impl ClassBars<'_> {
     #[expect(clippy::too_many_arguments, reason = "geometry of one line")]
-    fn line(&self, row: &ClassRow, at: (u16, u16), names: usize, room: usize, top: f64, wide: bool, buf: &mut Buffer) {
+    fn line(
+        &self,
+        row: &ClassRow,
+        at: (u16, u16),
+        names: usize,
+        room: usize,
+        top: f64,
+        wide: bool,
+        buf: &mut Buffer,
+    ) {
         let (x, y) = at;
         let style = |role| self.theme.style(role);
         buf.set_string(x, y, fit(&row.name, names, self.glyphs.cut), style(Role::Text));
         let left = x + names as u16 + 1;
         let eighths = (row.drawn.unwrap_or(0.0) / top * (room * 8) as f64).round() as usize;
         for k in 0..room {
-            buf.set_string(left + k as u16, y, self.glyphs.row(eighths.saturating_sub(k * 8)), style(Role::Drawn));
+            buf.set_string(
+                left + k as u16,
+                y,
+                self.glyphs.row(eighths.saturating_sub(k * 8)),
+                style(Role::Drawn),
+            );
         }
-        let column = |v: f64| left + ((v / top * room as f64).round() as usize).min(room.saturating_sub(1)) as u16;
+        let column = |v: f64| {
+            left + ((v / top * room as f64).round() as usize).min(room.saturating_sub(1)) as u16
+        };
         if room > 0 {
             buf.set_string(column(row.share), y, self.glyphs.share, style(Role::Share));
             if let Some(expected) = row.expected {
                 buf.set_string(column(expected), y, self.glyphs.expected, style(Role::Expected));
             }
         }
-        let percent = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v));
+        let percent =
+            |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v));
         let mut cursor = left + room as u16 + 1;
         let mut put = |text: String, role| {
             buf.set_string(cursor, y, &text, style(role));

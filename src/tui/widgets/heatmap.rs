@@ -48,14 +48,24 @@ fn epochs_of(x: usize, width: usize, epochs: usize) -> std::ops::Range<usize> {
 impl Widget for Heatmap<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
         let end = self.rows.iter().map(|r| r.end.len()).max().unwrap_or(0);
-        let Some(width) = usize::from(area.width).checked_sub(self.names + end + 4).filter(|w| *w >= 4) else { return };
+        let Some(width) =
+            usize::from(area.width).checked_sub(self.names + end + 4).filter(|w| *w >= 4)
+        else {
+            return;
+        };
         let left = area.x + self.names as u16 + 3;
         let dim = self.theme.style(Role::Dim);
         let epochs = self.epochs.max(1);
         for (row, y) in self.rows.iter().zip(area.top()..area.bottom().saturating_sub(1)) {
-            let (mark, style) = if row.selected { (self.glyphs.pointer, Role::Key) } else { (" ", Role::Text) };
+            let (mark, style) =
+                if row.selected { (self.glyphs.pointer, Role::Key) } else { (" ", Role::Text) };
             buf.set_string(area.x, y, mark, self.theme.style(Role::Key));
-            buf.set_string(area.x + 2, y, fit(&row.name, self.names, self.glyphs.cut), self.theme.style(style));
+            buf.set_string(
+                area.x + 2,
+                y,
+                fit(&row.name, self.names, self.glyphs.cut),
+                self.theme.style(style),
+            );
             for x in 0..width {
                 let shown = row.values.get(epochs_of(x, width, epochs).start..);
                 let count = epochs_of(x, width, epochs).len();
@@ -64,7 +74,12 @@ impl Widget for Heatmap<'_> {
                     continue;
                 }
                 let mean = values.iter().sum::<f64>() / values.len() as f64;
-                buf.set_string(left + x as u16, y, self.glyphs.shade(mean), self.theme.style(self.role));
+                buf.set_string(
+                    left + x as u16,
+                    y,
+                    self.glyphs.shade(mean),
+                    self.theme.style(self.role),
+                );
             }
             buf.set_string(left + width as u16 + 1, y, &row.end, dim);
         }

@@ -2,7 +2,8 @@
 
 use super::super::glyphs::Glyphs;
 
-/// The last of `values` in `width` columns, each the mean of as many, between the smallest and the largest of them.
+/// The last of `values` in `width` columns, each the mean of as many, between the smallest and the
+/// largest of them.
 pub fn sparkline(values: &[f64], width: usize, glyphs: &Glyphs) -> String {
     let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     if values.is_empty() || width == 0 {
@@ -16,10 +17,18 @@ pub fn sparkline(values: &[f64], width: usize, glyphs: &Glyphs) -> String {
     let means: Vec<f64> = (0..columns).map(mean).collect();
     let low = means.iter().copied().fold(f64::INFINITY, f64::min);
     let high = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let eighths = |v: &f64| if high > low { 1 + ((v - low) / (high - low) * 7.0).round() as usize } else { 4 };
+    let eighths = |v: &f64| {
+        if high > low { 1 + ((v - low) / (high - low) * 7.0).round() as usize } else { 4 }
+    };
     means
         .iter()
-        .map(|v| if glyphs.ascii { ["_", ".", "-", "="][(eighths(v) - 1) / 2] } else { glyphs.column(eighths(v)) })
+        .map(|v| {
+            if glyphs.ascii {
+                ["_", ".", "-", "="][(eighths(v) - 1) / 2]
+            } else {
+                glyphs.column(eighths(v))
+            }
+        })
         .collect()
 }
 
