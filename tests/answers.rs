@@ -4,7 +4,7 @@
 use crate::environment::program;
 use crate::support::{Runs, small_args};
 use crate::terminal::Terminal;
-use earlybird::protocol::Event;
+use earlybird::protocol::{CheckpointKind, Event, Topic, Verb};
 use std::time::Duration;
 
 /// A run in its first of 200 epochs of pretraining, with all the time there is.
@@ -25,8 +25,8 @@ fn commands(runs: &Runs) -> Vec<Event> {
     let journal =
         earlybird::run::read_journal(&runs.path().join("demo-001/journal.jsonl")).unwrap().records;
     let asked = |e: &Event| match e {
-        Event::Changed { key, .. } => key != "stop",
-        Event::Checkpoint { kind, .. } => kind == "asked",
+        Event::Changed { key, .. } => *key != Topic::Verb(Verb::Stop),
+        Event::Checkpoint { kind, .. } => *kind == CheckpointKind::Asked,
         e => matches!(e, Event::Refused { .. } | Event::Paused { .. } | Event::Note { .. }),
     };
     journal.into_iter().map(|r| r.event).filter(asked).collect()

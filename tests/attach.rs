@@ -5,7 +5,7 @@ use crate::environment::program;
 use crate::support::{Runs, followed, small_args};
 use crate::terminal::Terminal;
 use earlybird::link::{self, Delivery};
-use earlybird::protocol::Event;
+use earlybird::protocol::{CheckpointKind, Command, End, Event};
 use rustix::process::{Signal, WaitOptions, waitpid};
 use std::process::Stdio;
 
@@ -30,7 +30,10 @@ fn a_terminal_that_is_hung_up_takes_nothing_along_and_whoever_attaches_sees_the_
         .iter()
         .rev()
         .find_map(|d| if let Delivery::Record(r) = d { Some(&r.event) } else { None });
-    assert!(matches!(last, Some(Event::Finished { epochs: 60, stopped: false, .. })), "{last:?}");
+    assert!(
+        matches!(last, Some(Event::Finished { epochs: 60, end: End::Complete, .. })),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -75,6 +78,67 @@ fn two_cockpits_see_each_others_changes_and_a_stopped_one_stops_nobody() {
     one.press("qs");
     one.wait("the end", |s| s.contains("Kept in"));
     two.wait("the end", |s| s.contains("STOPPED"));
+}
+
+#[test]
+fn undo_in_one_cockpit_takes_back_what_was_changed_there_and_nothing_else() {
+    let runs = Runs::new();
+    let pretrain = "importance.pretrain_epochs=50000";
+    let mut one =
+        Terminal::start(runs.path(), &small_args(&["train", "--set", ENDLESS, "--set", pretrain]));
+    one.wait("training", |s| s.contains("images/s"));
+    let mut two = Terminal::start(runs.path(), &["attach", "demo-001"]);
+    two.wait("training", |s| s.contains("images/s"));
+    one.press("e777\r");
+    two.wait("the other's change", |s| s.contains("E: 50000 -> 777"));
+    two.press("n4321\r");
+    one.wait("the other's change", |s| s.contains("N: 100000 -> 4321"));
+    one.press("u");
+    two.wait("the first one's change taken back", |s| s.contains("E: 777 -> 50000"));
+    one.press("u");
+    one.wait("nothing of its own is left", |s| s.contains("nothing to undo"));
+    two.press("u");
+    one.wait("the second one's change taken back", |s| s.contains("N: 4321 -> 100000"));
+    two.press("u");
+    two.wait("nothing of its own is left", |s| s.contains("nothing to undo"));
+    one.press("qs");
+    one.wait("the end", |s| s.contains("Kept in"));
+}
+
+#[test]
+fn every_answer_goes_to_the_cockpit_that_asked_and_names_its_request() {
+    let runs = Runs::new();
+    let child = runs.headless("train", &["--set", ENDLESS]);
+    child.until(|e| matches!(e, Event::EpochEnd(_)));
+    let socket = runs.directory("demo-001").socket();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut cockpits = [link::connect(&socket).unwrap(), link::connect(&socket).unwrap()];
+    // Both ask at once, the same key in turn; what the one asks is refused, of the other it is not.
+    let wanted =
+        |cockpit: usize, i: usize| if cockpit == 0 { 0.001 * (i + 1) as f64 } else { -1.0 };
+    const ASKED: usize = 40;
+    for i in 0..ASKED {
+        for (at, cockpit) in cockpits.iter().enumerate() {
+            let value = wanted(at, i).into();
+            let id = cockpit.send(Command::Set { key: "train.lr".into(), value });
+            assert_eq!(id, Some(1 + i as u64));
+        }
+    }
+    for (at, cockpit) in cockpits.iter_mut().enumerate() {
+        let mut answered = Vec::new();
+        while answered.len() < ASKED {
+            let Some(delivery) = runtime.block_on(cockpit.next()) else { panic!("cut off") };
+            let Delivery::Reply(reply) = delivery else { continue };
+            let (i, record) = (reply.id as usize - 1, reply.record.expect("a record"));
+            match record.event {
+                Event::Changed { new, .. } => assert_eq!((at, new), (0, wanted(0, i).into())),
+                Event::Refused { value, .. } => assert_eq!((at, value), (1, wanted(1, i).into())),
+                other => panic!("{other:?}"),
+            }
+            answered.push(i);
+        }
+        assert_eq!(answered, (0..ASKED).collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -227,10 +291,12 @@ fn signals_end_a_run_in_order_with_their_codes() {
         let (got, events) = child.end();
         assert_eq!(got, code);
         assert!(
-            events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped")),
+            events
+                .iter()
+                .any(|e| matches!(e, Event::Checkpoint { kind: CheckpointKind::Stopped, .. })),
             "{events:?}"
         );
-        assert!(matches!(events.last(), Some(Event::Finished { stopped: true, .. })));
+        assert!(matches!(events.last(), Some(Event::Finished { end: End::Stopped, .. })));
     }
 }
 
@@ -251,7 +317,7 @@ fn a_host_process_ends_in_order_when_it_is_terminated() {
     assert!(
         journal
             .iter()
-            .any(|r| matches!(&r.event, Event::Checkpoint { kind, .. } if kind == "stopped"))
+            .any(|r| matches!(&r.event, Event::Checkpoint { kind: CheckpointKind::Stopped, .. }))
     );
 }
 

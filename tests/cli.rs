@@ -187,8 +187,8 @@ fn an_interrupt_ends_the_run_with_what_it_has() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let last = loop {
-        if let Event::Finished { epochs, stopped, .. } = next() {
-            break (epochs >= 1, stopped);
+        if let Event::Finished { epochs, end, .. } = next() {
+            break (epochs >= 1, end.into());
         }
     };
     assert_eq!(last, (true, true));

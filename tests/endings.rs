@@ -4,7 +4,7 @@
 use crate::environment::program;
 use crate::faulty::{Fault, can_be_made, variables};
 use crate::support::{Headless, Runs, epochs, finish, hash, session, small_args};
-use earlybird::protocol::{Cause, Command, Event, Stop};
+use earlybird::protocol::{Cause, CheckpointKind, Command, Event, Stop};
 use earlybird::run::{Ending, RunDirectory, read_journal};
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -118,7 +118,7 @@ fn is_completed_whenever_it_ends(more: &[&str]) {
     let expected = undisturbed(more);
     let moments: [fn(&Event) -> bool; 3] = [
         |e| matches!(e, Event::EpochEnd(e) if e.epoch == N),
-        |e| matches!(e, Event::Checkpoint { epoch: N, kind, .. } if kind == "epoch"),
+        |e| matches!(e, Event::Checkpoint { epoch: N, kind: CheckpointKind::Epoch, .. }),
         |e| matches!(e, Event::Tested { .. } | Event::Finished { .. }),
     ];
     for end in ENDS {
@@ -232,7 +232,7 @@ fn an_end_whose_word_the_journal_does_not_take_waits_for_the_disk() {
     process.envs(variables(&FULL[..1])).env("FAULT_WHILE", &full);
     let child = Headless::start(process);
     // The model is there; then the disk is full, before the journal's last line or after it.
-    child.until(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "final"));
+    child.until(|e| matches!(e, Event::Checkpoint { kind: CheckpointKind::Final, .. }));
     std::fs::write(&full, "").unwrap();
     child.until(|e| matches!(e, Event::Finished { .. }));
     std::fs::remove_file(&full).unwrap();
@@ -343,8 +343,9 @@ fn a_stop_at_the_end_of_the_last_epoch_is_no_stop() {
         let mut session = session(&set);
         session.apply(Command::Stop { stop });
         let events = finish(&mut session);
-        let Some(Event::Finished { epochs, stopped, .. }) = events.last() else { panic!() };
-        assert_eq!((*epochs, *stopped), wanted);
+        let Some(Event::Finished { epochs, end, .. }) = events.last() else { panic!() };
+        let stopped = bool::from(*end);
+        assert_eq!((*epochs, stopped), wanted);
         assert_eq!(events.iter().any(|e| matches!(e, Event::Tested { .. })), !stopped);
     }
 }

@@ -6,7 +6,7 @@ use crate::support::{
 };
 use earlybird::dashboard::Dashboard;
 use earlybird::link::{Greeting, Hello, PROTOCOL, Purpose, ToHost};
-use earlybird::protocol::{Cause, Command, EpochSummary, Event};
+use earlybird::protocol::{Cause, CheckpointKind, Command, EpochSummary, Event};
 use earlybird::run::{RunDirectory, read_journal};
 use earlybird::train::Checkpoint;
 use rustix::process::Signal;
@@ -325,7 +325,7 @@ fn a_device_out_of_memory_is_told_with_the_batch_size_and_a_checkpoint_kept() {
     let (code, events) = Headless::start(process).end();
     assert_eq!(code, 1);
     let kept =
-        events.iter().any(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped"));
+        events.iter().any(|e| matches!(e, Event::Checkpoint { kind: CheckpointKind::Stopped, .. }));
     assert!(kept, "{events:?}");
     let Some(Event::Failed { reason }) = events.last() else { panic!("{:?}", events.last()) };
     assert!(
@@ -373,7 +373,7 @@ fn a_loss_that_is_not_finite_can_be_gone_back_from() {
     assert!(events.iter().any(|e| matches!(
         e,
         Event::Changed { key, new, .. }
-            if key == "train.lr_scale" && new == &serde_json::json!(0.5)
+            if key.as_str() == "train.lr_scale" && new == &serde_json::json!(0.5)
     )));
     assert_eq!(epochs(&finish(&mut s)).last().unwrap().epoch, 4);
     // A checkpoint that does not fit changes nothing.

@@ -3,7 +3,7 @@
 
 use crate::environment::program;
 use crate::support::{Runs, advance_to, session};
-use earlybird::protocol::Event;
+use earlybird::protocol::{CheckpointKind, Event};
 use earlybird::run::read_journal;
 use earlybird::train::{Array, Checkpoint, RestoreError, Values};
 use rustix::process::Signal;
@@ -96,7 +96,7 @@ fn a_copied_run_has_the_same_model_whatever_the_times_of_its_files() {
     child.end();
     let child = runs.headless("resume", &["demo-003"]);
     child.until(|e| matches!(e, Event::Continued { .. }));
-    let kept = child.until(|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "epoch"));
+    let kept = child.until(|e| matches!(e, Event::Checkpoint { kind: CheckpointKind::Epoch, .. }));
     child.kill(Signal::KILL);
     let Event::Checkpoint { epoch, .. } = kept else { panic!("{kept:?}") };
     assert!(runs.path().join("demo-003/model.safetensors").exists());
@@ -201,9 +201,12 @@ fn a_model_is_told_with_its_place_and_checked_by_whatever_name_it_is_called() {
     let places: Vec<(usize, usize)> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Checkpoint { epoch, step, kind, .. } if kind == "stopped" || kind == "final" => {
-                Some((*epoch, *step))
-            }
+            Event::Checkpoint {
+                epoch,
+                step,
+                kind: CheckpointKind::Stopped | CheckpointKind::Final,
+                ..
+            } => Some((*epoch, *step)),
             _ => None,
         })
         .collect();

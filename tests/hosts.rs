@@ -6,7 +6,7 @@ use earlybird::link::{FromHost, Greeting, Hello, Purpose, ToHost};
 use earlybird::printable::is_unprintable;
 use earlybird::protocol::Event;
 use earlybird::run::{RunDirectory, TrainedBy, read_journal};
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Read, Write};

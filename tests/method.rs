@@ -6,7 +6,7 @@ use crate::support::{
     weights,
 };
 use earlybird::model::device::DeviceName;
-use earlybird::protocol::{Bias, Cause, Command, Event, Phase, Stop};
+use earlybird::protocol::{Bias, Cause, Command, Effective, End, Event, Phase, Stop};
 use earlybird::train::Progress;
 
 fn phases(events: &[Event]) -> Vec<Phase> {
@@ -104,7 +104,7 @@ fn e_moved_in_the_first_epoch_is_the_same_as_e_configured() {
         matches!(
             &answer[..],
             [Event::Changed { epoch: 1, step: 3, effective, .. }]
-                if effective == "weights after epoch 4"
+                if *effective == Effective::WeightsAfter(4)
         ),
         "{answer:?}"
     );
@@ -187,7 +187,7 @@ fn n_moves_but_never_behind_the_epoch_in_progress() {
     assert!(is_refused(&set(&mut s, "train.epochs", 2), "N must be at least 3"));
     set(&mut s, "train.epochs", 3);
     let events = finish(&mut s);
-    assert!(matches!(events.last(), Some(Event::Finished { epochs: 3, stopped: false, .. })));
+    assert!(matches!(events.last(), Some(Event::Finished { epochs: 3, end: End::Complete, .. })));
 }
 
 #[test]
@@ -213,14 +213,14 @@ fn stop_now_and_stop_after_the_epoch() {
     apply(&mut s, Command::Stop { stop: Stop::Now });
     assert!(matches!(
         finish(&mut s).last(),
-        Some(Event::Finished { epochs: 1, stopped: true, .. })
+        Some(Event::Finished { epochs: 1, end: End::Stopped, .. })
     ));
     let mut s = session(&[]);
     advance_to(&mut s, 2, 1);
     apply(&mut s, Command::Stop { stop: Stop::AfterEpoch });
     assert!(matches!(
         finish(&mut s).last(),
-        Some(Event::Finished { epochs: 2, stopped: true, .. })
+        Some(Event::Finished { epochs: 2, end: End::Stopped, .. })
     ));
     assert!(is_refused(&apply(&mut s, Command::Pause), "over"));
 }

@@ -61,8 +61,8 @@ fn with_a_validation_split_the_test_set_is_read_once_at_the_end() {
     let tested: Vec<_> = events
         .iter()
         .filter_map(|e| {
-            if let Event::Tested { epoch, best, accuracy, .. } = e {
-                Some((*epoch, *best, *accuracy))
+            if let Event::Tested { epoch, model, accuracy, .. } = e {
+                Some((*epoch, bool::from(*model), *accuracy))
             } else {
                 None
             }

@@ -3,7 +3,7 @@
 
 use crate::support::{Runs, small_args};
 use crate::terminal::Terminal;
-use earlybird::protocol::Event;
+use earlybird::protocol::{CheckpointKind, End, Event};
 use rustix::process::{Signal, kill_process};
 
 const ENDLESS: &str = "train.epochs=100000";
@@ -31,8 +31,8 @@ fn assert_in_order(events: &[Event], name: &str) {
         assert!(events.iter().any(done), "{name}: {:?}", events.last())
     };
     has(&|e| matches!(e, Event::Note { text } if text.ends_with(name)));
-    has(&|e| matches!(e, Event::Checkpoint { kind, .. } if kind == "stopped"));
-    has(&|e| matches!(e, Event::Finished { stopped: true, .. }));
+    has(&|e| matches!(e, Event::Checkpoint { kind: CheckpointKind::Stopped, .. }));
+    has(&|e| matches!(e, Event::Finished { end: End::Stopped, .. }));
 }
 
 fn journal(runs: &Runs) -> Vec<Event> {
@@ -127,7 +127,7 @@ fn a_terminal_that_is_closed_ends_its_cockpit_without_a_panic_and_an_inline_run_
         assert_eq!(t.child.wait().unwrap().exit_code(), 0);
         let events = journal(&runs);
         assert!(
-            matches!(events.last(), Some(Event::Finished { epochs: 12, stopped: false, .. })),
+            matches!(events.last(), Some(Event::Finished { epochs: 12, end: End::Complete, .. })),
             "{:?}",
             events.last()
         );

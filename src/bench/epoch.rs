@@ -5,10 +5,10 @@
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
-use crate::protocol::{Answer, Event};
+use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
-    Checkpoint, DeviceSplit, Keep, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare,
+    Checkpoint, DeviceSplit, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ impl Outlet for Clocked {
         self.hub.emit(event, answer);
     }
 
-    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+    fn keep(&mut self, state: Kept, why: CheckpointKind, answer: Option<Answer>) {
         self.hub.keep(state, why, answer);
     }
 

@@ -5,7 +5,7 @@ use super::output::{say, try_to_say};
 use super::{Outcome, complain, failed, program, reach};
 use crate::host::{Host, Signalled};
 use crate::link::{self, CockpitEnd, Delivery};
-use crate::protocol::{Cause, Command, Event, Phase, Record, Stop};
+use crate::protocol::{Cause, Command, End, Event, Phase, Record, Stop};
 use crate::run::RunDirectory;
 use crate::train::TrainerReport;
 use std::io::ErrorKind;
@@ -84,7 +84,9 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
                     is_over |=
                         matches!(record.event, Event::Finished { .. } | Event::Failed { .. });
                     match record.event {
-                        Event::Finished { stopped: true, .. } => end = Outcome::Interrupted(130),
+                        Event::Finished { end: End::Stopped, .. } => {
+                            end = Outcome::Interrupted(130)
+                        }
                         Event::Failed { .. } => end = Outcome::Failed,
                         _ => {}
                     }
@@ -96,7 +98,7 @@ pub(super) fn follow(directory: &RunDirectory) -> Outcome {
                 Delivery::Parted(why) if !is_over => {
                     return Some(format!("{why}\n  The run goes on: {p} attach {id}"));
                 }
-                Delivery::Closed(_) | Delivery::Parted(_) => {}
+                Delivery::Reply(_) | Delivery::Closed(_) | Delivery::Parted(_) => {}
             }
             if !out.open {
                 break;
@@ -177,7 +179,7 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
         Event::Continued { epoch, step, .. } => {
             format!("goes on in epoch {}, after step {step}", epoch + 1)
         }
-        Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => return None,
+        Event::Checkpoint { kind, .. } if kind.is_routine() => return None,
         Event::Weights(w) => format!(
             "weights after epoch {}: min {:.3}, quartiles {:.3} {:.3} {:.3}, max {:.3}, effective \
              sample size {:.1}% of {}",
@@ -223,9 +225,9 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
         Event::Checkpoint { file, .. } => format!("written {file}"),
         Event::Warning { text, .. } => format!("warning: {text}"),
         Event::Failed { reason } => format!("failed: {reason}"),
-        Event::Tested { epoch, best, loss, accuracy, .. } => format!(
-            "tested the {} (epoch {epoch}): test loss {loss:.4}, test accuracy {:.2}%",
-            if *best { "best model" } else { "last model" },
+        Event::Tested { epoch, model, loss, accuracy, .. } => format!(
+            "tested the {} model (epoch {epoch}): test loss {loss:.4}, test accuracy {:.2}%",
+            model.word(),
             100.0 * accuracy
         ),
         Event::Finished {
@@ -235,11 +237,11 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
             final_accuracy,
             seconds,
             parameters_sha256,
-            stopped,
+            end,
         } => format!(
             "{} after {epochs} epochs in {seconds:.1} s: accuracy {:.2}%, best {:.2}% (epoch \
              {best_epoch}), parameters {}",
-            if *stopped { "stopped" } else { "finished" },
+            end.word(),
             100.0 * final_accuracy,
             100.0 * best_accuracy,
             &parameters_sha256[..parameters_sha256.len().min(16)]

@@ -10,7 +10,7 @@ use crate::dashboard::{Dashboard, RunState};
 use crate::host::{self, Host, Signalled, StartError, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
 use crate::model::device::DeviceName;
-use crate::protocol::{Command, Event, Record, Stop};
+use crate::protocol::{Command, End, Event, Record, Stop};
 use crate::run::{self, RunDirectory};
 use crate::train::{TRAINER_THREAD, TrainerReport};
 use crate::tui::{self, Ended, Player, Setup, Source};
@@ -192,7 +192,7 @@ fn unreachable(directory: &RunDirectory, e: &ConnectError) -> Outcome {
     }
     match (e, dashboard.state, dashboard.summary) {
         // It was over before anybody could look.
-        (_, RunState::Finished { stopped: false }, Some(summary)) => {
+        (_, RunState::Finished { end: End::Complete }, Some(summary)) => {
             after(Ended::Finished(summary), directory)
         }
         (_, RunState::Failed, Some(summary)) => after(Ended::Failed(summary), directory),

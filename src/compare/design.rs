@@ -6,7 +6,7 @@ use super::outcome::{ArmOutcome, Outcome, SeedOutcome, Tested};
 use crate::config::{self, Key, Live, RunConfig};
 use crate::dashboard::Dashboard;
 use crate::importance::Sampler;
-use crate::protocol::Event;
+use crate::protocol::{Event, TestedModel};
 use crate::run::{self, RunDirectory};
 use crate::train::Checkpoint;
 use serde::{Deserialize, Serialize};
@@ -234,10 +234,10 @@ fn reached(directory: &RunDirectory, seed: u64) -> io::Result<SeedOutcome> {
     for record in run::read_without_steps(&directory.file("journal.jsonl"))? {
         match &record.event {
             Event::Finished { parameters_sha256: hash, .. } => parameters_sha256.clone_from(hash),
-            Event::Tested { best: true, accuracy, recall, .. } => {
+            Event::Tested { model: TestedModel::Best, accuracy, recall, .. } => {
                 tested = Some(Tested { last: *accuracy, best: *accuracy, recall: recall.clone() });
             }
-            Event::Tested { best: false, accuracy, recall, .. } => {
+            Event::Tested { model: TestedModel::Last, accuracy, recall, .. } => {
                 tested = tested.map(|t| Tested { last: *accuracy, recall: recall.clone(), ..t });
             }
             _ => {}

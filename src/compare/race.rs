@@ -4,7 +4,7 @@
 use super::design::{Design, PRETRAIN, Piece};
 use super::outcome::Outcome;
 use crate::dashboard::{Dashboard, RunState};
-use crate::protocol::EpochSummary;
+use crate::protocol::{End, EpochSummary};
 use crate::run::{RunDirectory, Tail};
 use std::io;
 
@@ -59,7 +59,7 @@ impl Entry {
 
     /// Whether it came to its end.
     pub fn is_done(&self) -> bool {
-        self.dashboard.state == RunState::Finished { stopped: false }
+        self.dashboard.state == RunState::Finished { end: End::Complete }
     }
 
     /// Whether a process is at work on it, as far as its journal tells.

@@ -3,8 +3,14 @@
 
 use toml::Value;
 
+/// The keys that are called by name elsewhere, because people do: E, N, and the learning rate's
+/// scale.
+pub const PRETRAIN_EPOCHS: &str = "importance.pretrain_epochs";
+pub const EPOCHS: &str = "train.epochs";
+pub const LR_SCALE: &str = "train.lr_scale";
+
 /// One key of the config.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Key {
     /// Dotted path, as `train.lr`.
     pub path: &'static str,
@@ -14,6 +20,20 @@ pub struct Key {
     pub live: Live,
     /// What it means, one line.
     pub about: &'static str,
+    /// What people call it, where that is not the last part of its path.
+    called: Option<&'static str>,
+}
+
+impl Key {
+    /// As people call it: `E`, say, or the last part of its path.
+    pub fn short(&self) -> &'static str {
+        self.called.or_else(|| self.path.rsplit('.').next()).unwrap_or(self.path)
+    }
+
+    const fn called(mut self, name: &'static str) -> Self {
+        self.called = Some(name);
+        self
+    }
 }
 
 /// Allowed values. Numbers are closed ranges.
@@ -46,13 +66,30 @@ pub enum Live {
     NextEpoch,
     /// When the weights are computed: at E, or with the next re-scoring.
     AtScoring,
+    /// It moves E, at the earliest to the end of the epoch in progress.
+    MovesE,
 }
 
-use Live::{AtScoring, NextEpoch, NextStep, No};
+impl Live {
+    /// In two or three words, for tables.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::No => "fixed",
+            Self::NextStep => "next step",
+            Self::NextEpoch | Self::MovesE => "next epoch",
+            Self::AtScoring => "with the weights",
+        }
+    }
+}
+
+/// Why a fixed key is not changed, and what to do instead.
+pub const FIXED: &str = "fixed for the run: start a new one to change it";
+
+use Live::{AtScoring, MovesE, NextEpoch, NextStep, No};
 use Rule::{Flag, Integer, Integers, Name, Number, OneOf, Text};
 
 const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) -> Key {
-    Key { path, rule, live, about }
+    Key { path, rule, live, about, called: None }
 }
 
 /// Every key there is, in the order of the config.
@@ -118,7 +155,7 @@ pub const KEYS: &[Key] = &[
         No,
         "safetensors file with the values to start from; empty = by the seed",
     ),
-    key("train.epochs", Integer(1, 100_000), NextEpoch, "total epochs N"),
+    key(EPOCHS, Integer(1, 100_000), NextEpoch, "total epochs N").called("N"),
     key("train.precision", OneOf(&["fp32", "bf16"]), No, "what activations are computed in"),
     key("train.tf32", Flag, No, "CUDA: multiply f32 as TF32"),
     key(
@@ -135,7 +172,8 @@ pub const KEYS: &[Key] = &[
         "images per forward pass of an evaluation",
     ),
     key("train.lr", Number(1e-8, 100.0), NextStep, "peak learning rate"),
-    key("train.lr_scale", Number(1e-6, 1e3), NextStep, "factor on the scheduled learning rate"),
+    key(LR_SCALE, Number(1e-6, 1e3), NextStep, "factor on the scheduled learning rate")
+        .called("learning-rate scale"),
     key(
         "train.schedule",
         OneOf(&["constant", "step", "cosine", "one-cycle"]),
@@ -165,12 +203,8 @@ pub const KEYS: &[Key] = &[
         No,
         "share of the target spread over all classes",
     ),
-    key(
-        "importance.pretrain_epochs",
-        Integer(0, 100_000),
-        NextEpoch,
-        "pretraining epochs E, at most N",
-    ),
+    key(PRETRAIN_EPOCHS, Integer(0, 100_000), MovesE, "pretraining epochs E, at most N")
+        .called("E"),
     key(
         "importance.sampler",
         OneOf(&["biased", "uniform", "uniform-replacement", "class-balanced"]),

@@ -1,7 +1,7 @@
 //! From TOML text and `--set key=value` to a checked [`RunConfig`], or to errors that say file,
 //! line, key, value and range. Live changes go the same way. Knows nothing of what the values do.
 
-use super::keys::{self, Key, Live};
+use super::keys::{self, EPOCHS, Key, Live, PRETRAIN_EPOCHS};
 use super::{RunConfig, Source, syntax};
 use std::fmt;
 use std::path::Path;
@@ -181,7 +181,7 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     };
     // Checked below, where lines are known.
     let mut config = RunConfig::deserialize(values).map_err(|e| syntax(&e))?;
-    if !origins.iter().any(|(path, _)| path == "importance.pretrain_epochs") {
+    if !origins.iter().any(|(path, _)| path == PRETRAIN_EPOCHS) {
         config.importance.pretrain_epochs =
             config.importance.pretrain_epochs.min(default_e(config.train.epochs));
     }
@@ -257,7 +257,7 @@ pub fn arm_name_objection(name: &str) -> Option<&'static str> {
 
 /// Whether arms may differ in this: they share everything up to E, and the budget.
 pub fn is_for_arms(key: &Key) -> bool {
-    let shared = ["importance.pretrain_epochs", "train.epochs", "train.lr"].contains(&key.path);
+    let shared = [PRETRAIN_EPOCHS, EPOCHS, "train.lr"].contains(&key.path);
     !shared && key.live != Live::No
 }
 
@@ -363,8 +363,8 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
     let (e, n) = (c.importance.pretrain_epochs, c.train.epochs);
     if e > n {
         problem(
-            "importance.pretrain_epochs",
-            format!("importance.pretrain_epochs = {e} is beyond train.epochs = {n}"),
+            PRETRAIN_EPOCHS,
+            format!("{PRETRAIN_EPOCHS} = {e} is beyond {EPOCHS} = {n}"),
             format!("E must lie in 0..={n}; E = {n} trains the uniform baseline throughout."),
         );
     }

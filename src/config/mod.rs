@@ -7,7 +7,7 @@ mod load;
 mod paths;
 mod syntax;
 
-pub use keys::{KEYS, Key, Live, Rule, find, nearest};
+pub use keys::{EPOCHS, FIXED, KEYS, Key, LR_SCALE, Live, PRETRAIN_EPOCHS, Rule, find, nearest};
 pub use load::{
     ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
     from_str, from_value, is_for_arms, load, parse_set, text, value_text,
@@ -15,7 +15,6 @@ pub use load::{
 pub use paths::absolute;
 
 use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
-use crate::protocol::MeasuredOn;
 use serde::{Deserialize, Serialize};
 
 /// A whole run.
@@ -343,6 +342,24 @@ impl Default for ImportanceConfig {
             uniform_tail: 0.0,
             draw: Draw::Multinomial,
             rescore_every: 0,
+        }
+    }
+}
+/// The images that epochs are measured on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MeasuredOn {
+    /// The test set.
+    Test,
+    /// A part of the training set that is not trained on.
+    Validation,
+}
+
+impl MeasuredOn {
+    /// As a word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
         }
     }
 }

@@ -8,11 +8,12 @@ mod series;
 pub use changes::{Change, Pending};
 pub use series::Series;
 
-use crate::config::RunConfig;
+use crate::config::{Live, RunConfig};
 use crate::protocol::{
-    Cause, DataSummary, EpochSummary, Event, ModelSummary, Phase, Record, Threads, WeightsSummary,
+    Cause, DataSummary, End, EpochSummary, Event, ModelSummary, Phase, Record, TestedModel,
+    Threads, WeightsSummary,
 };
-use changes::{plain, short};
+use changes::plain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,10 +32,11 @@ pub enum RunState {
     Evaluating,
     /// It waits: for a person, or for what the cause says.
     Paused(Cause),
-    /// It is over; whether somebody stopped it before N.
+    /// It is over.
     Finished {
-        /// Before N.
-        stopped: bool,
+        /// Whether it came to N.
+        #[serde(rename = "stopped")]
+        end: End,
     },
     /// It broke off.
     Failed,
@@ -222,10 +224,13 @@ impl Dashboard {
                 self.step = (self.step.1, self.step.1);
                 self.epochs.push(e);
             }
-            Event::Tested { epoch, best, accuracy, .. } => {
-                *(if best { &mut self.tested_best } else { &mut self.tested_last }) =
-                    Some((accuracy, epoch));
-                let which = if best { "best" } else { "last" };
+            Event::Tested { epoch, model, accuracy, .. } => {
+                let tested = match model {
+                    TestedModel::Best => &mut self.tested_best,
+                    TestedModel::Last => &mut self.tested_last,
+                };
+                *tested = Some((accuracy, epoch));
+                let which = model.word();
                 self.say(
                     Tone::Good,
                     format!(
@@ -244,24 +249,24 @@ impl Dashboard {
                     old: old.clone(),
                     new: new.clone(),
                 });
-                if let (Some(_), Ok(value)) =
-                    (crate::config::find(&key), toml::Value::try_from(&new))
-                    && let Ok(config) = crate::config::from_value(&self.config, &key, &value)
+                if let (Some(key), Ok(value)) = (key.key(), toml::Value::try_from(&new))
+                    && let Ok(config) = crate::config::from_value(&self.config, key.path, &value)
                 {
                     self.config = config;
                 }
-                if key == "importance.pretrain_epochs" && self.phase != Phase::Pretrain {
+                let moves_e = key.key().is_some_and(|key| key.live == Live::MovesE);
+                if moves_e && self.phase != Phase::Pretrain {
                     (self.weights, self.preview) = (None, None);
                 }
                 self.say(
                     Tone::Good,
-                    format!("{}: {} -> {}, {effective}", short(&key), plain(&old), plain(&new)),
+                    format!("{}: {} -> {}, {effective}", key.short(), plain(&old), plain(&new)),
                 );
             }
             Event::Refused { key, value, reason } => {
                 let asked =
                     if value.is_null() { String::new() } else { format!(" = {}", plain(&value)) };
-                self.say(Tone::Warning, format!("{}{asked} refused: {reason}", short(&key)));
+                self.say(Tone::Warning, format!("{}{asked} refused: {reason}", key.short()));
             }
             Event::Paused { reason, cause, .. } => {
                 self.state = RunState::Paused(cause);
@@ -276,7 +281,7 @@ impl Dashboard {
             }
             Event::Note { text } => self.say(Tone::Note, text),
             // Written all the time: told only when somebody waits for it.
-            Event::Checkpoint { kind, .. } if kind == "epoch" || kind == "time" => {}
+            Event::Checkpoint { kind, .. } if kind.is_routine() => {}
             Event::Checkpoint { file, .. } => self.say(Tone::Note, format!("written {file}")),
             Event::Warning { text, .. } => self.say(Tone::Warning, text),
             Event::Failed { reason } => {
@@ -290,11 +295,11 @@ impl Dashboard {
                 best_epoch,
                 final_accuracy,
                 seconds,
-                stopped,
+                end,
                 ..
             } => {
-                self.state = RunState::Finished { stopped };
-                let verb = if stopped { "stopped" } else { "finished" };
+                self.state = RunState::Finished { end };
+                let verb = end.word();
                 let (last, best) = (100.0 * final_accuracy, 100.0 * best_accuracy);
                 let text = match epochs {
                     0 => format!("{verb} before the end of an epoch"),

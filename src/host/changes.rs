@@ -29,10 +29,7 @@ impl Changes {
             match (key.path, value.as_str()) {
                 (DATA_PATH, Some(path)) => changes.data = Some(absolute(path)),
                 _ if key.live == Live::No => {
-                    return Err(format!(
-                        "{} is fixed for the run: start a new one to change it",
-                        key.path
-                    ));
+                    return Err(format!("{} is {}", key.path, config::FIXED));
                 }
                 _ => {
                     let value = serde_json::to_value(value).map_err(|e| e.to_string())?;

@@ -128,7 +128,7 @@ fn changed(mut config: RunConfig, records: &[Record], notes: &mut Vec<String>) -
         let Event::Changed { key, new, .. } = &record.event else { continue };
         let value = toml::Value::try_from(new).map_err(|e| e.to_string());
         let applied = value.and_then(|value| {
-            config::from_value(&config, key, &value).map_err(|problem| problem.what)
+            config::from_value(&config, key.as_str(), &value).map_err(|problem| problem.what)
         });
         match applied {
             Ok(applied) => {

@@ -7,7 +7,7 @@ use super::wire::{
     FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse, too_long, whole,
 };
 use crate::printable::{in_one_line, printable};
-use crate::protocol::{Command, Record};
+use crate::protocol::{Command, Record, Reply};
 use futures_util::StreamExt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -191,7 +191,8 @@ impl Line {
 pub(super) struct Connection {
     /// The host's process.
     pub(super) pid: u32,
-    commands: Option<mpsc::UnboundedSender<Command>>,
+    /// Each with its number.
+    commands: Option<mpsc::UnboundedSender<(u64, Command)>>,
     deliveries: mpsc::Receiver<Delivery>,
     thread: Option<JoinHandle<()>>,
 }
@@ -210,7 +211,7 @@ pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
     let (path, pid) = (path.to_owned(), line.pid);
     let attend = move || runtime.block_on(keep_up(line, path, asked, delivered));
     let thread = std::thread::Builder::new().name("link".into()).spawn(attend).map_err(strange)?;
-    Ok(super::CockpitEnd(super::Way::Socket(Connection {
+    Ok(super::CockpitEnd::new(super::Way::Socket(Connection {
         pid,
         commands: Some(commands),
         deliveries,
@@ -219,8 +220,8 @@ pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
 }
 
 impl Connection {
-    pub(super) fn send(&self, command: Command) -> bool {
-        self.commands.as_ref().is_some_and(|c| c.send(command).is_ok())
+    pub(super) fn send(&self, id: u64, command: Command) -> bool {
+        self.commands.as_ref().is_some_and(|c| c.send((id, command)).is_ok())
     }
 
     pub(super) async fn next(&mut self) -> Option<Delivery> {
@@ -252,7 +253,7 @@ enum End {
 async fn keep_up(
     mut line: Line,
     path: PathBuf,
-    mut asked: mpsc::UnboundedReceiver<Command>,
+    mut asked: mpsc::UnboundedReceiver<(u64, Command)>,
     delivered: mpsc::Sender<Delivery>,
 ) {
     loop {
@@ -298,18 +299,19 @@ async fn mend(
 
 async fn converse(
     line: &mut Line,
-    asked: &mut mpsc::UnboundedReceiver<Command>,
+    asked: &mut mpsc::UnboundedReceiver<(u64, Command)>,
     delivered: &mpsc::Sender<Delivery>,
 ) -> End {
     loop {
         tokio::select! {
             biased;
             command = asked.recv() => {
-                let Some(command) = command else { return End::Left };
-                let request = ToHost::Request { id: 0, command };
+                let Some((id, command)) = command else { return End::Left };
+                let request = ToHost::Request { id, command };
                 if let Some(why) = too_long(&request) {
                     // whoever left needs no answer
                     let _ = delivered.send(Delivery::Notice(why)).await;
+                    let _ = delivered.send(Delivery::Reply(Reply { id, record: None })).await;
                     continue;
                 }
                 if !matches!(tokio::time::timeout(PARTING, line.send(&request)).await, Ok(Ok(()))) {
@@ -326,7 +328,8 @@ async fn converse(
                     Ok(FromHost::Record(record)) => Delivery::Record(record),
                     Ok(FromHost::Notice(text)) => Delivery::Notice(printable(&text).into_owned()),
                     Ok(FromHost::Bye(why)) => return End::Bye(printable(&why).into_owned()),
-                    Ok(FromHost::Answer { .. } | FromHost::Welcome { .. }) => continue,
+                    Ok(FromHost::Answer { id, record }) => Delivery::Reply(Reply { id, record }),
+                    Ok(FromHost::Welcome { .. }) => continue,
                 };
                 if delivered.send(delivery).await.is_err() && asked.is_closed() {
                     return End::Left;

@@ -13,7 +13,8 @@ pub use server::{Server, ServerError, serve};
 pub use wire::{FromHost, Greeting, Hello, PROTOCOL, Purpose, ToHost, refusal};
 
 use crate::dashboard::Dashboard;
-use crate::protocol::{Command, Record, Request};
+use crate::protocol::{Answer, Command, Record, Reply, Request};
+use std::cell::Cell;
 use tokio::sync::mpsc;
 
 /// Commands that may wait for the trainer; a person types slower than it takes them.
@@ -21,13 +22,15 @@ const REQUESTS: usize = 256;
 
 /// What reaches a cockpit.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are records")]
 pub enum Delivery {
     /// Everything so far, instead of what was delivered before: at the beginning, and when too much
     /// was missed.
     Snapshot(Box<Dashboard>),
     /// What happened next.
     Record(Record),
+    /// What became of something that this cockpit asked for; nobody else is told. The record itself
+    /// is delivered to everybody.
+    Reply(Reply),
     /// The link itself has something to say.
     Notice(String),
     /// Nothing more will come: the run is over, or its process is gone. Why.
@@ -43,40 +46,70 @@ pub fn requests() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
 
 /// A cockpit's end of a link.
 #[derive(Debug)]
-pub struct CockpitEnd(Way);
+pub struct CockpitEnd {
+    way: Way,
+    /// Number of the last request.
+    last: Cell<u64>,
+}
 
 #[derive(Debug)]
 enum Way {
-    Here(mpsc::Sender<Request>, Subscription),
+    Here(Here),
     Socket(client::Connection),
 }
 
+/// The end in the trainer's own process.
+#[derive(Debug)]
+struct Here {
+    requests: mpsc::Sender<Request>,
+    subscription: Subscription,
+    replies: mpsc::UnboundedReceiver<Reply>,
+    /// Its other end, for the answers.
+    to: mpsc::UnboundedSender<Reply>,
+}
+
 impl CockpitEnd {
-    /// The end in the trainer's own process.
-    pub fn here(requests: mpsc::Sender<Request>, subscription: Subscription) -> Self {
-        Self(Way::Here(requests, subscription))
+    fn new(way: Way) -> Self {
+        Self { way, last: Cell::new(0) }
     }
 
-    /// Sends a command; false when the trainer is gone or has too many waiting.
-    pub fn send(&self, command: Command) -> bool {
-        match &self.0 {
-            Way::Here(requests, _) => requests.try_send(command.into()).is_ok(),
-            Way::Socket(connection) => connection.send(command),
-        }
+    /// The end in the trainer's own process.
+    pub fn here(requests: mpsc::Sender<Request>, subscription: Subscription) -> Self {
+        let (to, replies) = mpsc::unbounded_channel();
+        Self::new(Way::Here(Here { requests, subscription, replies, to }))
+    }
+
+    /// Sends a command, and gives the number under which its [`Delivery::Reply`] comes; `None` when
+    /// the trainer is gone or has too many waiting.
+    pub fn send(&self, command: Command) -> Option<u64> {
+        let id = self.last.get() + 1;
+        let is_sent = match &self.way {
+            Way::Here(here) => {
+                let answer = Some(Answer::new(id, &here.to));
+                here.requests.try_send(Request { command, answer }).is_ok()
+            }
+            Way::Socket(connection) => connection.send(id, command),
+        };
+        self.last.set(id);
+        is_sent.then_some(id)
     }
 
     /// The process that trains.
     pub fn trainer(&self) -> u32 {
-        match &self.0 {
-            Way::Here(..) => std::process::id(),
+        match &self.way {
+            Way::Here(_) => std::process::id(),
             Way::Socket(connection) => connection.pid,
         }
     }
 
     /// The next delivery; `None` after the last.
     pub async fn next(&mut self) -> Option<Delivery> {
-        match &mut self.0 {
-            Way::Here(_, subscription) => subscription.next().await,
+        match &mut self.way {
+            Way::Here(here) => tokio::select! {
+                biased; // the record itself comes first
+                delivery = here.subscription.next() => delivery,
+                Some(reply) = here.replies.recv() => Some(Delivery::Reply(reply)),
+            },
             Way::Socket(connection) => connection.next().await,
         }
     }

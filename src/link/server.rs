@@ -7,7 +7,7 @@ use super::wire::{
 };
 use super::{Backlog, Delivery, Feed, Subscription};
 use crate::advice::uninterrupted;
-use crate::protocol::{Record, Request};
+use crate::protocol::{Answer, Reply, Request};
 use futures_util::StreamExt;
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::codec::FramedRead;
 
@@ -288,11 +288,12 @@ async fn converse(
     if let Some(why) = hello.was.and_then(|was| shared.why_dropped(was)) {
         out.send(&FromHost::Notice(why)).await?;
     }
-    let mut answers: JoinSet<(u64, Option<Record>)> = JoinSet::new();
+    let (replies, mut replied) = mpsc::unbounded_channel();
+    let mut waiting = 0_usize; // requests without an answer
     let asks = hello.purpose == Purpose::Ask;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(shared.patience.idle), if asks && answers.is_empty() => {
+            () = tokio::time::sleep(shared.patience.idle), if asks && waiting == 0 => {
                 let why = format!("nothing was asked for {} s", shared.patience.idle.as_secs());
                 return hang_up(frames, out, why).await;
             }
@@ -300,22 +301,13 @@ async fn converse(
                 let Some(frame) = frame else { return Ok(()) };
                 match parse::<ToHost>(frame) {
                     Ok(ToHost::Request { id, command }) => {
-                        let (answer, answered) = oneshot::channel();
-                        let answer = (hello.purpose == Purpose::Ask).then_some(answer);
+                        waiting += 1;
+                        let answer = Some(Answer::new(id, &replies));
                         let requests = shared.requests.upgrade();
                         let sent = requests.map(|r| r.try_send(Request { command, answer }));
-                        match sent {
-                            Some(Ok(())) if hello.purpose == Purpose::Ask => {
-                                answers.spawn(async move { (id, answered.await.ok()) });
-                            }
-                            Some(Ok(())) => {}
-                            Some(Err(mpsc::error::TrySendError::Full(_))) => {
-                                out.send(&FromHost::Notice("too many commands wait for the \
-                                                            trainer; this one was let \
-                                                            go".into())).await?;
-                                out.send(&FromHost::Answer { id, record: None }).await?;
-                            }
-                            _ => out.send(&FromHost::Answer { id, record: None }).await?,
+                        if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
+                            let why = "too many commands wait for the trainer; this one was let go";
+                            out.send(&FromHost::Notice(why.into())).await?;
                         }
                     }
                     Ok(ToHost::Hello(_)) => {
@@ -324,10 +316,9 @@ async fn converse(
                     Err(why) => return hang_up(frames, out, why).await,
                 }
             }
-            Some(answer) = answers.join_next(), if !answers.is_empty() => {
-                if let Ok((id, record)) = answer {
-                    out.send(&FromHost::Answer { id, record }).await?;
-                }
+            Some(Reply { id, record }) = replied.recv(), if waiting > 0 => {
+                waiting -= 1;
+                out.send(&FromHost::Answer { id, record }).await?;
             }
             delivery = next(&mut subscription) => match delivery {
                 Some(Delivery::Snapshot(dashboard)) => {
@@ -335,6 +326,7 @@ async fn converse(
                 }
                 Some(Delivery::Record(record)) => out.send(&FromHost::Record(record)).await?,
                 Some(Delivery::Notice(text)) => out.send(&FromHost::Notice(text)).await?,
+                Some(Delivery::Reply(_)) => {} // none comes from a feed
                 Some(Delivery::Closed(why) | Delivery::Parted(why)) => {
                     return out.send(&FromHost::Bye(why)).await;
                 }
@@ -388,7 +380,7 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::link::{ask, connect};
-    use crate::protocol::{Command, Event};
+    use crate::protocol::{Command, Event, Record};
     use std::io::{BufRead, BufReader, Write};
 
     fn note(seq: u64) -> Record {
@@ -510,8 +502,10 @@ mod tests {
             );
             feed.publish(note(2));
             assert_eq!(end.next().await, Some(Delivery::Record(note(2))));
-            assert!(end.send(Command::Pause));
+            assert_eq!(end.send(Command::Pause), Some(1));
             assert_eq!(received.recv().await.map(|r| r.command), Some(Command::Pause));
+            let reply = Reply { id: 1, record: None };
+            assert_eq!(end.next().await, Some(Delivery::Reply(reply)), "it was not answered");
             feed.close();
             assert_eq!(end.next().await, Some(Delivery::Closed("the run is over".into())));
             assert_eq!(end.next().await, None);
@@ -524,7 +518,7 @@ mod tests {
     fn a_command_that_is_sent_as_the_cockpit_is_left_still_arrives() {
         let (_dir, path, _feed, mut received, _requests, _server) = served(STUCK);
         let end = connect(&path).expect("connected");
-        assert!(end.send(Command::Note { text: "last words".into() }));
+        assert_eq!(end.send(Command::Note { text: "last words".into() }), Some(1));
         drop(end);
         assert_eq!(
             received.blocking_recv().map(|r| r.command),
@@ -537,7 +531,7 @@ mod tests {
         let (_dir, path, _feed, mut received, _requests, _server) = served(STUCK);
         let trainer = std::thread::spawn(move || {
             let request = received.blocking_recv().expect("a request");
-            request.answer.expect("somebody waits").send(note(7)).expect("still there");
+            request.answer.expect("somebody waits").give(note(7));
             request.command
         });
         assert_eq!(

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::codec::{LinesCodec, LinesCodecError};
 
 /// Version of what goes over the socket. A frame that an older side would misread raises it.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Longest frame that a host takes, in bytes: a command with a long note.
 const TO_HOST: usize = 64 << 10;

@@ -1,5 +1,6 @@
 //! The figures that events carry. Knows nothing of when they are told.
 
+use crate::config::MeasuredOn;
 use crate::importance::Quartiles;
 use serde::{Deserialize, Serialize};
 
@@ -97,25 +98,6 @@ pub(crate) fn nan_if_null<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-/// The images that epochs are measured on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MeasuredOn {
-    /// The test set.
-    Test,
-    /// A part of the training set that is not trained on.
-    Validation,
-}
-
-impl MeasuredOn {
-    /// As a word for people.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Validation => "validation",
-        }
-    }
 }
 
 /// Mean loss and accuracy on images that are not trained on.

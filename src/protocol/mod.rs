@@ -2,20 +2,24 @@
 //! ([`Command`]). Channels, sockets, journals and replays carry these same types. Knows nothing of
 //! how either is carried out.
 
+mod answer;
 mod figures;
 mod possible;
 mod threads;
+mod words;
 
+pub use answer::{Answer, Reply};
 pub use figures::{
-    DataSummary, EpochSummary, Measured, MeasuredOn, ModelSummary, Phase, StepTimes, WeightsSummary,
+    DataSummary, EpochSummary, Measured, ModelSummary, Phase, StepTimes, WeightsSummary,
 };
 
 pub use threads::{Because, Threads, Waiting};
+pub use words::{CheckpointKind, Effective, End, TestedModel, Topic, Verb};
 
+pub use crate::config::MeasuredOn;
 pub(crate) use figures::nan_if_null;
 pub(crate) use possible::{LONGEST, MOST_COUNTED};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 /// An [`Event`] with its place in the run. One line of a journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,8 +127,9 @@ pub enum Event {
     Tested {
         /// The epoch whose model was tested.
         epoch: usize,
-        /// Whether it is the one with the best validation accuracy, or the last one.
-        best: bool,
+        /// Which of the run's models that is.
+        #[serde(rename = "best")]
+        model: TestedModel,
         /// Mean test loss.
         #[serde(deserialize_with = "nan_if_null")]
         loss: f64,
@@ -139,19 +144,19 @@ pub enum Event {
         epoch: usize,
         /// Steps done in it.
         step: usize,
-        /// The config key.
-        key: String,
+        /// What was changed.
+        key: Topic,
         /// Before.
         old: serde_json::Value,
         /// Now.
         new: serde_json::Value,
-        /// When it takes effect, in words.
-        effective: String,
+        /// When it takes effect.
+        effective: Effective,
     },
     /// A command was not carried out.
     Refused {
-        /// The config key or command.
-        key: String,
+        /// What was to be changed or done.
+        key: Topic,
         /// What was asked.
         value: serde_json::Value,
         /// Why not.
@@ -189,8 +194,8 @@ pub enum Event {
         step: usize,
         /// Path of the file.
         file: String,
-        /// Why it was written: `epoch`, `time`, `asked`, `stopped`; or `final`, the model.
-        kind: String,
+        /// Why it was written.
+        kind: CheckpointKind,
         /// Of the model, SHA-256 of the file: a checkpoint has its checksums in itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sha256: Option<String>,
@@ -221,8 +226,9 @@ pub enum Event {
         seconds: f64,
         /// SHA-256 over all parameters and running statistics.
         parameters_sha256: String,
-        /// Whether a person stopped it before N.
-        stopped: bool,
+        /// Whether it came to N.
+        #[serde(rename = "stopped")]
+        end: End,
     },
 }
 
@@ -303,9 +309,6 @@ pub enum Command {
         stop: Stop,
     },
 }
-
-/// Where the record that answers a command goes.
-pub type Answer = oneshot::Sender<Record>;
 
 /// A command on its way to the trainer.
 #[derive(Debug)]

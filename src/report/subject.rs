@@ -4,7 +4,7 @@ use super::ReportError;
 use crate::compare::{Design, Outcome};
 use crate::config::RunConfig;
 use crate::dashboard::Dashboard;
-use crate::protocol::{DataSummary, EpochSummary, Event, WeightsSummary};
+use crate::protocol::{DataSummary, EpochSummary, Event, Topic, Verb, WeightsSummary};
 use crate::run::{self, RunDirectory};
 use crate::train::SampleSheet;
 use std::collections::HashSet;
@@ -214,7 +214,7 @@ impl Story {
                     story.facts = facts;
                 }
                 Event::Continued { epoch, .. } => story.changes.retain(|(at, _)| at <= epoch),
-                Event::Changed { epoch, key, old, new, .. } if key != "stop" => {
+                Event::Changed { epoch, key, old, new, .. } if *key != Topic::Verb(Verb::Stop) => {
                     story.changes.push((*epoch, format!("{key}: {old} to {new}")));
                 }
                 _ => {}

@@ -3,7 +3,7 @@
 use super::checkpoints::sha256;
 use super::{RunDirectory, read_without_steps};
 use crate::model::from_safetensors;
-use crate::protocol::{Event, Record};
+use crate::protocol::{End, Event, Record};
 use std::fs;
 use std::io;
 
@@ -37,7 +37,7 @@ impl Ending {
                 Event::RunStarted { .. } | Event::Continued { .. } => ending = Self::Open,
                 Event::Checkpoint { sha256: Some(sha256), .. } => model = Some(sha256.clone()),
                 Event::Failed { .. } => ending = Self::Failed,
-                Event::Finished { stopped: true, .. } => ending = Self::Stopped,
+                Event::Finished { end: End::Stopped, .. } => ending = Self::Stopped,
                 Event::Finished { epochs, parameters_sha256, .. } => {
                     let parameters_sha256 = parameters_sha256.clone();
                     let model_sha256 = model.clone();
@@ -82,17 +82,18 @@ pub fn had_a_checkpoint(records: &[Record]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::CheckpointKind;
 
     #[test]
     fn a_run_is_over_when_its_last_word_says_that_all_was_done() {
-        let finished = |stopped| Event::Finished {
+        let finished = |end| Event::Finished {
             epochs: 3,
             best_accuracy: 0.5,
             best_epoch: 2,
             final_accuracy: 0.5,
             seconds: 1.0,
             parameters_sha256: "ab".into(),
-            stopped,
+            end,
         };
         let note = Event::Note { text: "after the end".into() };
         let goes_on =
@@ -102,7 +103,7 @@ mod tests {
             epoch: 3,
             step: 0,
             file: "model.safetensors".into(),
-            kind: "final".into(),
+            kind: CheckpointKind::Final,
             sha256: Some("cd".into()),
         };
         let over = Ending::Finished {
@@ -113,10 +114,10 @@ mod tests {
         for (events, wanted) in [
             (vec![], Ending::Open),
             (vec![note.clone()], Ending::Open),
-            (vec![finished(true)], Ending::Stopped),
-            (vec![model, finished(false), note], over),
-            (vec![finished(false), goes_on], Ending::Open),
-            (vec![finished(true), failed], Ending::Failed),
+            (vec![finished(End::Stopped)], Ending::Stopped),
+            (vec![model, finished(End::Complete), note], over),
+            (vec![finished(End::Complete), goes_on], Ending::Open),
+            (vec![finished(End::Stopped), failed], Ending::Failed),
         ] {
             let record = |event| Record { seq: 1, t: 0.0, event };
             let records: Vec<Record> = events.into_iter().map(record).collect();

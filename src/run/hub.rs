@@ -5,8 +5,8 @@
 use super::journal::Displaced;
 use super::{Journal, Keeper, Ownership, TensorBoard};
 use crate::advice;
-use crate::protocol::{Answer, Cause, Command, Event, Record, Request};
-use crate::train::{Checkpoint, Keep, Kept, Outlet, Trouble};
+use crate::protocol::{Answer, Cause, CheckpointKind, Command, Event, Record, Request};
+use crate::train::{Checkpoint, Kept, Outlet, Trouble};
 use std::io;
 use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -25,7 +25,7 @@ const STATES_AHEAD: usize = 4;
 
 enum Job {
     Emit(Box<Event>, Option<Answer>),
-    Keep(Kept, Keep, Option<Answer>),
+    Keep(Kept, CheckpointKind, Option<Answer>),
     Settle(SyncSender<Option<Trouble>>),
 }
 
@@ -108,7 +108,7 @@ impl Outlet for HubOutlet {
         let _ = self.jobs.send(Job::Emit(Box::new(event), answer));
     }
 
-    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+    fn keep(&mut self, state: Kept, why: CheckpointKind, answer: Option<Answer>) {
         let _ = self.states.send(());
         let _ = self.jobs.send(Job::Keep(state, why, answer));
     }
@@ -158,7 +158,7 @@ struct Worker<F> {
     keeper: Keeper,
     tensorboard: Option<TensorBoard>,
     /// The newest states, one of a kind, that the disk did not take.
-    unkept: Vec<(Kept, Keep)>,
+    unkept: Vec<(Kept, CheckpointKind)>,
     trouble: Arc<Mutex<Option<Trouble>>>,
     /// Whether the run is paused because of that.
     waits_for_disk: bool,
@@ -208,7 +208,7 @@ impl<F: FnMut(Record)> Worker<F> {
         (self.forward)(record.clone());
         let drawn = self.tensorboard.as_mut().map_or(Ok(()), |t| t.record(&record));
         if let Some(answer) = answer {
-            let _ = answer.send(record); // who asked may have left
+            answer.give(record);
         }
         if let Err(e) = written {
             self.note_trouble("the journal cannot be written", &e);
@@ -226,7 +226,7 @@ impl<F: FnMut(Record)> Worker<F> {
         }
     }
 
-    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>) {
+    fn keep(&mut self, state: Kept, why: CheckpointKind, answer: Option<Answer>) {
         let kept = self.is_in_place().and_then(|()| self.keeper.keep(&state, why));
         match kept {
             Ok(event) => {

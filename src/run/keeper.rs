@@ -4,8 +4,8 @@
 use super::checkpoints::sha256;
 use super::{Checkpoints, RunDirectory, durable, samples};
 use crate::model::to_safetensors;
-use crate::protocol::Event;
-use crate::train::{Keep, Kept};
+use crate::protocol::{CheckpointKind, Event};
+use crate::train::Kept;
 use std::io;
 
 /// Keeps what a session has reached.
@@ -31,7 +31,7 @@ impl Keeper {
     ///
     /// # Errors
     /// Whatever the file system says; nothing half is left under a final name.
-    pub fn keep(&self, state: &Kept, why: Keep) -> io::Result<Option<Event>> {
+    pub fn keep(&self, state: &Kept, why: CheckpointKind) -> io::Result<Option<Event>> {
         let mut checksum = None;
         let (file, epoch, step) = match state {
             Kept::Model { tensors, completed, step } => {
@@ -46,7 +46,7 @@ impl Keeper {
                 (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step))
             }
         };
-        let (file, kind) = (file.display().to_string(), why.word().into());
-        Ok(Some(Event::Checkpoint { epoch, step, file, kind, sha256: checksum }))
+        let file = file.display().to_string();
+        Ok(Some(Event::Checkpoint { epoch, step, file, kind: why, sha256: checksum }))
     }
 }

@@ -5,7 +5,7 @@ use super::checkpoints::{foremost, read_checkpoint, sha256};
 use super::{Ending, RunDirectory, read_without_steps};
 use crate::advice::about;
 use crate::model::{NamedTensor, from_safetensors};
-use crate::protocol::{Event, Record};
+use crate::protocol::{CheckpointKind, Event, Record};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -149,8 +149,8 @@ impl RunDirectory {
     /// of the one that it names.
     fn told(&self, event: &Event) -> Option<Kept> {
         let Event::Checkpoint { epoch, step, file, kind, sha256 } = event else { return None };
-        let file = match kind.as_str() {
-            "final" => self.file(MODEL),
+        let file = match kind {
+            CheckpointKind::Final => self.file(MODEL),
             _ => self.checkpoints().directory().join(Path::new(file).file_name()?),
         };
         Some(Kept { file, at: (*epoch, *step), sha256: sha256.clone() })

@@ -150,8 +150,8 @@ impl TensorBoard {
                 self.step = (e.epoch * self.steps) as i64;
                 self.scalars(self.of_epoch(e))
             }
-            Event::Tested { best, accuracy, loss, .. } => {
-                let which = if *best { "best" } else { "last" };
+            Event::Tested { model, accuracy, loss, .. } => {
+                let which = model.word();
                 self.scalars(vec![
                     (format!("test/accuracy_{which}"), *accuracy),
                     (format!("test/loss_{which}"), *loss),

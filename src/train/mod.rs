@@ -20,6 +20,5 @@ pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, forward_loss};
 pub use thread::{
-    Keep, Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble,
-    prepare,
+    Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble, prepare,
 };

@@ -6,7 +6,7 @@ use super::checkpoint::Checkpoint;
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
-use crate::protocol::{Answer, Cause, Command, Event, Request, Stop};
+use crate::protocol::{Answer, Cause, CheckpointKind, Command, Event, Request, Stop, Verb};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
@@ -15,34 +15,6 @@ use tokio::sync::mpsc;
 
 /// Where training is gets told at most this often.
 const STEP_EVENTS: Duration = Duration::from_millis(100);
-
-/// Why a session's state should be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// An epoch is over.
-    EpochEnd,
-    /// `checkpoint.every_minutes` have passed since the last one.
-    Time,
-    /// Somebody asked.
-    Asked,
-    /// It is about to be stopped before its end.
-    Stopped,
-    /// It is over: the model.
-    Final,
-}
-
-impl Keep {
-    /// As a word for journals.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::EpochEnd => "epoch",
-            Self::Time => "time",
-            Self::Asked => "asked",
-            Self::Stopped => "stopped",
-            Self::Final => "final",
-        }
-    }
-}
 
 /// A state to be kept, off the device already.
 #[derive(Debug)]
@@ -76,7 +48,7 @@ pub trait Outlet: Send + 'static {
     /// Takes an event; `answer` waits for its record.
     fn emit(&mut self, event: Event, answer: Option<Answer>);
     /// Takes a state; an event tells when it is kept, and answers `answer`.
-    fn keep(&mut self, state: Kept, why: Keep, answer: Option<Answer>);
+    fn keep(&mut self, state: Kept, why: CheckpointKind, answer: Option<Answer>);
     /// What keeps the disk from taking what it was given, as far as that is known yet.
     fn trouble(&self) -> Option<Trouble>;
     /// Waits until the disk has been given everything, and what waits was tried once more; what is
@@ -246,7 +218,7 @@ impl<O: Outlet> Work<O> {
                 Progress::Finished => return self.end(session),
                 Progress::EpochEnd => {
                     self.tell(session);
-                    self.keep(session, Keep::EpochEnd, None);
+                    self.keep(session, CheckpointKind::Epoch, None);
                     self.waited = false;
                     if let Err(Unkept::Lost(why)) = self.mind_the_disk(session) {
                         return self.fail(why);
@@ -263,7 +235,7 @@ impl<O: Outlet> Work<O> {
             }
             let minutes = session.config().checkpoint.every_minutes;
             if minutes > 0.0 && self.kept.elapsed().as_secs_f64() >= 60.0 * minutes {
-                self.keep(session, Keep::Time, None);
+                self.keep(session, CheckpointKind::Time, None);
             }
         }
     }
@@ -273,7 +245,7 @@ impl<O: Outlet> Work<O> {
         session.take_events().into_iter().for_each(|event| self.outlet.emit(event, None));
     }
 
-    fn keep(&mut self, session: &mut Session, why: Keep, answer: Option<Answer>) {
+    fn keep(&mut self, session: &mut Session, why: CheckpointKind, answer: Option<Answer>) {
         self.kept = Instant::now();
         let checkpoint = session.checkpoint();
         self.tell(session); // reading the losses may have found one that is not finite
@@ -287,12 +259,12 @@ impl<O: Outlet> Work<O> {
         let rewinds = matches!(request.command, Command::Rewind { .. });
         match request.command {
             Command::Checkpoint if !session.is_finished() => {
-                return self.keep(session, Keep::Asked, request.answer);
+                return self.keep(session, CheckpointKind::Asked, request.answer);
             }
             Command::Rewind { lr_factor } if !session.is_finished() => {
                 let asked = serde_json::json!(lr_factor);
                 let refused =
-                    |reason| Event::Refused { key: "rewind".into(), value: asked, reason };
+                    |reason| Event::Refused { key: Verb::Rewind.into(), value: asked, reason };
                 let outcome = if lr_factor.is_finite() && lr_factor > 0.0 {
                     self.outlet
                         .newest()
@@ -317,7 +289,7 @@ impl<O: Outlet> Work<O> {
 
     fn keep_samples(&mut self, session: &mut Session) {
         if let Some(samples) = session.take_samples() {
-            self.outlet.keep(Kept::Samples(Box::new(samples)), Keep::EpochEnd, None);
+            self.outlet.keep(Kept::Samples(Box::new(samples)), CheckpointKind::Epoch, None);
         }
     }
 
@@ -338,12 +310,12 @@ impl<O: Outlet> Work<O> {
     /// of an end that is not there.
     fn keep_its_end(&mut self, session: &mut Session) -> Result<(), Unkept> {
         if session.is_stopping_now() {
-            self.keep(session, Keep::Stopped, None);
+            self.keep(session, CheckpointKind::Stopped, None);
         }
         self.keep_samples(session);
         let (completed, step) = (session.completed(), session.step_in_epoch());
         let model = Kept::Model { tensors: session.state(), completed, step };
-        self.outlet.keep(model, Keep::Final, None);
+        self.outlet.keep(model, CheckpointKind::Final, None);
         let Some(trouble) = self.outlet.settle() else { return Ok(()) };
         let waits = session.config().checkpoint.on_disk_error == OnDiskError::Pause;
         if waits && trouble.may_pass && !self.waited && !session.is_stopping_now() {
@@ -399,7 +371,7 @@ impl<O: Outlet> Work<O> {
             session.stand_again().then(|| session.checkpoint())
         }));
         if let Ok(Some(checkpoint)) = kept {
-            self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), Keep::Stopped, None);
+            self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), CheckpointKind::Stopped, None);
         }
         reason
     }

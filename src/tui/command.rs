@@ -74,9 +74,9 @@ pub fn parse(text: &str, config: &RunConfig) -> Result<Line, String> {
                 .unwrap_or((rest, ""));
             set(key, value, config)?
         }
-        "E" => set("importance.pretrain_epochs", rest, config)?,
-        "N" => set("train.epochs", rest, config)?,
-        "lr" => set("train.lr_scale", rest, config)?,
+        "E" => set(config::PRETRAIN_EPOCHS, rest, config)?,
+        "N" => set(config::EPOCHS, rest, config)?,
+        "lr" => set(config::LR_SCALE, rest, config)?,
         "bias" => Line::Ask(Command::Bias {
             bias: match rest {
                 "now" => Bias::Now,
@@ -141,7 +141,7 @@ fn set(key: &str, text: &str, config: &RunConfig) -> Result<Line, String> {
 /// In words.
 pub fn value(key: &Key, text: &str, config: &RunConfig) -> Result<toml::Value, String> {
     if key.live == Live::No {
-        return Err(format!("{} is fixed for the run: start a new one to change it", key.path));
+        return Err(format!("{} is {}", key.path, config::FIXED));
     }
     let text = text.trim();
     if text.is_empty() {
@@ -164,21 +164,11 @@ pub fn value(key: &Key, text: &str, config: &RunConfig) -> Result<toml::Value, S
 /// The allowed values in words, as narrow as the run makes them.
 pub fn range(key: &Key, config: &RunConfig) -> String {
     match key.path {
-        "importance.pretrain_epochs" => format!("a whole number in 0..={}", config.train.epochs),
-        "train.epochs" => {
+        config::PRETRAIN_EPOCHS => format!("a whole number in 0..={}", config.train.epochs),
+        config::EPOCHS => {
             format!("a whole number from {} on", config.importance.pretrain_epochs.max(1))
         }
         _ => key.rule.describe(),
-    }
-}
-
-/// When a change takes effect, in words.
-pub fn effect(live: Live) -> &'static str {
-    match live {
-        Live::No => "fixed",
-        Live::NextStep => "next step",
-        Live::NextEpoch => "next epoch",
-        Live::AtScoring => "with the weights",
     }
 }
 
@@ -233,7 +223,7 @@ pub fn about(text: &str, config: &RunConfig) -> String {
                     k.about,
                     range(k, config),
                     config::value_text(config, k.path),
-                    effect(k.live)
+                    k.live.words()
                 )
             }
             None => String::new(),

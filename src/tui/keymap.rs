@@ -4,6 +4,7 @@
 use super::key::Key::{self, Char, Ctrl, Named, Shift};
 use super::tabs::Tab;
 use super::text::did_you_mean;
+use crate::config;
 use crossterm::event::{KeyCode, KeyEvent};
 use std::collections::BTreeMap;
 
@@ -217,7 +218,7 @@ pub const BINDINGS: &[Binding] = {
         row(
             "set-e",
             &[Char('e')],
-            Ask("importance.pretrain_epochs"),
+            Ask(config::PRETRAIN_EPOCHS),
             Run,
             "set E",
             "set E: how many epochs are pretraining",
@@ -397,7 +398,7 @@ pub const BINDINGS: &[Binding] = {
         row(
             "set-n",
             &[Char('n')],
-            Ask("train.epochs"),
+            Ask(config::EPOCHS),
             Run,
             "set N",
             "set N: how many epochs in all",
@@ -405,7 +406,7 @@ pub const BINDINGS: &[Binding] = {
         row(
             "lr-scale",
             &[Char('L')],
-            Ask("train.lr_scale"),
+            Ask(config::LR_SCALE),
             Run,
             "lr",
             "scale the learning rate (a factor on the schedule)",

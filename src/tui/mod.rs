@@ -50,8 +50,9 @@ pub use terminal::give_back;
 pub use theme::{Role, Theme, ThemeError, Themes};
 pub use views::draw;
 
-use crate::dashboard::{RunState, Tone};
+use crate::dashboard::RunState;
 use crate::link::{CockpitEnd, Delivery};
+use crate::protocol::End;
 use crate::run::RunDirectory;
 use crate::signals::Ending;
 use background::Background;
@@ -188,8 +189,8 @@ pub fn run(
         _ if app.again && app.is_parted() => Ended::Reattach,
         _ if app.again => Ended::Again,
         _ if app.is_replay() => Ended::Left,
-        RunState::Finished { stopped: false } => Ended::Finished(summary),
-        RunState::Finished { stopped: true } => Ended::Stopped(summary),
+        RunState::Finished { end: End::Complete } => Ended::Finished(summary),
+        RunState::Finished { end: End::Stopped } => Ended::Stopped(summary),
         RunState::Failed => Ended::Failed(summary),
         _ => match app.lost.take() {
             None => Ended::Left,
@@ -338,11 +339,11 @@ async fn drive(
                         }
                     }
                     Effect::Send(command) => {
-                        let sent = matches!(&stream, Stream::Link(link) if link.send(command));
-                        if !sent {
-                            app.asked.pop();
-                            app.dashboard.say(Tone::Bad, "the trainer does not answer".into());
-                        }
+                        let sent = match &stream {
+                            Stream::Link(link) => link.send(command.clone()),
+                            Stream::Over | Stream::Player(..) => None,
+                        };
+                        app.has_sent(&command, sent);
                     }
                 }
             }

@@ -10,9 +10,9 @@ use earlybird::dashboard::Dashboard;
 use earlybird::importance::Sample;
 use earlybird::link::{Delivery, FromHost, ToHost};
 use earlybird::model::from_safetensors;
-use earlybird::protocol::{Event, Record};
+use earlybird::protocol::{CheckpointKind, Effective, End, Event, Record, TestedModel};
 use earlybird::run::{Checkpoints, Keeper, RunDirectory, read_journal, read_samples};
-use earlybird::train::{Checkpoint, Keep, Kept, Pictures, SampleSheet, SessionState};
+use earlybird::train::{Checkpoint, Kept, Pictures, SampleSheet, SessionState};
 use earlybird::tui::{Sheet, Tab};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -175,7 +175,7 @@ fn journal() -> Vec<Value> {
             key: "train.lr".into(),
             old: 0.1.into(),
             new: 0.2.into(),
-            effective: "with the next step".into(),
+            effective: Effective::NextStep,
         },
         Event::Paused {
             epoch: 3,
@@ -187,10 +187,16 @@ fn journal() -> Vec<Value> {
             epoch: 3,
             step: 6,
             file: "checkpoints/x".into(),
-            kind: "asked".into(),
+            kind: CheckpointKind::Asked,
             sha256: None,
         },
-        Event::Tested { epoch: 3, best: true, loss: 0.5, accuracy: 0.8, recall: vec![0.5; 10] },
+        Event::Tested {
+            epoch: 3,
+            model: TestedModel::Best,
+            loss: 0.5,
+            accuracy: 0.8,
+            recall: vec![0.5; 10],
+        },
         Event::Finished {
             epochs: 3,
             best_accuracy: 0.8,
@@ -198,7 +204,7 @@ fn journal() -> Vec<Value> {
             final_accuracy: 0.7,
             seconds: 5.0,
             parameters_sha256: "cd".into(),
-            stopped: false,
+            end: End::Complete,
         },
     ]);
     let record = |(k, event)| Record { seq: k as u64 + 1, t: k as f64, event };
@@ -330,7 +336,9 @@ fn sheet() -> SampleSheet {
 fn sheets_of_samples() {
     let dir = directory();
     let run = RunDirectory::open(dir.path());
-    Keeper::new(run.clone()).keep(&Kept::Samples(Box::new(sheet())), Keep::EpochEnd).unwrap();
+    Keeper::new(run.clone())
+        .keep(&Kept::Samples(Box::new(sheet())), CheckpointKind::Epoch)
+        .unwrap();
     for name in ["importance.csv", "samples.safetensors"] {
         let file = run.file(name);
         let whole = fs::read(&file).unwrap();

@@ -2,24 +2,24 @@
 //! the reason, and answered by an event.
 
 use super::{Session, Stage};
-use crate::config::{self, KEYS, Live, RunConfig};
+use crate::config::{self, Live, RunConfig};
 use crate::importance::Sampler;
-use crate::protocol::{Bias, Cause, Command, Event, Stop};
+use crate::protocol::{Bias, Cause, Command, Effective, Event, Stop, Verb};
 use serde_json::{Value, json};
 
 impl Session {
     /// Carries out a command, or says why not; either way an event answers.
     pub fn apply(&mut self, command: Command) {
         if self.is_finished() && !matches!(command, Command::Note { .. }) {
-            return self.refuse("run", Value::Null, "the run is over");
+            return self.refuse(Verb::Run, Value::Null, "the run is over");
         }
         match command {
             Command::Pause if self.paused.is_some() => {
-                self.refuse("pause", Value::Null, "it is paused already")
+                self.refuse(Verb::Pause, Value::Null, "it is paused already")
             }
             Command::Pause => self.pause(Cause::Asked, None),
             Command::Resume if self.paused.is_none() => {
-                self.refuse("resume", Value::Null, "it is not paused")
+                self.refuse(Verb::Resume, Value::Null, "it is not paused")
             }
             Command::Resume => {
                 self.not_finite_accepted |= self.paused.take() == Some(Cause::NotFinite);
@@ -32,55 +32,45 @@ impl Session {
             Command::Set { key, value } => self.set(&key, value),
             Command::Bias { bias } => self.bias(bias),
             Command::Rescore if self.importance.is_none() => {
-                self.refuse("rescore", Value::Null, "there are no weights yet: they come at E")
+                self.refuse(Verb::Rescore, Value::Null, "there are no weights yet: they come at E")
             }
             Command::Rescore => {
                 self.rescore = true;
-                self.changed("rescore", json!(false), json!(true), "with the next epoch");
+                let effective = Effective::NextEpoch;
+                self.changed(Verb::Rescore, json!(false), json!(true), effective);
             }
             // Whoever drives the session has the disk.
             Command::Checkpoint => {
-                self.refuse("checkpoint", Value::Null, "nothing here can write one")
+                self.refuse(Verb::Checkpoint, Value::Null, "nothing here can write one")
             }
             Command::Rewind { .. } => {
-                self.refuse("rewind", Value::Null, "nothing here can read a checkpoint")
+                self.refuse(Verb::Rewind, Value::Null, "nothing here can read a checkpoint")
             }
             Command::Note { text } => self.outbox.push(Event::Note { text }),
             Command::Stop { stop } => {
                 self.stop = Some(stop);
                 let when = match stop {
-                    Stop::Now => "now",
-                    Stop::AfterEpoch => "when this epoch has been evaluated",
-                    Stop::AtEpoch(_) => "when that epoch has been evaluated",
+                    Stop::Now => Effective::Now,
+                    Stop::AfterEpoch => Effective::AfterThisEpoch,
+                    Stop::AtEpoch(_) => Effective::AfterThatEpoch,
                 };
-                self.changed("stop", Value::Null, json!(stop), when);
+                self.changed(Verb::Stop, Value::Null, json!(stop), when);
             }
         }
     }
 
     pub(super) fn set(&mut self, key: &str, value: Value) {
-        if key == "importance.pretrain_epochs" {
-            return match value.as_i64() {
-                Some(e) => self.set_pretrain_epochs(e, value),
-                None => self.refuse(key, value, "expected a whole number"),
-            };
-        }
-        let Some(live) = KEYS.iter().find(|k| k.path == key).map(|k| k.live) else {
+        let Some(live) = config::find(key).map(|k| k.live) else {
             let near = config::nearest(key)
                 .map_or_else(String::new, |k| format!("; did you mean {}?", k.path));
             return self.refuse(key, value, &format!("unknown key{near}"));
         };
         let effective = match live {
-            Live::No => {
-                return self.refuse(
-                    key,
-                    value,
-                    "it is fixed for the run: start a new one to change it",
-                );
-            }
-            Live::NextStep => "with the next step",
-            Live::NextEpoch => "with the next epoch",
-            Live::AtScoring => "when the weights are computed",
+            Live::No => return self.refuse(key, value, &format!("it is {}", config::FIXED)),
+            Live::NextStep => Effective::NextStep,
+            Live::NextEpoch => Effective::NextEpoch,
+            Live::AtScoring => Effective::WithTheWeights,
+            Live::MovesE => return self.set_pretrain_epochs(value),
         };
         let Ok(wanted) = toml::Value::try_from(&value) else {
             return self.refuse(key, value, "not a value of a config");
@@ -107,8 +97,11 @@ impl Session {
 
     /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once
     /// biased, a later E goes back to vanilla at that boundary.
-    fn set_pretrain_epochs(&mut self, wanted: i64, value: Value) {
-        const KEY: &str = "importance.pretrain_epochs";
+    fn set_pretrain_epochs(&mut self, value: Value) {
+        const KEY: &str = config::PRETRAIN_EPOCHS;
+        let Some(wanted) = value.as_i64() else {
+            return self.refuse(KEY, value, "expected a whole number");
+        };
         let (c, n, old) =
             (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
         let boundary = c + usize::from(self.in_epoch());
@@ -137,11 +130,11 @@ impl Session {
         }
         self.config.importance.pretrain_epochs = new;
         let effective = if biased {
-            format!("back to pretraining after epoch {boundary}, weights anew after epoch {new}")
+            Effective::BackToPretraining { after: boundary, weights_after: new }
         } else {
-            format!("weights after epoch {new}")
+            Effective::WeightsAfter(new)
         };
-        self.changed(KEY, json!(old), json!(new), &effective);
+        self.changed(KEY, json!(old), json!(new), effective);
     }
 
     fn bias(&mut self, bias: Bias) {
@@ -151,18 +144,18 @@ impl Session {
         match bias {
             Bias::Now if pretraining => {
                 let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
-                self.set_pretrain_epochs(epoch, json!(epoch));
+                self.set_pretrain_epochs(json!(epoch));
             }
             Bias::Now => self.refuse(
-                "bias",
+                Verb::Bias,
                 json!(bias),
                 "pretraining is over: `bias on` and `bias off` switch the bias",
             ),
             Bias::Off if sampler == Sampler::Uniform => {
-                self.refuse("bias", json!(bias), "draws are uniform already")
+                self.refuse(Verb::Bias, json!(bias), "draws are uniform already")
             }
             Bias::On if sampler != Sampler::Uniform => {
-                self.refuse("bias", json!(bias), "the bias is on already")
+                self.refuse(Verb::Bias, json!(bias), "the bias is on already")
             }
             Bias::Off => self.set(KEY, json!("uniform")),
             Bias::On => self.set(KEY, json!(self.preferred)),

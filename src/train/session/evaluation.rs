@@ -5,7 +5,7 @@
 use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
 use crate::model::{Mode, Model, NamedTensor};
-use crate::protocol::{Cause, EpochSummary, Event, Measured, Phase};
+use crate::protocol::{Cause, EpochSummary, Event, Measured, Phase, TestedModel};
 use crate::train::DeviceSplit;
 use crate::train::confusion::Confusion;
 use crate::train::step::{forward_loss, read_observations};
@@ -112,19 +112,21 @@ impl Session {
             return Progress::Evaluated;
         }
         let (loss, confusion) = evaluation.figures(&held.labels, self.classes);
-        let best = !held.best_is_tested;
-        let epoch = if best { self.best.epoch } else { self.completed };
-        let told = |best| Event::Tested {
+        let (tested, epoch) = match held.best_is_tested {
+            false => (TestedModel::Best, self.best.epoch),
+            true => (TestedModel::Last, self.completed),
+        };
+        let told = |model| Event::Tested {
             epoch,
-            best,
+            model,
             loss,
             accuracy: confusion.accuracy(),
             recall: confusion.recall(),
         };
-        self.outbox.push(told(best));
-        if best && epoch == self.completed {
-            self.outbox.push(told(false)); // the same model
-        } else if best {
+        self.outbox.push(told(tested));
+        if tested == TestedModel::Best && epoch == self.completed {
+            self.outbox.push(told(TestedModel::Last)); // the same model
+        } else if tested == TestedModel::Best {
             held.best_is_tested = true;
             self.stage =
                 Stage::Testing(Box::new(Evaluation::new(self.model().valid(), &self.device)));

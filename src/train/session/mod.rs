@@ -25,7 +25,9 @@ use crate::importance::{
     EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window,
 };
 use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
-use crate::protocol::{Cause, DataSummary, Event, ModelSummary, Phase, Stop};
+use crate::protocol::{
+    Cause, DataSummary, Effective, End, Event, ModelSummary, Phase, Stop, Topic,
+};
 use crate::stream::fork_seed;
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
@@ -307,7 +309,7 @@ impl Session {
             return Progress::Finished;
         }
         if self.stop == Some(Stop::Now) {
-            self.finish(!self.is_complete());
+            self.finish();
             return Progress::Finished;
         }
         if self.paused.is_some() {
@@ -434,7 +436,7 @@ impl Session {
             return Progress::Boundary;
         }
         if self.is_complete() || self.is_stop_due() {
-            self.finish(!self.is_complete());
+            self.finish();
             return Progress::Finished;
         }
         let c = &self.config.importance;
@@ -483,7 +485,8 @@ impl Session {
         fork_seed(self.config.seed, self.config.fork)
     }
 
-    fn finish(&mut self, stopped: bool) {
+    fn finish(&mut self) {
+        let end = if self.is_complete() { End::Complete } else { End::Stopped };
         self.stage = Stage::Done;
         self.paused = None;
         self.outbox.push(Event::Finished {
@@ -493,7 +496,7 @@ impl Session {
             final_accuracy: self.best.last,
             seconds: self.seconds(),
             parameters_sha256: sha256(&self.state()),
-            stopped,
+            end,
         });
     }
 
@@ -522,19 +525,12 @@ impl Session {
         }
     }
 
-    fn changed(&mut self, key: &str, old: Value, new: Value, effective: &str) {
+    fn changed(&mut self, key: impl Into<Topic>, old: Value, new: Value, effective: Effective) {
         let (epoch, step) = self.position();
-        self.outbox.push(Event::Changed {
-            epoch,
-            step,
-            key: key.into(),
-            old,
-            new,
-            effective: effective.into(),
-        });
+        self.outbox.push(Event::Changed { epoch, step, key: key.into(), old, new, effective });
     }
 
-    fn refuse(&mut self, key: &str, value: Value, reason: &str) {
+    fn refuse(&mut self, key: impl Into<Topic>, value: Value, reason: &str) {
         self.outbox.push(Event::Refused { key: key.into(), value, reason: reason.into() });
     }
 

@@ -107,7 +107,7 @@ impl Session {
     /// # Errors
     /// What does not fit.
     pub fn rewind(&mut self, checkpoint: &Checkpoint, lr_factor: f64) -> Result<(), RestoreError> {
-        const KEY: &str = "train.lr_scale";
+        const KEY: &str = config::LR_SCALE;
         let wanted = self.config.train.lr_scale * lr_factor;
         let allowed = config::from_value(&self.config, KEY, &toml::Value::Float(wanted));
         allowed.map_err(|problem| RestoreError::State(problem.what))?;

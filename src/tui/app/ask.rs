@@ -144,7 +144,7 @@ impl App {
             Overlay::Filter(input) => self.type_filter(input, key, event),
             Overlay::Settings(list) => self.move_settings(list, key, event, leaves),
             Overlay::Confirm(command) => match key.code {
-                KeyCode::Char('y') => self.send(command),
+                KeyCode::Char('y') => Effect::Send(command),
                 KeyCode::Char('n' | 'q') => Effect::None,
                 _ if leaves => Effect::None,
                 _ => {
@@ -215,7 +215,7 @@ impl App {
     fn type_value(&mut self, mut prompt: Prompt, key: &KeyEvent, event: &TermEvent) -> Effect {
         if key.code == KeyCode::Enter {
             if let Some(command) = self.set_to(prompt.key, prompt.input.value()) {
-                return self.send(command);
+                return Effect::Send(command);
             }
         } else {
             edit(&mut prompt.input, key, event);
@@ -303,7 +303,7 @@ impl App {
                     if let Some(command) = self.set_to(path, input.value()) {
                         list.edit = None;
                         self.overlay = Overlay::Settings(list);
-                        return self.send(command);
+                        return Effect::Send(command);
                     }
                 }
                 _ => drop(edit(input, key, event)),

@@ -1,7 +1,6 @@
 //! What the cockpit hears: from the trainer, from the mouse, and of the terminal.
 
 use super::{App, Effect, Hit, Lost, Overlay, Watching};
-use crate::config;
 use crate::dashboard::{Dashboard, Tone};
 use crate::link::Delivery;
 use crate::protocol::{Cause, Event};
@@ -13,8 +12,6 @@ use ratatui::layout::Position;
 
 /// Lines that a turn of the wheel moves.
 const WHEEL: i64 = 3;
-/// Changes that can be undone at most.
-const UNDO: usize = 100;
 
 impl App {
     /// Takes a delivery; true when the cockpit should leave.
@@ -24,6 +21,7 @@ impl App {
                 self.note(&record.event);
                 self.dashboard.fold(record);
             }
+            Delivery::Reply(reply) => self.requests.answered(reply),
             Delivery::Snapshot(dashboard) => self.begin_with(*dashboard),
             Delivery::Notice(text) => self.dashboard.say(Tone::Warning, text),
             Delivery::Closed(why) => self.lose(Lost::Gone(why)),
@@ -75,11 +73,7 @@ impl App {
 
     /// Everything so far, instead of what was known.
     fn begin_with(&mut self, dashboard: Dashboard) {
-        self.undo.clear();
-        for change in dashboard.changes.iter().filter(|c| config::find(&c.key).is_some()) {
-            self.undo.push((change.key.clone(), change.old.clone()));
-        }
-        self.asked.clear();
+        self.requests.forget();
         self.dashboard = dashboard;
         for text in &self.warnings {
             self.dashboard.say(Tone::Warning, text.clone());
@@ -89,34 +83,9 @@ impl App {
     /// What an event means for the cockpit beyond its figures.
     fn note(&mut self, event: &Event) {
         match event {
-            Event::Changed { key, old, .. } if config::find(key).is_some() => {
-                self.answered();
-                if self.undoing.take().as_ref() == Some(key) {
-                    self.undo.pop();
-                } else {
-                    self.undo.push((key.clone(), old.clone()));
-                    let surplus = self.undo.len().saturating_sub(UNDO);
-                    self.undo.drain(..surplus);
-                }
-            }
-            Event::Refused { key, .. } => {
-                self.answered();
-                // What is refused once would be refused again: the change before it is next.
-                if self.undoing.take().as_ref() == Some(key) {
-                    self.undo.pop();
-                }
-            }
-            Event::Changed { .. }
-            | Event::Resumed { .. }
-            | Event::Note { .. }
-            | Event::Continued { .. } => self.answered(),
-            Event::Checkpoint { kind, .. } if kind == "asked" => self.answered(),
-            Event::Paused { cause, reason, .. } => {
-                self.answered();
-                if *cause != Cause::Asked {
-                    let why = reason.as_deref().unwrap_or_default();
-                    self.notice = Some(format!("{} is paused: {why}", self.dashboard.run));
-                }
+            Event::Paused { cause: Cause::NotFinite | Cause::Disk, reason, .. } => {
+                let why = reason.as_deref().unwrap_or_default();
+                self.notice = Some(format!("{} is paused: {why}", self.dashboard.run));
             }
             Event::Failed { reason } => {
                 self.notice = Some(format!("{} failed: {reason}", self.dashboard.run))
@@ -134,13 +103,6 @@ impl App {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// The trainer answers in the order in which it was asked.
-    fn answered(&mut self) {
-        if !self.asked.is_empty() {
-            self.asked.remove(0);
         }
     }
 

@@ -4,6 +4,7 @@
 mod ask;
 mod events;
 mod moving;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -20,10 +21,12 @@ use super::machine::MachineFigures;
 use super::others::{Figure, Others};
 use super::sheet::Sheet;
 use super::tabs::Tab;
+use crate::config::PRETRAIN_EPOCHS;
 use crate::dashboard::{Dashboard, RunState, Tone};
-use crate::protocol::{Bias, Cause, Command, Stop};
+use crate::protocol::{Bias, Cause, Command, End, Stop};
 use crossterm::event::{Event as TermEvent, KeyEvent, KeyEventKind};
 use ratatui::layout::Rect;
+use requests::Requests;
 use std::cell::RefCell;
 
 /// What the loop around has to do after a key.
@@ -150,8 +153,8 @@ pub struct App {
     pub costs: Costs,
     /// Why nothing more will come, if so.
     pub lost: Option<Lost>,
-    /// What was asked and has not been answered yet, in words.
-    pub asked: Vec<String>,
+    /// What was asked of the trainer here.
+    pub requests: Requests,
     /// Whether somebody wants the run resumed from its last checkpoint.
     pub again: bool,
     /// Lines of the command line, oldest first.
@@ -160,10 +163,6 @@ pub struct App {
     pub size: (u16, u16),
     /// Where the things were drawn that a mouse may point at.
     pub(super) hits: RefCell<Vec<(Rect, Hit)>>,
-    /// Changes that can be undone, the last at the end: key and the value before.
-    undo: Vec<(String, serde_json::Value)>,
-    /// The key whose change is being undone.
-    undoing: Option<String>,
     /// Whether the mouse is listened to.
     pub mouse: bool,
     /// What was wrong before there was a screen, until somebody presses a key.
@@ -200,13 +199,11 @@ impl App {
             machine: None,
             costs: Costs::default(),
             lost: None,
-            asked: Vec::new(),
+            requests: Requests::default(),
             again: false,
             history: Vec::new(),
             size: (80, 24),
             hits: RefCell::default(),
-            undo: Vec::new(),
-            undoing: None,
             mouse: false,
             warnings: Vec::new(),
             notice: None,
@@ -322,16 +319,16 @@ impl App {
         let tab = self.tab as usize;
         match action {
             Action::PauseResume => {
-                return self.send(if self.dashboard.is_paused() {
+                return Effect::Send(if self.dashboard.is_paused() {
                     Command::Resume
                 } else {
                     Command::Pause
                 });
             }
-            Action::Checkpoint => return self.send(Command::Checkpoint),
+            Action::Checkpoint => return Effect::Send(Command::Checkpoint),
             Action::MoveE(by) => {
                 let e = self.dashboard.pretrain_epochs() as i64 + by;
-                return self.send(set("importance.pretrain_epochs", e.into()));
+                return Effect::Send(set(PRETRAIN_EPOCHS, e.into()));
             }
             Action::Bias => {
                 let command = Command::Bias { bias: ask::next_bias(&self.dashboard) };
@@ -339,7 +336,7 @@ impl App {
                 if command == (Command::Bias { bias: Bias::Now }) {
                     self.overlay = Overlay::Confirm(command);
                 } else {
-                    return self.send(command);
+                    return Effect::Send(command);
                 }
             }
             Action::Undo => return self.undo(),
@@ -409,9 +406,9 @@ impl App {
     fn go_back(&mut self) -> Effect {
         let words = match (self.dashboard.state, &self.lost) {
             (RunState::Paused(Cause::NotFinite), None) => {
-                return self.send(Command::Rewind { lr_factor: LR_AFTER_FAULT });
+                return Effect::Send(Command::Rewind { lr_factor: LR_AFTER_FAULT });
             }
-            (RunState::Finished { stopped: false }, _) => {
+            (RunState::Finished { end: End::Complete }, _) => {
                 "the run is at its N; to train on: earlybird resume --set train.epochs=..."
             }
             (RunState::Failed | RunState::Finished { .. }, _) | (_, Some(_))
@@ -431,21 +428,22 @@ impl App {
 
     /// Takes the last change back.
     fn undo(&mut self) -> Effect {
-        let Some((key, old)) = self.undo.last().cloned() else {
+        let Some(change) = self.requests.undo() else {
             self.dashboard.say(
                 Tone::Note,
                 "nothing to undo: changes of values can be undone, one after the other".into(),
             );
             return Effect::None;
         };
-        self.undoing = Some(key.clone());
-        self.send(set(&key, old))
+        Effect::Send(set(&change.key, change.old))
     }
 
-    /// Remembers that it was asked, until it is answered.
-    fn send(&mut self, command: Command) -> Effect {
-        self.asked.push(ask::words_of(&command));
-        Effect::Send(command)
+    /// A command was sent, with this number, or the trainer takes none.
+    pub fn has_sent(&mut self, command: &Command, id: Option<u64>) {
+        self.requests.sent(command, id);
+        if id.is_none() {
+            self.dashboard.say(Tone::Bad, "the trainer does not answer".into());
+        }
     }
 
     /// Carries a line of the command line out.
@@ -461,7 +459,7 @@ impl App {
             }
             // It cannot be taken back.
             Line::Ask(command @ Command::Stop { .. }) => self.overlay = Overlay::Confirm(command),
-            Line::Ask(command) => return self.send(command),
+            Line::Ask(command) => return Effect::Send(command),
             Line::Theme(name) => match self.appearance.themes.get(&name, self.appearance.level) {
                 Ok(theme) => self.appearance.choose(theme),
                 Err(e) => self.dashboard.say(Tone::Warning, e.to_string().replace('\n', ";")),
@@ -477,7 +475,7 @@ impl App {
 
     fn leave_after(&mut self, stop: Stop) -> Effect {
         self.leaving = true;
-        if self.is_over() { Effect::Leave } else { self.send(Command::Stop { stop }) }
+        if self.is_over() { Effect::Leave } else { Effect::Send(Command::Stop { stop }) }
     }
 
     /// What somebody who does not look at the screen should be told, once.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config;
 use crate::link::Delivery;
-use crate::protocol::{Event, Record};
+use crate::protocol::{Effective, End, Event, Record, Reply};
 use crate::tui::Themes;
 use crossterm::event::{KeyCode, KeyModifiers};
 use termprofile::TermProfile;
@@ -66,7 +66,7 @@ fn stopped() -> Event {
         final_accuracy: 0.5,
         seconds: 1.0,
         parameters_sha256: String::new(),
-        stopped: true,
+        end: End::Stopped,
     }
 }
 
@@ -185,45 +185,68 @@ fn space_pauses_and_goes_on() {
 }
 
 fn changed(key: &str, old: serde_json::Value, new: serde_json::Value) -> Event {
-    Event::Changed {
-        epoch: 2,
-        step: 5,
-        key: key.into(),
-        old,
-        new,
-        effective: "with the next epoch".into(),
-    }
+    let effective = Effective::NextEpoch;
+    Event::Changed { epoch: 2, step: 5, key: key.into(), old, new, effective }
+}
+
+/// The trainer's record, and the answer to request `id` of this cockpit.
+fn answered(app: &mut App, id: u64, event: Event) {
+    hear(app, event.clone());
+    let record = Some(Record { seq: 1, t: 1.0, event });
+    app.hear(Delivery::Reply(Reply { id, record }));
+}
+
+/// Sends what the keys ask for under this number.
+fn sent(app: &mut App, keys: &str, id: u64) -> Command {
+    let Effect::Send(command) = typed(app, keys) else { panic!("{keys} sends nothing") };
+    app.has_sent(&command, Some(id));
+    command
 }
 
 #[test]
 fn undo_takes_changes_back_one_after_the_other() {
     let mut app = app();
     assert_eq!(typed(&mut app, "u"), Effect::None, "nothing to undo");
-    hear(&mut app, changed("train.lr_scale", 1.0.into(), 0.5.into()));
-    hear(&mut app, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
-    assert_eq!(typed(&mut app, "u"), Effect::Send(set("importance.uniform_mix", 0.0.into())));
-    hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.0.into()));
-    assert_eq!(
-        typed(&mut app, "u"),
-        Effect::Send(set("train.lr_scale", 1.0.into())),
-        "the undoing is no change to undo"
-    );
+    answered(&mut app, 1, changed("train.lr_scale", 1.0.into(), 0.5.into()));
+    answered(&mut app, 2, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
+    assert_eq!(sent(&mut app, "u", 3), set("importance.uniform_mix", 0.0.into()));
+    answered(&mut app, 3, changed("importance.uniform_mix", 0.3.into(), 0.0.into()));
+    let undone = sent(&mut app, "u", 4);
+    assert_eq!(undone, set("train.lr_scale", 1.0.into()), "the undoing is no change to undo");
     let refused = Event::Refused {
         key: "train.lr_scale".into(),
         value: 1.0.into(),
         reason: "because".into(),
     };
-    hear(&mut app, refused);
+    answered(&mut app, 4, refused);
     assert_eq!(typed(&mut app, "u"), Effect::None, "what was refused is not asked for ever again");
+}
+
+#[test]
+fn undo_takes_nothing_back_that_another_cockpit_changed() {
+    let mut app = app();
+    hear(&mut app, changed("train.lr_scale", 1.0.into(), 0.5.into()));
+    assert_eq!(typed(&mut app, "u"), Effect::None);
+    answered(&mut app, 1, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
+    hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.6.into()));
+    assert_eq!(sent(&mut app, "u", 2), set("importance.uniform_mix", 0.0.into()));
+    hear(&mut app, changed("train.lr_scale", 0.5.into(), 0.1.into()));
+    assert_eq!(app.requests.words().count(), 1, "another's change answers nothing");
+    app.hear(Delivery::Reply(Reply { id: 2, record: None }));
+    let again = sent(&mut app, "u", 3);
+    assert_eq!(again, set("importance.uniform_mix", 0.0.into()), "it was not carried out");
 }
 
 #[test]
 fn what_is_asked_is_known_until_it_is_answered() {
     let mut app = app();
-    typed(&mut app, "+");
-    assert_eq!(app.asked, ["importance.pretrain_epochs = 4"]);
-    hear(&mut app, changed("importance.pretrain_epochs", 3.into(), 4.into()));
-    assert!(app.asked.is_empty());
+    sent(&mut app, "+", 7);
+    let asked: Vec<&str> = app.requests.words().collect();
+    assert_eq!(asked, ["importance.pretrain_epochs = 4"]);
+    let effective = Effective::WeightsAfter(4);
+    let (key, old, new) = ("importance.pretrain_epochs".into(), 3.into(), 4.into());
+    answered(&mut app, 7, Event::Changed { epoch: 2, step: 5, key, old, new, effective });
+    assert_eq!(app.requests.words().count(), 0);
     assert_eq!(app.dashboard.pending.len(), 1, "it waits for the weights");
 }
 

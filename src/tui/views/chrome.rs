@@ -9,7 +9,7 @@ use super::super::theme::Role;
 use super::super::widgets::Timeline;
 use super::keys_line;
 use crate::dashboard::{RunState, Tone};
-use crate::protocol::{Cause, Phase};
+use crate::protocol::{Cause, End, Phase};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
@@ -64,8 +64,8 @@ pub(super) fn state_word(app: &App) -> (String, Role) {
         RunState::Paused(Cause::Asked) => ("PAUSED", Role::Warning),
         RunState::Paused(Cause::NotFinite) => ("PAUSED: LOSS", Role::Bad),
         RunState::Paused(Cause::Disk) => ("PAUSED: DISK", Role::Bad),
-        RunState::Finished { stopped: false } => ("FINISHED", Role::Best),
-        RunState::Finished { stopped: true } => ("STOPPED", Role::Warning),
+        RunState::Finished { end: End::Complete } => ("FINISHED", Role::Best),
+        RunState::Finished { end: End::Stopped } => ("STOPPED", Role::Warning),
         RunState::Failed => ("FAILED", Role::Bad),
     };
     (word.to_owned(), role)
@@ -186,7 +186,7 @@ fn tab_line(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if !app.filter.is_empty() {
         waiting.push((format!("only: {}", app.filter), Role::Key));
     }
-    waiting.extend(app.asked.iter().map(|a| (format!("asked: {a}"), Role::Warning)));
+    waiting.extend(app.requests.words().map(|a| (format!("asked: {a}"), Role::Warning)));
     waiting.extend(d.pending.iter().map(|p| (format!("pending: {}", p.words()), Role::Change)));
     let mut room = usize::from(area.right().saturating_sub(x)).saturating_sub(2);
     for (k, (words, role)) in waiting.into_iter().enumerate() {

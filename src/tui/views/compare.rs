@@ -13,6 +13,7 @@ use super::plot::{self, Values, axis_words};
 use super::title;
 use crate::compare::{Speedup, points as points_in_words};
 use crate::dashboard::{Dashboard, RunState};
+use crate::protocol::End;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
@@ -50,8 +51,8 @@ fn role_of(app: &App, at: usize) -> Role {
 
 fn state(d: &Dashboard) -> &'static str {
     match d.state {
-        RunState::Finished { stopped: false } => "done",
-        RunState::Finished { stopped: true } => "stopped",
+        RunState::Finished { end: End::Complete } => "done",
+        RunState::Finished { end: End::Stopped } => "stopped",
         RunState::Failed => "failed",
         RunState::Paused(_) => "paused",
         RunState::Starting => "begins",

@@ -3,11 +3,11 @@
 
 use super::super::app::{App, SettingsList, settings};
 use super::super::classes::first_shown;
-use super::super::command::{effect, range};
+use super::super::command::range;
 use super::super::text::{clip, fit};
 use super::super::theme::Role;
 use super::middle;
-use crate::config::{Key, Live, value_text};
+use crate::config::{self, Key, Live, value_text};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
@@ -33,7 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, list: &SettingsList) {
     let mut lines = Vec::new();
     for (k, key) in keys.iter().enumerate().skip(first).take(height) {
         let selected = k == list.selected;
-        let pending = app.dashboard.pending.iter().find(|p| p.key == key.path);
+        let pending = app.dashboard.pending.iter().find(|p| p.key.key() == Some(key));
         let (name, value) = match (selected, key.live) {
             (true, _) => (Role::Title, Role::Key),
             (_, Live::No) => (Role::Dim, Role::Dim),
@@ -42,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, list: &SettingsList) {
         let typed = list.edit.as_ref().filter(|_| selected).map(|input| input.value().to_owned());
         let shown = typed.unwrap_or_else(|| value_text(config, key.path));
         let when = pending
-            .map_or_else(|| effect(key.live).to_owned(), |p| format!("pending: {}", p.words()));
+            .map_or_else(|| key.live.words().to_owned(), |p| format!("pending: {}", p.words()));
         let pointer = if selected { app.appearance.glyphs.pointer } else { " " };
         lines.push(Line::from(vec![
             app.span(format!("{pointer} "), Role::Key),
@@ -66,15 +66,15 @@ fn about_lines(app: &App, list: &SettingsList, width: usize) -> Vec<Line<'static
     let key: &Key = list.key();
     let cut = app.appearance.glyphs.cut;
     let allowed = match key.live {
-        Live::No => "fixed for the run: start a new one to change it".to_owned(),
-        _ => format!("{}; takes effect: {}", range(key, &app.dashboard.config), effect(key.live)),
+        Live::No => config::FIXED.to_owned(),
+        _ => format!("{}; takes effect: {}", range(key, &app.dashboard.config), key.live.words()),
     };
     let objection = list
         .edit
         .as_ref()
         .filter(|i| !i.value().is_empty())
         .and_then(|i| app.value_of(key.path, i.value()).err());
-    let asked = app.asked.first().map(|a| format!("asked: {a}"));
+    let asked = app.requests.words().next().map(|a| format!("asked: {a}"));
     let last = match (objection, asked) {
         (Some(why), _) => (why, Role::Bad),
         (None, Some(asked)) => (asked, Role::Warning),
