@@ -47,6 +47,15 @@ pub fn in_one_line(name: &str) -> String {
     format!("{}{cut}", printable(&text))
 }
 
+/// The text as a page or a figure has it: [`printable`], with HTML's own characters escaped.
+pub fn in_markup(text: &str) -> String {
+    printable(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and which exit code it ends with.
 
 mod arguments;
+mod attach;
 mod bench;
 mod compare;
 mod data;
@@ -161,7 +162,7 @@ fn carry_out(cli: Cli) -> Outcome {
         None => train::run(TrainArgs::default()),
         Some(Command::Resume(args)) => train::resume(args),
         Some(Command::Train(args)) => train::run(args),
-        Some(Command::Attach(args)) => watch::attach(&args),
+        Some(Command::Attach(args)) => attach::run(&args),
         Some(Command::Evaluate(args)) => evaluate::run(&args),
         Some(Command::Export(args)) => evaluate::export(&args),
         Some(Command::Report { what, out, place }) => report::run(&what, out, &place.runs_dir),

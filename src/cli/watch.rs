@@ -1,11 +1,8 @@
-//! The cockpit on a run, wherever that is trained: `earlybird attach`, `earlybird replay`, and what
-//! `train` and `resume` open.
+//! The cockpit on a run, wherever that is trained: what `attach`, `train` and `resume` open, and
+//! `earlybird replay`.
 
-use super::compare;
 use super::data::ProgressLine;
-use super::{
-    AttachArgs, Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage,
-};
+use super::{Outcome, ReplayArgs, complain, failed, headless, program, reach, say, usage};
 use crate::dashboard::{Dashboard, RunState};
 use crate::host::{self, Host, Signalled, StartError, StartUp};
 use crate::link::{self, CockpitEnd, ConnectError};
@@ -23,41 +20,8 @@ const A_MOMENT: Duration = Duration::from_secs(2);
 /// How long a process may take to write its last words after its last event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `earlybird attach`
-pub(super) fn attach(args: &AttachArgs) -> Outcome {
-    try_attach(args).unwrap_or_else(|outcome| outcome)
-}
-
-fn try_attach(args: &AttachArgs) -> Result<Outcome, Outcome> {
-    if let Some(comparison) =
-        args.run.as_ref().and_then(|name| compare::find(&args.place.runs_dir, name))
-    {
-        if no_screen().is_some() {
-            return Err(usage(
-                "the screen needs a terminal (table.txt in the comparison's directory has what was \
-                 found)",
-            ));
-        }
-        return Ok(compare::watch(&comparison, &args.screen.setup()?));
-    }
-    let directory = live(args)?;
-    if !is_terminal() {
-        return Err(usage(
-            "the cockpit needs a terminal (`earlybird runs` and `earlybird replay --headless` \
-             print)",
-        ));
-    }
-    if let Some(why) = no_screen() {
-        complain(format!("{why}: printing lines instead of opening the cockpit"));
-        return Ok(headless::follow(&directory));
-    }
-    let setup = args.screen.setup()?;
-    let device = device_of(&directory).unwrap_or_else(DeviceName::best);
-    Ok(attached(&directory, &setup, device, None))
-}
-
 /// Whether there is a terminal to read from and to write to.
-fn is_terminal() -> bool {
+pub(super) fn is_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
@@ -77,30 +41,6 @@ pub(super) fn device_of(directory: &RunDirectory) -> Option<DeviceName> {
         if let Event::RunStarted { device, .. } = &r.event { device.parse().ok() } else { None }
     };
     records.iter().rev().find_map(device)
-}
-
-/// The run that was named, or the newest that is being trained.
-fn live(args: &AttachArgs) -> Result<RunDirectory, Outcome> {
-    let runs = &args.place.runs_dir;
-    if args.run.is_some() {
-        return reach::find(runs, args.run.as_deref()).map_err(usage);
-    }
-    let is_live = |d: &RunDirectory| {
-        d.is_ours() && (link::probe(&d.socket()).is_some() || d.trained_by().is_somebody())
-    };
-    let all = RunDirectory::all(runs);
-    let newest = all.iter().rev().find(|d| is_live(d)).cloned();
-    if newest.is_some() {
-        reach::tell_left_out(&all, newest.as_ref());
-    }
-    newest.ok_or_else(|| {
-        failed(format!(
-            "no run in {} is being trained\n  `{p} runs` lists what there is, `{p} resume` goes on \
-             with the newest, `{p} train` begins one.",
-            runs.display(),
-            p = program()
-        ))
-    })
 }
 
 /// Opens the cockpit on a run in another process. Should that be resumed from here, it is on

@@ -4,7 +4,7 @@
 use super::Subject;
 use super::figures::Figure;
 use crate::compare::Row;
-use crate::printable::printable;
+use crate::printable::in_markup;
 
 const STYLE: &str = "
 body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;margin:0 \
@@ -18,17 +18,9 @@ figcaption{color:#444;font-size:.9rem}li{margin:.3rem 0}
 pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:.85rem}
 ";
 
-pub(super) fn escape(text: &str) -> String {
-    printable(text)
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 /// The whole page.
 pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
-    let title = escape(&subject.title);
+    let title = in_markup(&subject.title);
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\">\n\
@@ -45,13 +37,16 @@ pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
         out += "<h2>Arms</h2>\n";
         out += &table(&Row::HEADER, o.rows().iter().map(|row| row.cells().to_vec()));
         out += "<h2>Before you believe it</h2>\n<ul>\n";
-        out +=
-            &o.cautions().iter().map(|c| format!("<li>{}</li>\n", escape(c))).collect::<String>();
+        out += &o
+            .cautions()
+            .iter()
+            .map(|c| format!("<li>{}</li>\n", in_markup(c)))
+            .collect::<String>();
         out += "</ul>\n";
     }
     out += "<h2>Figures</h2>\n";
     for figure in figures {
-        let caption = escape(&figure.caption);
+        let caption = in_markup(&figure.caption);
         out += &format!(
             "<figure role=\"img\" aria-label=\"{caption}\">{}\
              <figcaption>{caption}</figcaption></figure>\n",
@@ -74,12 +69,12 @@ pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
         out += &table(&["run", "seed", "epoch", "change"], changes.into_iter());
     }
     let config = toml::to_string(&subject.config).unwrap_or_default();
-    out + &format!("<h2>Config</h2>\n<pre>{}</pre>\n</body></html>\n", escape(&config))
+    out + &format!("<h2>Config</h2>\n<pre>{}</pre>\n</body></html>\n", in_markup(&config))
 }
 
 fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let cells = |row: &[String], tag: &str| {
-        row.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c))).collect::<String>()
+        row.iter().map(|c| format!("<{tag}>{}</{tag}>", in_markup(c))).collect::<String>()
     };
     let head: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
     let head = if head.iter().all(String::is_empty) {

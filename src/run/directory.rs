@@ -2,7 +2,6 @@
 
 use super::Checkpoints;
 use super::durable;
-use super::lock::LOCK;
 use super::trainer::{self, TrainedBy};
 use crate::advice;
 use crate::config::RunConfig;
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What lies in a run's directory before its first step.
 const BEFORE_THE_FIRST_STEP: [&str; 6] =
-    ["config.toml", "journal.jsonl", "host.log", "control.sock", trainer::FILE, LOCK];
+    ["config.toml", "journal.jsonl", "host.log", "control.sock", trainer::FILE, trainer::LOCK];
 
 /// More than are ever made under one name.
 const MOST_RUNS: u32 = 1_000_000;

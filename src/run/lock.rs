@@ -3,7 +3,7 @@
 //! somebody removed), what the trainer wrote of itself tells, and a heartbeat.
 
 use super::journal::Displaced;
-use super::trainer::{TrainedBy, Trainer};
+use super::trainer::{LOCK, TrainedBy, Trainer};
 use super::{RunDirectory, RunError};
 use crate::advice;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub(super) const LOCK: &str = "run.lock";
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Whoever asks whether a run is locked holds the lock for a moment, too.

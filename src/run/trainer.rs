@@ -2,7 +2,6 @@
 //! Knows nothing of how it is locked.
 
 use super::durable::{create_anew, with_suffix};
-use super::lock::LOCK;
 use crate::printable::in_one_line;
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,8 @@ use std::time::{Duration, SystemTime};
 
 /// The file that says so.
 pub(super) const FILE: &str = "trainer.json";
+/// The file that is locked as long as a process trains the run.
+pub(super) const LOCK: &str = "run.lock";
 /// A trainer that was not heard from for this long counts as gone.
 const STALE: Duration = Duration::from_secs(60);
 /// Longest file that is read.

@@ -4,8 +4,8 @@
 use super::Figure;
 use crate::data;
 use crate::importance::{Pick, Sample};
+use crate::printable::in_markup;
 use crate::report::Subject;
-use crate::report::page::escape;
 use crate::train::SampleSheet;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::fmt::Write;
@@ -54,7 +54,7 @@ pub(super) fn draw(
             svg,
             "<text x=\"4\" y=\"{}\" font-size=\"13\">{}</text>",
             top + PICTURE / 2,
-            escape(&short)
+            in_markup(&short)
         );
         for (k, sample) in samples.iter().enumerate() {
             cell(&mut svg, (MARGIN + k * CELL.0, top), sample, subject, sheet);
@@ -138,7 +138,7 @@ fn cell(
             "<text x=\"{}\" y=\"{}\">{}</text>",
             x - 2,
             y + PICTURE + 14 + 12 * k,
-            escape(line)
+            in_markup(line)
         );
     }
     svg.push('\n');
