@@ -2,13 +2,15 @@
 //! weights, ledger, histogram, checkpoints, sample sheets, journal on the disk) against a bare loop
 //! of the same steps.
 
+use super::BenchError;
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
 use crate::model::{Mode, Model};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
-    Checkpoint, DeviceSplit, Kept, Outlet, Session, Sgd, Trouble, forward_loss, prepare,
+    Checkpoint, DeviceSplit, Kept, NoCheckpoint, Outlet, Session, Sgd, Trouble, forward_loss,
+    prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -39,12 +41,12 @@ pub struct EpochFigures {
 ///
 /// # Errors
 /// When the device is not there, or the disk takes nothing.
-pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, String> {
+pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, BenchError> {
     let (mut bare_s, mut run_s, mut around_steps) = (Vec::new(), Vec::new(), Vec::new());
     let mut whole = || {
         let (seconds, around) = whole_run(b)?;
         around_steps.push(around);
-        Ok::<f64, String>(seconds)
+        Ok::<f64, BenchError>(seconds)
     };
     for round in 0..rounds {
         // Who goes first changes: neither always has the warm processor.
@@ -65,16 +67,19 @@ pub fn epoch(b: &StepBench, rounds: usize) -> Result<EpochFigures, String> {
 
 /// The bare loop on a thread of its own, as a trainer's: LibTorch keeps threads for each thread
 /// that computes, and those of one that has not ended would spin beside the other's.
-fn bare_on_a_thread(b: &StepBench) -> Result<f64, String> {
+fn bare_on_a_thread(b: &StepBench) -> Result<f64, BenchError> {
     std::thread::scope(|scope| {
-        scope.spawn(|| bare(b)).join().unwrap_or_else(|_| Err("the bare loop panicked".into()))
+        scope
+            .spawn(|| bare(b))
+            .join()
+            .unwrap_or_else(|_| Err(BenchError::Failed("the bare loop panicked".into())))
     })
 }
 
 /// Nothing but steps.
-fn bare(b: &StepBench) -> Result<f64, String> {
+fn bare(b: &StepBench) -> Result<f64, BenchError> {
     let (config, data) = (config_of(b), dataset(b));
-    let device = b.device.open().map_err(|e| e.to_string())?;
+    let device = b.device.open()?;
     let mut model = Model::new(&config, b.shape[0], b.classes, &device);
     let mut optimizer = Sgd::new(&config.train);
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
@@ -98,16 +103,17 @@ fn bare(b: &StepBench) -> Result<f64, String> {
     pass(EPOCHS, &mut held);
     let _ = last.map(|loss| loss.into_scalar::<f32>()); // waits for the device
     let seconds = began.elapsed().as_secs_f64() / EPOCHS as f64;
-    model = held.ok_or("the bare loop lost its model")?;
+    model = held.ok_or_else(|| BenchError::Failed("the bare loop lost its model".into()))?;
     drop(model);
     Ok(seconds)
 }
 
 /// A run as `train --headless` makes it, in a temporary directory: seconds an epoch, and the share
 /// around its steps.
-fn whole_run(b: &StepBench) -> Result<(f64, f64), String> {
+fn whole_run(b: &StepBench) -> Result<(f64, f64), BenchError> {
     let path = std::env::temp_dir().join(format!("earlybird-bench-run-{}", std::process::id()));
-    std::fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let made = std::fs::create_dir_all(&path);
+    made.map_err(|source| BenchError::Disk { path: path.clone(), source })?;
     let measured = run_in(&RunDirectory::open(&path), b);
     let _ = std::fs::remove_dir_all(&path);
     measured
@@ -140,21 +146,22 @@ impl Outlet for Clocked {
         self.hub.settle()
     }
 
-    fn newest(&mut self) -> Result<Checkpoint, String> {
+    fn newest(&mut self) -> Result<Checkpoint, NoCheckpoint> {
         self.hub.newest()
     }
 }
 
-fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String> {
+fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), BenchError> {
     let mut config = config_of(b);
     // One epoch more than is measured: the first is not.
     (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, 1 + PRETRAIN);
     let steps = config.train.steps_per_epoch(b.samples) as f64;
-    let (data, device) = (dataset(b), b.device.open().map_err(|e| e.to_string())?);
+    let (data, device) = (dataset(b), b.device.open()?);
     let (requests, received) = crate::link::requests();
     let (heard, hear) = channel();
-    let journal = Journal::open(&directory.file("journal.jsonl")).map_err(|e| e.to_string())?;
-    let lock = directory.lock().map_err(|e| e.to_string())?;
+    let path = directory.file("journal.jsonl");
+    let journal = Journal::open(&path).map_err(|source| BenchError::Disk { path, source })?;
+    let lock = directory.lock()?;
     let hub = Hub {
         ownership: lock.ownership(),
         journal,
@@ -164,11 +171,10 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
         requests: requests.downgrade(),
         forward: move |record| drop(heard.send(record)),
     };
-    let (outlet, hub) = hub.start().map_err(|e| e.to_string())?;
+    let (outlet, hub) = hub.start().map_err(BenchError::Thread)?;
     let (second_epoch, begun) = channel();
     let outlet = Clocked { hub: outlet, begun: second_epoch };
-    let build =
-        move || Session::new(config, data, &[], &device, "bench").map_err(|e| e.to_string());
+    let build = move || Session::new(config, data, &[], &device, "bench");
     let trainer = prepare(build, received)?.train(outlet);
     let (mut evaluated, mut ended, mut in_steps) = (0.0, None, 0.0);
     for record in hear {
@@ -181,13 +187,17 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), String>
                         / 1e3;
             }
             Event::Finished { .. } => ended = Some(Instant::now()),
-            Event::Failed { reason } => return Err(reason),
+            Event::Failed { reason } => return Err(BenchError::Failed(reason)),
             _ => {}
         }
     }
     trainer.join();
     let _ = hub.join();
-    let (begun, ended) = begun.recv().ok().zip(ended).ok_or("the run ended early")?;
+    let (begun, ended) = begun
+        .recv()
+        .ok()
+        .zip(ended)
+        .ok_or_else(|| BenchError::Failed("the run ended early".into()))?;
     let seconds = ended.duration_since(begun).as_secs_f64() - evaluated;
     Ok((seconds / EPOCHS as f64, 1.0 - in_steps / seconds))
 }

@@ -1,6 +1,6 @@
 //! The alias table and an epoch's draws, at any size.
 
-use super::peak_memory_mib;
+use super::{BenchError, peak_memory_mib};
 use crate::importance::{AliasTable, EpochPlan};
 use crate::stream::{Purpose, stream};
 use rand::RngExt;
@@ -27,11 +27,11 @@ pub struct SamplerFigures {
 ///
 /// # Errors
 /// When there are no samples, or more than a table holds.
-pub fn sampler(samples: usize) -> Result<SamplerFigures, String> {
+pub fn sampler(samples: usize) -> Result<SamplerFigures, BenchError> {
     let mut rng = stream(1, Purpose::Init, 0);
     let weights: Vec<f64> = (0..samples).map(|_| rng.random()).collect();
     let began = Instant::now();
-    let table = AliasTable::new(&weights).map_err(|e| e.to_string())?;
+    let table = AliasTable::new(&weights)?;
     let build_s = began.elapsed().as_secs_f64();
     let began = Instant::now();
     let plan = EpochPlan::multinomial(Arc::new(table), 1, 1);

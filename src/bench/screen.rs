@@ -1,5 +1,6 @@
 //! The cockpit: what a frame costs, however long the run and however many its classes.
 
+use super::BenchError;
 use crate::config::RunConfig;
 use crate::importance::{Quartiles, Sample};
 use crate::link::Delivery;
@@ -45,10 +46,9 @@ pub struct TabFigures {
 ///
 /// # Errors
 /// When there is no such theme.
-pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
+pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, BenchError> {
     let mut app = App::new(
-        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default())
-            .map_err(|e| e.to_string())?,
+        Appearance::new("dark", TermProfile::TrueColor, false, Themes::default())?,
         Watching::Run,
     );
     let events = story(steps, classes);
@@ -76,7 +76,7 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
             } else {
                 tab.name().to_owned()
             };
-            tabs.push(TabFigures { tab: name, frame_ms: frames(&app)? });
+            tabs.push(TabFigures { tab: name, frame_ms: frames(&app) });
             app.handle(&TermEvent::Key(KeyCode::Char('v').into()));
         }
     }
@@ -84,17 +84,16 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, String> {
 }
 
 /// Median and longest of a hundred frames, milliseconds.
-fn frames(app: &App) -> Result<[f64; 2], String> {
-    let mut terminal =
-        Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).map_err(|e| e.to_string())?;
+fn frames(app: &App) -> [f64; 2] {
+    let Ok(mut terminal) = Terminal::new(TestBackend::new(SIZE.0, SIZE.1));
     let mut frames: Vec<f64> = Vec::new();
     for _ in 0..100 {
         let began = Instant::now();
-        terminal.draw(|frame| draw(frame, app)).map_err(|e| e.to_string())?;
+        let Ok(_) = terminal.draw(|frame| draw(frame, app));
         frames.push(1e3 * began.elapsed().as_secs_f64());
     }
     frames.sort_by(f64::total_cmp);
-    Ok([frames[frames.len() / 2], frames[frames.len() - 1]])
+    [frames[frames.len() / 2], frames[frames.len() - 1]]
 }
 
 /// Samples of every class with pictures of 32x32, as many as a run keeps.

@@ -1,7 +1,7 @@
 //! The trainer's own step, as a session makes it: draw, gather, augment, forward, loss and
 //! recording, backward, update.
 
-use super::{memory_mib, peak_memory_mib};
+use super::{BenchError, memory_mib, peak_memory_mib};
 use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
 use crate::data::{Crop, Dataset, Split};
 use crate::model::device::{self, DeviceName};
@@ -98,11 +98,10 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
 ///
 /// # Errors
 /// When there is no such device, or it cannot compute so.
-pub fn step(b: &StepBench) -> Result<StepFigures, String> {
+pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
     let config = config_of(b);
-    let device = b.device.open().map_err(|e| e.to_string())?;
-    let mut session =
-        Session::new(config, dataset(b), &[], &device, "bench").map_err(|e| e.to_string())?;
+    let device = b.device.open()?;
+    let mut session = Session::new(config, dataset(b), &[], &device, "bench")?;
     let mut advance = |steps: usize| {
         let mut done = 0;
         let mut memory = 0.0;
@@ -136,9 +135,9 @@ pub fn step(b: &StepBench) -> Result<StepFigures, String> {
 ///
 /// # Errors
 /// When there is no such device.
-pub fn data(b: &StepBench) -> Result<DataFigures, String> {
+pub fn data(b: &StepBench) -> Result<DataFigures, BenchError> {
     let data = dataset(b);
-    let device = b.device.open().map_err(|e| e.to_string())?;
+    let device = b.device.open()?;
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
     let mut rng = stream(3, Purpose::Draw, 0);
     let mut rate = |augment: bool| {

@@ -10,7 +10,7 @@ mod signals;
 mod start;
 mod waiting;
 
-pub use changes::{Changes, DATA_PATH};
+pub use changes::{Changes, ChangesError, DATA_PATH};
 pub use process::{Arguments, run as run_process};
 pub use program::{take_its_name, this_program, where_it_is};
 pub use signals::{Signalled, mind as mind_signals};
@@ -28,7 +28,7 @@ use crate::model::device::DeviceName;
 use crate::model::{NamedTensor, from_safetensors, use_threads};
 use crate::protocol::{Command, Event, Record, Request, Stop};
 use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard, TrainedBy};
-use crate::train::{Checkpoint, Outlet, Session, Trainer, TrainerReport};
+use crate::train::{Checkpoint, Outlet, Session, TrainError, Trainer, TrainerReport};
 use burn::tensor::Device;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
@@ -123,7 +123,7 @@ struct Materials {
 }
 
 impl Materials {
-    fn build(self) -> Result<Session, String> {
+    fn build(self) -> Result<Session, TrainError> {
         let session = match &self.checkpoint {
             None => Session::new(
                 self.config,
@@ -136,7 +136,7 @@ impl Materials {
                 Session::restore(checkpoint, self.dataset, &self.device, &self.device_name)
             }
         };
-        let mut session = session.map_err(|e| e.to_string())?;
+        let mut session = session?;
         if self.anew {
             session.tell_where_it_goes_on();
         }

@@ -2,10 +2,10 @@
 //! its parent on stdout how it starts, then is alone; what it and native code say goes to
 //! `host.log`.
 
-use super::{Beginning, Changes, HostError, Plan, StartUp};
-use crate::config;
+use super::{Beginning, Changes, ChangesError, HostError, Plan, StartUp};
+use crate::config::{self, ConfigError};
 use crate::link::{Backlog, CockpitEnd, Delivery};
-use crate::model::device::DeviceName;
+use crate::model::device::{DeviceError, DeviceName};
 use crate::protocol::{Command, Request, Stop};
 use crate::run::RunDirectory;
 use crate::train::TrainerReport;
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     };
     let own = arguments.tied.then_some(Backlog::Whole);
     let begun = plan(arguments)
-        .map_err(HostError::Impossible)
+        .map_err(|e| HostError::Impossible(e.to_string()))
         .and_then(|plan| super::begin(plan, own, &mut tell));
     let (host, link) = match begun {
         Ok(begun) => begun,
@@ -113,10 +113,20 @@ fn tell_until_it_ends(requests: WeakSender<Request>, mut link: CockpitEnd) -> Jo
     })
 }
 
-fn plan(arguments: &Arguments) -> Result<Plan, String> {
+/// Why the arguments make no plan.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+fn plan(arguments: &Arguments) -> Result<Plan, PlanError> {
     let directory = RunDirectory::open(&arguments.directory);
-    let device: DeviceName =
-        arguments.device.parse().map_err(|e: crate::model::device::DeviceError| e.to_string())?;
+    let device: DeviceName = arguments.device.parse()?;
     let mut commands = Vec::new();
     let beginning = if arguments.resume {
         let changes = Changes::of(&arguments.set)?;
@@ -124,7 +134,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, String> {
         Beginning::Resume { data: changes.data }
     } else {
         let file = directory.file("config.toml");
-        Beginning::New(Box::new(config::load(&file, &arguments.set).map_err(|e| e.to_string())?))
+        Beginning::New(Box::new(config::load(&file, &arguments.set)?))
     };
     commands.extend(arguments.until.map(|epoch| Command::Stop { stop: Stop::AtEpoch(epoch) }));
     Ok(Plan { directory, device, threads: arguments.threads, beginning, commands })

@@ -4,7 +4,8 @@
 use super::Delivery;
 use super::server::short_path;
 use super::wire::{
-    FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse, too_long, whole,
+    FrameError, FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse,
+    too_long, whole,
 };
 use crate::printable::{in_one_line, printable};
 use crate::protocol::{Command, Record, Reply};
@@ -138,7 +139,7 @@ impl Line {
         let first = tokio::time::timeout(patience, line.frames.next()).await;
         let first = first.map_err(|_| strange(SILENT.into()))?;
         let text = match first {
-            Some(text) => whole(text).map_err(strange)?,
+            Some(text) => whole(text).map_err(|e| strange(e.to_string()))?,
             None => return Err(strange("it hung up".into())),
         };
         if let Ok(FromHost::Bye(why)) = parse(Ok(text.clone())) {
@@ -156,7 +157,7 @@ impl Line {
             return Err(ConnectError::Version(printable(&why).into_owned()));
         }
         line.version = theirs.version;
-        match parse::<FromHost>(Ok(text)).map_err(|why| strange(line.not_understood(&why)))? {
+        match parse::<FromHost>(Ok(text)).map_err(|e| strange(line.not_understood(&e)))? {
             FromHost::Welcome { client, paused, pid, .. } => {
                 (line.client, line.paused, line.pid) = (client, paused, pid)
             }
@@ -169,9 +170,9 @@ impl Line {
     }
 
     /// A frame that is no frame of ours, for people: another version is the likeliest reason.
-    fn not_understood(&self, why: &str) -> String {
+    fn not_understood(&self, why: &FrameError) -> String {
         match env!("CARGO_PKG_VERSION") {
-            ours if ours == self.version => why.to_owned(),
+            ours if ours == self.version => why.to_string(),
             ours => format!(
                 "{why} (it is earlybird {}, this program is {ours}: use the same version)",
                 self.version
@@ -364,15 +365,20 @@ pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
         let mut line = Line::open(path, Purpose::Ask, None, GREETING).await?;
         line.send(&request).await.map_err(strange)?;
         let answered = tokio::time::timeout(ANSWER, answer(&mut line)).await;
-        let late =
-            |_| format!("no answer within {} s; it may still do what was asked", ANSWER.as_secs());
-        let answered = answered.map_err(late).and_then(|answered| answered);
-        answered.map_err(|why| ConnectError::Strange { run: name_of(path), why })
+        let why = match answered {
+            Ok(Ok(answered)) => return Ok(answered),
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => {
+                let seconds = ANSWER.as_secs();
+                format!("no answer within {seconds} s; it may still do what was asked")
+            }
+        };
+        Err(ConnectError::Strange { run: name_of(path), why })
     })
 }
 
 /// What the host says to the only question.
-async fn answer(line: &mut Line) -> Result<Answered, String> {
+async fn answer(line: &mut Line) -> Result<Answered, FrameError> {
     let mut said = None;
     while let Some(frame) = line.frames.next().await {
         match parse::<FromHost>(frame)? {

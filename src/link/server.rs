@@ -3,7 +3,7 @@
 //! sends garbage is hung up on; no other notices.
 
 use super::wire::{
-    FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole,
+    FrameError, FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole,
 };
 use super::{Backlog, Delivery, Feed, Subscription};
 use crate::advice::uninterrupted;
@@ -277,11 +277,11 @@ async fn converse(
     let hello = match tokio::time::timeout(GREETING, frames.next()).await {
         Ok(Some(frame)) => hello_of(frame, &greeting, &shared.run),
         Ok(None) => return Ok(()),
-        Err(_) => Err(format!("no greeting within {} s", GREETING.as_secs())),
+        Err(_) => Err(HelloError::Late),
     };
     let hello = match hello {
         Ok(hello) => hello,
-        Err(why) => return hang_up(frames, out, why).await,
+        Err(why) => return hang_up(frames, out, why.to_string()).await,
     };
     let mut subscription =
         (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
@@ -313,7 +313,7 @@ async fn converse(
                     Ok(ToHost::Hello(_)) => {
                         return hang_up(frames, out, "greeted twice".into()).await;
                     }
-                    Err(why) => return hang_up(frames, out, why).await,
+                    Err(e) => return hang_up(frames, out, e.to_string()).await,
                 }
             }
             Some(Reply { id, record }) = replied.recv(), if waiting > 0 => {
@@ -344,27 +344,39 @@ async fn next(subscription: &mut Option<Subscription>) -> Option<Delivery> {
     }
 }
 
+/// Why a client is not greeted.
+#[derive(Debug, thiserror::Error)]
+enum HelloError {
+    #[error("no greeting within {} s", GREETING.as_secs())]
+    Late,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Version(String),
+    #[error("asked before it greeted")]
+    Asked,
+}
+
 fn hello_of(
     frame: Result<String, tokio_util::codec::LinesCodecError>,
     ours: &Greeting,
     run: &str,
-) -> Result<Hello, String> {
+) -> Result<Hello, HelloError> {
     // A newer client's greeting is understood before the rest of its frame.
     #[derive(serde::Deserialize)]
     struct Anyone {
         hello: Greeting,
     }
     let text = whole(frame)?;
-    let greeting =
-        serde_json::from_str::<Anyone>(&text).map_err(|e| format!("not understood: {e}"))?.hello;
+    let greeting = serde_json::from_str::<Anyone>(&text).map_err(FrameError::from)?.hello;
     if let Some(why) =
         ours.mismatch(&greeting, "this program", &format!("the process that trains {run}"))
     {
-        return Err(why);
+        return Err(HelloError::Version(why));
     }
     match parse::<ToHost>(Ok(text))? {
         ToHost::Hello(hello) => Ok(hello),
-        ToHost::Request { .. } => Err("asked before it greeted".into()),
+        ToHost::Request { .. } => Err(HelloError::Asked),
     }
 }
 

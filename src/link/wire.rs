@@ -157,19 +157,30 @@ pub(super) fn line(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).unwrap_or_default()
 }
 
-/// A line that was read, or what is wrong with it, for people.
-pub(super) fn whole(line: Result<String, LinesCodecError>) -> Result<String, String> {
+/// What is wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("a frame is longer than allowed")]
+    TooLong,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("not understood: {0}")]
+    NotUnderstood(#[from] serde_json::Error),
+}
+
+/// A line that was read.
+pub(super) fn whole(line: Result<String, LinesCodecError>) -> Result<String, FrameError> {
     line.map_err(|e| match e {
-        LinesCodecError::MaxLineLengthExceeded => "a frame is longer than allowed".into(),
-        LinesCodecError::Io(e) => e.to_string(),
+        LinesCodecError::MaxLineLengthExceeded => FrameError::TooLong,
+        LinesCodecError::Io(e) => e.into(),
     })
 }
 
-/// The frame that a line is, or what is wrong with it, for people.
+/// The frame that a line is.
 pub(super) fn parse<T: for<'de> Deserialize<'de>>(
     line: Result<String, LinesCodecError>,
-) -> Result<T, String> {
-    serde_json::from_str(&whole(line)?).map_err(|e| format!("not understood: {e}"))
+) -> Result<T, FrameError> {
+    Ok(serde_json::from_str(&whole(line)?)?)
 }
 
 #[cfg(test)]
@@ -206,7 +217,7 @@ mod tests {
         for frame in frames {
             let text = line(&frame);
             assert!(!text.contains('\n'), "{text}");
-            assert_eq!(parse::<FromHost>(Ok(text)), Ok(frame));
+            assert_eq!(parse::<FromHost>(Ok(text)).expect("reads"), frame);
         }
     }
 

@@ -6,7 +6,7 @@ use super::journal::Displaced;
 use super::{Journal, Keeper, Ownership, TensorBoard};
 use crate::advice;
 use crate::protocol::{Answer, Cause, CheckpointKind, Command, Event, Record, Request};
-use crate::train::{Checkpoint, Kept, Outlet, Trouble};
+use crate::train::{Checkpoint, Kept, NoCheckpoint, Outlet, Trouble};
 use std::io;
 use std::mem::discriminant;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -126,18 +126,13 @@ impl Outlet for HubOutlet {
         })
     }
 
-    fn newest(&mut self) -> Result<Checkpoint, String> {
-        let found = self
-            .keeper
-            .checkpoints()
-            .newest()
-            .map_err(|e| format!("the checkpoints cannot be read: {e}"))?;
+    fn newest(&mut self) -> Result<Checkpoint, NoCheckpoint> {
+        let found = self.keeper.checkpoints().newest()?;
         let damaged = found.damaged;
         let Some((checkpoint, _)) = found.checkpoint else {
             return Err(match damaged.is_empty() {
-                true => "there is no checkpoint yet: the first one comes with the end of an epoch"
-                    .into(),
-                false => format!("no checkpoint is whole: {}", damaged.join("; ")),
+                true => NoCheckpoint::NotYet,
+                false => NoCheckpoint::Damaged(damaged),
             });
         };
         for what in damaged {

@@ -20,5 +20,6 @@ pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, forward_loss};
 pub use thread::{
-    Kept, Outlet, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer, TrainerReport, Trouble, prepare,
+    Kept, NoCheckpoint, Outlet, PrepareError, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer,
+    TrainerReport, Trouble, prepare,
 };

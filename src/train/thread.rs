@@ -2,12 +2,13 @@
 //! becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next
 //! request.
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, RestoreError};
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
 use crate::protocol::{Answer, Cause, CheckpointKind, Command, Event, Request, Stop, Verb};
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +44,48 @@ pub struct Trouble {
     pub may_pass: bool,
 }
 
+/// Why there is no checkpoint to go back to.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCheckpoint {
+    /// Their directory cannot be read.
+    #[error("the checkpoints cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// None was written.
+    #[error("there is no checkpoint yet: the first one comes with the end of an epoch")]
+    NotYet,
+    /// What is wrong with each.
+    #[error("no checkpoint is whole: {}", .0.join("; "))]
+    Damaged(Vec<String>),
+}
+
+/// Why training does not go back.
+#[derive(Debug, thiserror::Error)]
+enum RewindError {
+    #[error("the factor on the learning rate must be a number above 0")]
+    Factor,
+    #[error(transparent)]
+    NoCheckpoint(#[from] NoCheckpoint),
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+/// Why there is no trainer thread with a session.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError<E: std::error::Error> {
+    /// There can be no such session.
+    #[error(transparent)]
+    Build(E),
+    /// Building it panicked: the panic's message.
+    #[error("{0}")]
+    Panicked(String),
+    /// The system gives no thread.
+    #[error(transparent)]
+    Thread(io::Error),
+    /// The thread ended without a word.
+    #[error("the trainer thread died")]
+    Died,
+}
+
 /// Where a trainer's words and states go. But for [`settle`](Self::settle), nothing makes it wait.
 pub trait Outlet: Send + 'static {
     /// Takes an event; `answer` waits for its record.
@@ -57,8 +100,8 @@ pub trait Outlet: Send + 'static {
     /// The newest checkpoint of this run that is whole.
     ///
     /// # Errors
-    /// Why there is none, for people.
-    fn newest(&mut self) -> Result<Checkpoint, String>;
+    /// Why there is none.
+    fn newest(&mut self) -> Result<Checkpoint, NoCheckpoint>;
 }
 
 /// How a trainer thread ended.
@@ -111,35 +154,42 @@ impl<O> Drop for Prepared<O> {
 /// to a device takes time, and may fail.
 ///
 /// # Errors
-/// Why there is no session, for people.
-pub fn prepare<B, O>(build: B, requests: mpsc::Receiver<Request>) -> Result<Prepared<O>, String>
+/// [`PrepareError`].
+pub fn prepare<B, E, O>(
+    build: B,
+    requests: mpsc::Receiver<Request>,
+) -> Result<Prepared<O>, PrepareError<E>>
 where
-    B: FnOnce() -> Result<Session, String> + Send + 'static,
+    B: FnOnce() -> Result<Session, E> + Send + 'static,
+    E: std::error::Error + Send + 'static,
     O: Outlet,
 {
     let (outlet, mut given) = mpsc::unbounded_channel();
     let (tell, built) = std::sync::mpsc::channel();
     let work = move || {
-        let session = catch_unwind(AssertUnwindSafe(build))
-            .unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
-        let _ = tell.send(session.as_ref().map(|_| ()).map_err(String::clone));
-        let Ok(mut session) = session else {
-            return TrainerReport::Failed("there is no session".into());
+        let why = match catch_unwind(AssertUnwindSafe(build)) {
+            Ok(Ok(mut session)) => {
+                let _ = tell.send(None);
+                let Some(outlet) = given.blocking_recv() else { return TrainerReport::Stopped };
+                return train(&mut session, requests, outlet);
+            }
+            Ok(Err(e)) => PrepareError::Build(e),
+            Err(panic) => PrepareError::Panicked(panic_text(&*panic).to_owned()),
         };
-        let Some(outlet) = given.blocking_recv() else { return TrainerReport::Stopped };
-        train(&mut session, requests, outlet)
+        let _ = tell.send(Some(why));
+        TrainerReport::Failed("there is no session".into())
     };
     let handle = std::thread::Builder::new()
         .name(THREAD_NAME.into())
         .spawn(work)
-        .map_err(|e| e.to_string())?;
+        .map_err(PrepareError::Thread)?;
     match built.recv() {
-        Ok(Ok(())) => Ok(Prepared { parts: Some((outlet, handle)) }),
-        Ok(Err(why)) => {
+        Ok(None) => Ok(Prepared { parts: Some((outlet, handle)) }),
+        Ok(Some(why)) => {
             let _ = handle.join(); // what it held is freed
             Err(why)
         }
-        Err(_) => Err("the trainer thread died".into()),
+        Err(_) => Err(PrepareError::Died),
     }
 }
 
@@ -252,6 +302,13 @@ impl<O: Outlet> Work<O> {
         self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), why, answer);
     }
 
+    fn rewind(&mut self, session: &mut Session, lr_factor: f64) -> Result<(), RewindError> {
+        if !(lr_factor.is_finite() && lr_factor > 0.0) {
+            return Err(RewindError::Factor);
+        }
+        Ok(session.rewind(&self.outlet.newest()?, lr_factor)?)
+    }
+
     /// Carries out one request. Its answer is the first event that it causes; of a rewind, that
     /// training goes on.
     fn carry_out(&mut self, session: &mut Session, request: Request) {
@@ -263,17 +320,10 @@ impl<O: Outlet> Work<O> {
             }
             Command::Rewind { lr_factor } if !session.is_finished() => {
                 let asked = serde_json::json!(lr_factor);
-                let refused =
-                    |reason| Event::Refused { key: Verb::Rewind.into(), value: asked, reason };
-                let outcome = if lr_factor.is_finite() && lr_factor > 0.0 {
-                    self.outlet
-                        .newest()
-                        .and_then(|c| session.rewind(&c, lr_factor).map_err(|e| e.to_string()))
-                } else {
-                    Err("the factor on the learning rate must be a number above 0".into())
-                };
-                if let Err(reason) = outcome {
-                    return self.outlet.emit(refused(reason), request.answer);
+                if let Err(e) = self.rewind(session, lr_factor) {
+                    let (key, reason) = (Verb::Rewind.into(), e.to_string());
+                    let refused = Event::Refused { key, value: asked, reason };
+                    return self.outlet.emit(refused, request.answer);
                 }
             }
             command => session.apply(command),

@@ -43,6 +43,15 @@ pub(super) struct Decoder {
     large: Mutex<()>,
 }
 
+/// Why a file of a format that is read gives no pixels.
+#[derive(Debug, thiserror::Error)]
+enum DecodeError {
+    #[error("the JPEG is cut: its end is missing after {0} bytes")]
+    Cut(usize),
+    #[error(transparent)]
+    Image(#[from] image::ImageError),
+}
+
 impl Decoder {
     pub(super) fn new(size: usize) -> Self {
         Self { size: size as u32, large: Mutex::default() }
@@ -87,13 +96,16 @@ impl Decoder {
             Ok(_) if bytes.len() as u64 >= MOST_BYTES => {
                 Read::Broken("the file has more than 1 GiB".into())
             }
-            Ok(_) => self.decode(bytes, format).map_or_else(Read::Broken, Read::Pixels),
+            Ok(_) => match self.decode(bytes, format) {
+                Ok(pixels) => Read::Pixels(pixels),
+                Err(e) => Read::Broken(printable_name(e.to_string().as_ref())),
+            },
         }
     }
 
-    fn decode(&self, bytes: Vec<u8>, format: ImageFormat) -> Result<Vec<u8>, String> {
+    fn decode(&self, bytes: Vec<u8>, format: ImageFormat) -> Result<Vec<u8>, DecodeError> {
         if format == ImageFormat::Jpeg && !jpeg::is_whole(&bytes) {
-            return Err(format!("the JPEG is cut: its end is missing after {} bytes", bytes.len()));
+            return Err(DecodeError::Cut(bytes.len()));
         }
         let mut limits = Limits::default();
         limits.max_image_width = Some(LONGEST);
@@ -101,12 +113,11 @@ impl Decoder {
         limits.max_alloc = Some(MOST_BYTES);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(limits.clone());
-        let text = |e: image::ImageError| printable_name(e.to_string().as_ref());
-        let mut decoder = reader.into_decoder().map_err(text)?;
-        limits.reserve(decoder.total_bytes()).map_err(text)?;
-        decoder.set_limits(limits).map_err(text)?;
+        let mut decoder = reader.into_decoder()?;
+        limits.reserve(decoder.total_bytes())?;
+        decoder.set_limits(limits)?;
         let _one_at_a_time = (decoder.total_bytes() > LARGE).then(|| self.large.lock());
-        let image = DynamicImage::from_decoder(decoder).map_err(text)?;
+        let image = DynamicImage::from_decoder(decoder)?;
         Ok(square(image, self.size).to_rgb8().into_raw())
     }
 }

@@ -42,11 +42,12 @@ impl Layout {
         if !root.is_dir() {
             return Err(wrong(vec!["it is no directory".into()]));
         }
+        let alike = |e: Alike| wrong(vec![e.to_string()]);
         let names = directories(root)?;
-        let train = pick(&names, TRAIN[0]).map_err(|e| wrong(vec![e]))?;
+        let train = pick(&names, TRAIN[0]).map_err(alike)?;
         let train = match train {
             Some(name) => Some(name),
-            None => pick(&names, TRAIN[1]).map_err(|e| wrong(vec![e]))?,
+            None => pick(&names, TRAIN[1]).map_err(alike)?,
         };
         let train = root.join(train.ok_or_else(|| wrong(vec![no_train(&names)]))?);
         let classes = directories(&train)?;
@@ -59,9 +60,7 @@ impl Layout {
         }
         let mut candidates = Vec::new();
         for name in TEST {
-            candidates.extend(
-                pick(&names, name).map_err(|e| wrong(vec![e]))?.map(|name| root.join(name)),
-            );
+            candidates.extend(pick(&names, name).map_err(alike)?.map(|name| root.join(name)));
         }
         let mut findings = twins(&train, &classes);
         let test = measured_on(&train, &classes, &candidates, &mut findings).map_err(wrong)?;
@@ -69,8 +68,16 @@ impl Layout {
     }
 }
 
+/// Directories whose names differ in their case only, where one is wanted.
+#[derive(Debug, thiserror::Error)]
+#[error("{} could each be {wanted}/: rename all but one", .names.join(" and "))]
+struct Alike {
+    names: Vec<String>,
+    wanted: &'static str,
+}
+
 /// The directory of this name: exactly, or in another case.
-fn pick<'a>(names: &'a [OsString], wanted: &str) -> Result<Option<&'a OsString>, String> {
+fn pick<'a>(names: &'a [OsString], wanted: &'static str) -> Result<Option<&'a OsString>, Alike> {
     if let Some(exact) = names.iter().find(|n| *n == wanted) {
         return Ok(Some(exact));
     }
@@ -81,7 +88,7 @@ fn pick<'a>(names: &'a [OsString], wanted: &str) -> Result<Option<&'a OsString>,
         _ => {
             let names: Vec<String> =
                 alike.iter().map(|n| format!("{}/", printable_name(n))).collect();
-            Err(format!("{} could each be {wanted}/: rename all but one", names.join(" and ")))
+            Err(Alike { names, wanted })
         }
     }
 }
