@@ -1,5 +1,5 @@
 //! All promises in one binary (linking LibTorch takes its time); one file a promise.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
+#![allow(clippy::unwrap_used, reason = "tests say it in their names, and may panic")]
 
 mod answers;
 mod attach;
@@ -27,6 +27,7 @@ mod hosts;
 mod method;
 mod moved;
 mod neighbours;
+mod older;
 mod pty;
 mod replaced;
 mod report;
