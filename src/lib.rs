@@ -45,5 +45,6 @@ pub mod report;
 pub mod run;
 mod signals;
 pub mod stream;
+mod table;
 pub mod train;
 pub mod tui;

@@ -1,32 +1,20 @@
 //! `earlybird data`: list, fetch, check.
 
 use super::{Outcome, complain, say};
-use crate::config::Source;
-use crate::data::{self, Download, Format, PATIENCE, Progress};
+use crate::data::{self, DataConfig, Download, Origin, PATIENCE, Progress, Remote, Source};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const SOURCES: [(&str, Source, &str); 5] = [
-    ("embedded", Source::Embedded, "10,000 + 5,000 grey 28x28, 10 classes (inside the program)"),
-    ("fashion-mnist", Source::FashionMnist, "60,000 + 10,000 grey 28x28, 10 classes (30 MB)"),
-    ("cifar10", Source::Cifar10, "50,000 + 10,000 colour 32x32, 10 classes (170 MB)"),
-    ("cifar100", Source::Cifar100, "50,000 + 10,000 colour 32x32, 100 classes (169 MB)"),
-    (
-        "folder",
-        Source::Folder,
-        "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path",
-    ),
-];
-
 /// `earlybird data list`
 pub(super) fn list() -> Outcome {
     say(format!("{:<15} {:<68} here", "data.source", "what"));
-    for (name, source, about) in SOURCES {
-        let here = match source {
-            Source::Embedded => "yes".to_owned(),
-            Source::Folder => "-".to_owned(),
-            _ => data::locate(source).map_or_else(
+    for source in Source::ALL {
+        let (name, about) = (source.name(), source.about());
+        let here = match source.origin() {
+            Origin::Program => "yes".to_owned(),
+            Origin::Own(_) => "-".to_owned(),
+            Origin::Published(_) => source.locate().map_or_else(
                 || format!("no: earlybird data fetch {name}"),
                 |p| p.display().to_string(),
             ),
@@ -37,19 +25,29 @@ pub(super) fn list() -> Outcome {
     Outcome::Done
 }
 
+/// Sources that can be fetched, with their files.
+pub(super) fn published() -> impl Iterator<Item = (Source, Vec<Remote>)> {
+    Source::ALL.iter().filter_map(|source| match source.origin() {
+        Origin::Published(remotes) => Some((*source, remotes)),
+        Origin::Program | Origin::Own(_) => None,
+    })
+}
+
 /// `earlybird data fetch NAME`
 pub(super) fn fetch(name: &str) -> Outcome {
-    let Some((_, source, _)) = SOURCES.iter().find(|(n, ..)| *n == name) else {
-        complain(format!(
-            "unknown data set \"{name}\"\n  Known are fashion-mnist, cifar10 and cifar100."
-        ));
+    let Some(source) = Source::ALL.iter().find(|source| source.name() == name) else {
+        let names: Vec<&str> = published().map(|(source, _)| source.name()).collect();
+        let known = match names.split_last() {
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => "none".to_owned(),
+        };
+        complain(format!("unknown data set \"{name}\"\n  Known are {known}."));
         return Outcome::Usage;
     };
-    let remotes = data::remotes(*source);
-    if remotes.is_empty() {
+    let Origin::Published(remotes) = source.origin() else {
         say(format!("{name} needs no download."));
         return Outcome::Done;
-    }
+    };
     for remote in remotes {
         let mut line = ProgressLine::default();
         let fetched = data::download(&remote, &data::cache_dir(), PATIENCE, &mut |p| line.show(&p));
@@ -75,7 +73,7 @@ pub(super) fn check(path: &Path) -> Outcome {
     let mut line = ProgressLine::default();
     let read = data::check(path, &mut |p| line.show(&p));
     line.end();
-    let (data, format) = match read {
+    let (data, source) = match read {
         Ok(read) => read,
         Err(e) => {
             complain(e);
@@ -96,10 +94,10 @@ pub(super) fn check(path: &Path) -> Outcome {
     for (name, (train, test)) in data.classes.iter().zip(counts) {
         say(format!("  {name:<24} {train:>8} {test:>8}"));
     }
-    if let Format::Folder { image_size } = format {
+    if source == Source::Folder {
+        let side = DataConfig::default().image_size;
         say(format!(
-            "Images were scaled to {image_size}x{image_size} for this check; data.image_size sets \
-             it."
+            "Images were scaled to {side}x{side} for this check; data.image_size sets it."
         ));
     }
     data.findings.iter().for_each(|finding| complain(format!("warning: {}", finding.text())));

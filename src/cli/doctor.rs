@@ -1,7 +1,6 @@
 //! `earlybird doctor`: each line ok, or a warning with what to do about it.
 
 use super::{Outcome, say};
-use crate::config::Source;
 use crate::data;
 use crate::host;
 use crate::model::{device, threads_for};
@@ -186,12 +185,9 @@ fn caches() -> Vec<Finding> {
         "data",
         format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()),
     )];
-    for (name, source) in [
-        ("fashion-mnist", Source::FashionMnist),
-        ("cifar10", Source::Cifar10),
-        ("cifar100", Source::Cifar100),
-    ] {
-        found.push(match data::locate(source) {
+    for (source, _) in super::data::published() {
+        let name = source.name();
+        found.push(match source.locate() {
             Some(path) => ok("data", format!("{name} in {}", path.display())),
             None => {
                 ok("data", format!("{name} is not here; `earlybird data fetch {name}` gets it"))

@@ -1,6 +1,7 @@
 //! The one table of config keys: type, range, meaning, and whether a running session takes a
 //! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
+use crate::data::Source;
 use toml::Value;
 
 /// The keys that are called by name elsewhere, because people do: E, N, and the learning rate's
@@ -102,12 +103,7 @@ pub const KEYS: &[Key] = &[
         No,
         "which fork of the run, for its draws; 0 = the run itself",
     ),
-    key(
-        "data.source",
-        OneOf(&["embedded", "fashion-mnist", "cifar10", "cifar100", "folder"]),
-        No,
-        "where the images come from",
-    ),
+    key("data.source", OneOf(Source::NAMES), No, "where the images come from"),
     key("data.path", Text, No, "directory or archive; empty = where the source usually is"),
     key(
         "data.train_limit",

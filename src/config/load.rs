@@ -2,7 +2,8 @@
 //! line, key, value and range. Live changes go the same way. Knows nothing of what the values do.
 
 use super::keys::{self, EPOCHS, Key, Live, PRETRAIN_EPOCHS};
-use super::{RunConfig, Source, syntax};
+use super::{RunConfig, syntax};
+use crate::data;
 use std::fmt;
 use std::path::Path;
 use toml::Value;
@@ -385,12 +386,11 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
             "Set train.momentum (0.9 is usual) or train.nesterov = false.".into(),
         );
     }
-    if c.data.source == Source::Folder && c.data.path.is_empty() {
+    if let (data::Origin::Own(what), true) = (c.data.source.origin(), c.data.path.is_empty()) {
         problem(
             "data.source",
-            "data.source = \"folder\" needs data.path".into(),
-            "Set data.path to the directory that holds train/<class>/*.png and test/<class>/*.png."
-                .into(),
+            format!("data.source = \"{}\" needs data.path", c.data.source.name()),
+            format!("Set data.path to {what}."),
         );
     }
     found

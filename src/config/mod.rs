@@ -7,6 +7,7 @@ mod load;
 mod paths;
 mod syntax;
 
+pub use crate::data::{DataConfig, Source};
 pub use keys::{EPOCHS, FIXED, KEYS, Key, LR_SCALE, Live, PRETRAIN_EPOCHS, Rule, find, nearest};
 pub use load::{
     ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
@@ -38,54 +39,6 @@ pub struct RunConfig {
     pub importance: ImportanceConfig,
     /// What is kept, and when.
     pub checkpoint: CheckpointConfig,
-}
-
-/// Table `data`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// Kind of source.
-    pub source: Source,
-    /// Directory or archive; empty: where the source usually is (cache, system), downloaded if it
-    /// is nowhere.
-    pub path: String,
-    /// Keep at most so many training samples, chosen by seed with the classes' shares kept; 0 =
-    /// all.
-    pub train_limit: usize,
-    /// The same for test samples.
-    pub test_limit: usize,
-    /// Long tail: class c keeps `n_max * r^(-c/(C-1))` samples; 1 = as it is.
-    pub imbalance: f64,
-    /// Training samples per class, instead of `imbalance`; empty = as it is.
-    pub class_counts: Vec<usize>,
-    /// Side in pixels to which an image folder's images are scaled (short side, then centre crop).
-    pub image_size: usize,
-    /// Random crop after padding by so many pixels on each side; 0 = off.
-    pub crop_padding: usize,
-    /// Random horizontal flip with probability 1/2.
-    pub flip: bool,
-    /// Share of the training labels that is flipped to another class, chosen by seed: for
-    /// experiments.
-    pub label_noise: f64,
-    /// Share of each class's training samples that is held out: epochs are measured on them, and
-    /// the test set is read once, at the end; 0 = epochs are measured on the test set.
-    pub validation: f64,
-}
-
-/// Kinds of data source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// 10,000 + 5,000 images of Fashion-MNIST inside the binary.
-    Embedded,
-    /// Fashion-MNIST (or any data in its IDX files), 60,000 + 10,000 images.
-    FashionMnist,
-    /// CIFAR-10, binary version.
-    Cifar10,
-    /// CIFAR-100, binary version, fine labels.
-    Cifar100,
-    /// `train/<class>/*.png|jpg` and `test/<class>/...`.
-    Folder,
 }
 
 /// Table `model`.
@@ -276,24 +229,6 @@ impl Default for RunConfig {
 impl Default for CheckpointConfig {
     fn default() -> Self {
         Self { every_minutes: 10.0, tensorboard: false, on_disk_error: OnDiskError::Pause }
-    }
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            source: Source::Embedded,
-            path: String::new(),
-            train_limit: 0,
-            test_limit: 0,
-            imbalance: 1.0,
-            class_counts: Vec::new(),
-            image_size: 64,
-            crop_padding: 0,
-            flip: false,
-            label_noise: 0.0,
-            validation: 0.0,
-        }
     }
 }
 

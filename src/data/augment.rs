@@ -1,7 +1,7 @@
 //! Augmentation decided per draw, not per sample: a sample drawn twice in an epoch is cropped and
 //! flipped twice. A pure function of (seed, epoch, position in the epoch). Knows nothing of pixels.
 
-use crate::config::DataConfig;
+use super::DataConfig;
 use crate::stream::{Purpose, stream};
 use rand::Rng;
 use std::ops::Range;

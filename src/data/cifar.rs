@@ -2,12 +2,15 @@
 //! `.tar.gz`. A record is one label byte (CIFAR-100: coarse, then fine) and 3072 bytes: 32x32 red,
 //! then green, then blue.
 
+use super::fetch::Remote;
 use super::names::shown;
+use super::origin::{DataSource, Origin};
 use super::read::{DataError, Stream, open};
-use super::{Dataset, Split, tar};
+use super::{DataConfig, Dataset, Progress, Split, tar};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+const URL: &str = "https://www.cs.toronto.edu/~kriz";
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 /// Most bytes of a file with class names.
@@ -34,6 +37,14 @@ impl Kind {
         match self {
             Self::Ten => 10,
             Self::Hundred => 100,
+        }
+    }
+
+    /// The published archive and its MD5 (the CIFAR page).
+    fn archive(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Ten => ("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
+            Self::Hundred => ("cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
         }
     }
 
@@ -103,26 +114,59 @@ impl Kind {
     }
 }
 
-/// Which of the two lies at `path`, by file names.
-pub(super) fn kind_here(path: &Path) -> Option<Kind> {
-    [Kind::Ten, Kind::Hundred].into_iter().find(|kind| {
-        if path.is_dir() {
-            kind.record_files().any(|file| {
-                path.join(file).is_file() || path.join(kind.folder()).join(file).is_file()
-            })
-        } else {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let hundred = name.contains("100");
-            path.is_file()
-                && name.contains("cifar")
-                && (name.ends_with(".gz") || name.ends_with(".tgz") || name.ends_with(".tar"))
-                && hundred == (*kind == Kind::Hundred)
+impl DataSource for Kind {
+    fn about(&self) -> &'static str {
+        match self {
+            Self::Ten => "50,000 + 10,000 colour 32x32, 10 classes (170 MB)",
+            Self::Hundred => "50,000 + 10,000 colour 32x32, 100 classes (169 MB)",
         }
-    })
+    }
+
+    fn origin(&self) -> Origin {
+        let (file, md5) = self.archive();
+        Origin::Published(vec![Remote {
+            url: format!("{URL}/{file}"),
+            file: format!("{}/{file}", self.name()),
+            md5: md5.into(),
+        }])
+    }
+
+    fn places(&self, cache: &Path) -> Vec<PathBuf> {
+        let directory = cache.join(self.name());
+        vec![directory.clone(), directory.join(self.archive().0)]
+    }
+
+    /// By file names.
+    fn is_at(&self, path: &Path) -> bool {
+        if path.is_dir() {
+            return self.record_files().any(|file| {
+                path.join(file).is_file() || path.join(self.folder()).join(file).is_file()
+            });
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let hundred = name.contains("100");
+        path.is_file()
+            && name.contains("cifar")
+            && (name.ends_with(".gz") || name.ends_with(".tgz") || name.ends_with(".tar"))
+            && hundred == (*self == Self::Hundred)
+    }
+
+    fn hint(&self, path: &Path) -> Option<String> {
+        hint(path)
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        _config: &DataConfig,
+        _progress: &mut dyn FnMut(Progress),
+    ) -> Result<Dataset, DataError> {
+        load(*self, path)
+    }
 }
 
 /// What to do where another version of the set lies.
-pub(super) fn hint(path: &Path) -> Option<String> {
+fn hint(path: &Path) -> Option<String> {
     let python = ["data_batch_1", "cifar-10-batches-py/data_batch_1", "cifar-100-python/train"];
     python.iter().any(|file| path.join(file).is_file()).then(|| {
         "This is CIFAR's Python version; the binary version is read: `earlybird data fetch \
@@ -133,7 +177,7 @@ pub(super) fn hint(path: &Path) -> Option<String> {
 
 /// Reads the set at `path`: a directory with the files, its parent, or the archive. Every file must
 /// be there, once.
-pub(super) fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
+fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
     let mut parts = Parts { kind, splits: Vec::new(), names: None };
     if path.is_dir() {
         parts.add_directory(path)?

@@ -3,7 +3,6 @@
 
 use super::Progress;
 use super::read::DataError;
-use crate::config::Source;
 use etcetera::BaseStrategy;
 use md5::{Digest, Md5};
 use std::collections::hash_map::RandomState;
@@ -32,43 +31,6 @@ pub enum Download {
     Present(PathBuf),
     /// It was fetched.
     Fetched(PathBuf),
-}
-
-const FASHION_URL: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
-const CIFAR_URL: &str = "https://www.cs.toronto.edu/~kriz";
-/// MD5 of the published files (Fashion-MNIST's README, the CIFAR page).
-const FASHION: [(&str, &str); 4] = [
-    ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-    ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
-    ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
-    ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
-];
-
-/// The files of a source; none for those that are not downloaded.
-pub fn remotes(source: Source) -> Vec<Remote> {
-    let cifar = |set: &str, file: &str, md5: &str| {
-        vec![Remote {
-            url: format!("{CIFAR_URL}/{file}"),
-            file: format!("{set}/{file}"),
-            md5: md5.into(),
-        }]
-    };
-    match source {
-        Source::Embedded | Source::Folder => Vec::new(),
-        Source::FashionMnist => FASHION
-            .map(|(file, md5)| Remote {
-                url: format!("{FASHION_URL}/{file}"),
-                file: format!("fashion-mnist/{file}"),
-                md5: md5.into(),
-            })
-            .to_vec(),
-        Source::Cifar10 => {
-            cifar("cifar10", "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530")
-        }
-        Source::Cifar100 => {
-            cifar("cifar100", "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8")
-        }
-    }
 }
 
 /// `$XDG_CACHE_HOME/earlybird` (usually `~/.cache/earlybird`).

@@ -2,10 +2,12 @@
 //! bytes, a type byte (8 = u8), the count of dimensions, each dimension as a big-endian u32, the
 //! values.
 
+use super::fetch::Remote;
 use super::findings::Finding;
 use super::names::{printable_name, shown};
+use super::origin::{DataSource, Origin};
 use super::read::{DataError, Stream, open};
-use super::{Dataset, Split};
+use super::{DataConfig, Dataset, Progress, Split};
 use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -34,8 +36,56 @@ const MOST_BYTES: u64 = 1 << 31;
 /// Bytes before the labels.
 const LABELS_AT: u64 = 8;
 
+const URL: &str = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
+/// The published files and their MD5 (Fashion-MNIST's README).
+const FILES: [(&str, &str); 4] = [
+    ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+    ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),
+    ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
+    ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
+];
+
+/// Fashion-MNIST, or other data in files of the same names.
+pub(super) struct FashionMnist;
+
+impl DataSource for FashionMnist {
+    fn about(&self) -> &'static str {
+        "60,000 + 10,000 grey 28x28, 10 classes (30 MB)"
+    }
+
+    fn origin(&self) -> Origin {
+        let remote = |(file, md5): (&str, &str)| Remote {
+            url: format!("{URL}/{file}"),
+            file: format!("fashion-mnist/{file}"),
+            md5: md5.into(),
+        };
+        Origin::Published(FILES.map(remote).to_vec())
+    }
+
+    fn places(&self, cache: &Path) -> Vec<PathBuf> {
+        vec![cache.join("fashion-mnist"), "/usr/share/datasets/fashion-mnist".into()]
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        is_here(path)
+    }
+
+    fn hint(&self, path: &Path) -> Option<String> {
+        hint(path)
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        _config: &DataConfig,
+        _progress: &mut dyn FnMut(Progress),
+    ) -> Result<Dataset, DataError> {
+        load(path)
+    }
+}
+
 /// Whether the four files are in this directory.
-pub(super) fn is_here(directory: &Path) -> bool {
+fn is_here(directory: &Path) -> bool {
     STEMS.iter().all(|stem| find(directory, stem).is_some())
 }
 
@@ -55,7 +105,7 @@ fn find(directory: &Path, stem: &str) -> Option<PathBuf> {
 }
 
 /// What to do where the files are below `directory`, or in it under other names.
-pub(super) fn hint(directory: &Path) -> Option<String> {
+fn hint(directory: &Path) -> Option<String> {
     let names = |at: &Path| {
         std::fs::read_dir(at).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>()
     };
@@ -79,7 +129,7 @@ pub(super) fn hint(directory: &Path) -> Option<String> {
 }
 
 /// Reads the four files of a directory.
-pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
+fn load(directory: &Path) -> Result<Dataset, DataError> {
     let file = |stem: &str| {
         find(directory, stem).ok_or_else(|| DataError::Missing {
             what: format!("{} has no {stem} (nor {stem}.gz)", shown(directory)),

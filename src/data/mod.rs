@@ -3,6 +3,7 @@
 
 mod augment;
 mod cifar;
+mod config;
 mod embedded;
 mod fetch;
 mod findings;
@@ -10,24 +11,28 @@ mod folder;
 mod identity;
 mod idx;
 mod names;
+mod origin;
 mod picture;
 mod progress;
 mod read;
+mod source;
 mod subset;
 mod tar;
 
 pub use augment::{Augment, Crop};
-pub use fetch::{Download, PATIENCE, Remote, cache_dir, download, remotes};
+pub use config::DataConfig;
+pub use fetch::{Download, PATIENCE, Remote, cache_dir, download};
 pub use findings::{Finding, counted};
 pub use identity::Identity;
 pub use names::printable_name;
+pub use origin::Origin;
 pub use picture::strip;
 pub use progress::Progress;
 pub use read::DataError;
+pub use source::Source;
 
-use crate::config::{DataConfig, Source};
 use names::shown;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The images and labels of one split.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,18 +131,7 @@ pub fn load(
     seed: u64,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
-    let path = (!config.path.is_empty()).then(|| PathBuf::from(&config.path));
-    let mut data = match config.source {
-        Source::Embedded => embedded::load()?,
-        Source::FashionMnist => idx::load(&located(Source::FashionMnist, path, progress)?)?,
-        Source::Cifar10 => {
-            cifar::load(cifar::Kind::Ten, &located(Source::Cifar10, path, progress)?)?
-        }
-        Source::Cifar100 => {
-            cifar::load(cifar::Kind::Hundred, &located(Source::Cifar100, path, progress)?)?
-        }
-        Source::Folder => folder::load(&path.unwrap_or_default(), config.image_size, progress)?,
-    };
+    let mut data = config.source.load(config, progress)?;
     whole(&mut data)?;
     let classes = data.classes.len();
     let sizes = subset::long_tail(&data.train, classes, config.imbalance, &config.class_counts)?;
@@ -170,20 +164,6 @@ pub fn load(
     checked(data, config)
 }
 
-/// In which form data lies on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Four IDX files.
-    Idx,
-    /// CIFAR's binary files, or their archive.
-    Cifar,
-    /// An image folder; its images are scaled to `image_size` pixels.
-    Folder {
-        /// Side in pixels.
-        image_size: usize,
-    },
-}
-
 /// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end
 /// to end.
 ///
@@ -192,24 +172,26 @@ pub enum Format {
 pub fn check(
     path: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Dataset, Format), DataError> {
-    let image_size = DataConfig::default().image_size;
-    let (mut data, format) = if idx::is_here(path) {
-        (idx::load(path)?, Format::Idx)
-    } else if let Some(kind) = cifar::kind_here(path) {
-        (cifar::load(kind, path)?, Format::Cifar)
-    } else if let Some(help) = idx::hint(path).or_else(|| cifar::hint(path)) {
-        return Err(DataError::Missing {
-            what: format!("{} holds no data that is known", shown(path)),
-            help,
-        });
-    } else if folder::is_here(path) {
-        (folder::load(path, image_size, progress)?, Format::Folder { image_size })
-    } else {
-        return Err(unknown(path));
+) -> Result<(Dataset, Source), DataError> {
+    let is_own = |source: &Source| matches!(source.origin(), Origin::Own(_));
+    let (own, published): (Vec<Source>, Vec<Source>) = Source::ALL.iter().partition(|s| is_own(s));
+    let at = |sources: &[Source]| sources.iter().copied().find(|source| source.is_at(path));
+    let hint = || published.iter().find_map(|source| source.hint(path));
+    let source = match (at(&published), hint()) {
+        (Some(source), _) => source,
+        (None, Some(help)) => {
+            return Err(DataError::Missing {
+                what: format!("{} holds no data that is known", shown(path)),
+                help,
+            });
+        }
+        // Anything with directories may be an image folder, so it is asked last.
+        (None, None) => at(&own).ok_or_else(|| unknown(path))?,
     };
+    let config = DataConfig { path: path.display().to_string(), ..DataConfig::default() };
+    let mut data = source.read(path, &config, progress)?;
     whole(&mut data)?;
-    Ok((checked(data, &DataConfig::default())?, format))
+    Ok((checked(data, &DataConfig::default())?, source))
 }
 
 fn unknown(path: &Path) -> DataError {
@@ -222,46 +204,6 @@ fn unknown(path: &Path) -> DataError {
         ("does not exist", "Check the path.")
     };
     DataError::Missing { what: format!("{} {what}", shown(path)), help: help.into() }
-}
-
-/// Where a source's files are on this machine, if they are.
-pub fn locate(source: Source) -> Option<PathBuf> {
-    let cache = cache_dir();
-    let candidates: Vec<PathBuf> = match source {
-        Source::Embedded | Source::Folder => Vec::new(),
-        Source::FashionMnist => {
-            vec![cache.join("fashion-mnist"), PathBuf::from("/usr/share/datasets/fashion-mnist")]
-        }
-        Source::Cifar10 => {
-            vec![cache.join("cifar10"), cache.join("cifar10/cifar-10-binary.tar.gz")]
-        }
-        Source::Cifar100 => {
-            vec![cache.join("cifar100"), cache.join("cifar100/cifar-100-binary.tar.gz")]
-        }
-    };
-    candidates.into_iter().find(|path| match source {
-        Source::FashionMnist => idx::is_here(path),
-        Source::Cifar10 => cifar::kind_here(path) == Some(cifar::Kind::Ten),
-        Source::Cifar100 => cifar::kind_here(path) == Some(cifar::Kind::Hundred),
-        Source::Embedded | Source::Folder => false,
-    })
-}
-
-fn located(
-    source: Source,
-    path: Option<PathBuf>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf, DataError> {
-    if let Some(path) = path.or_else(|| locate(source)) {
-        return Ok(path);
-    }
-    for remote in remotes(source) {
-        download(&remote, &cache_dir(), PATIENCE, progress)?;
-    }
-    locate(source).ok_or_else(|| DataError::Missing {
-        what: format!("the downloaded files are not where they belong in {}", shown(&cache_dir())),
-        help: "Remove that directory and try again, or set data.path.".into(),
-    })
 }
 
 /// What must hold of a data set as its files are, before anything is taken out of it; classes

@@ -18,8 +18,9 @@ use self::layout::{Layout, called};
 use self::walk::{Entry, below_root};
 use super::findings::{bounded, counted};
 use super::names::{printable_name, shown};
+use super::origin::{DataSource, Origin};
 use super::read::DataError;
-use super::{Dataset, Progress, Split};
+use super::{DataConfig, Dataset, Progress, Split};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -35,13 +36,39 @@ struct File {
 }
 
 /// Whether there are folders in this one.
-pub(super) fn is_here(root: &Path) -> bool {
+fn is_here(root: &Path) -> bool {
     walk::directories(root).is_ok_and(|names| !names.is_empty())
+}
+
+/// Somebody's own images.
+pub(super) struct Folder;
+
+impl DataSource for Folder {
+    fn about(&self) -> &'static str {
+        "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path"
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Own("the directory that holds train/<class>/*.png and test/<class>/*.png")
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        is_here(path)
+    }
+
+    fn load(
+        &self,
+        path: &Path,
+        config: &DataConfig,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Dataset, DataError> {
+        load(path, config.image_size, progress)
+    }
 }
 
 /// Loads both splits at `size` x `size` pixels. Classes are the directories of `train`, in the
 /// order of their names.
-pub(super) fn load(
+fn load(
     root: &Path,
     size: usize,
     progress: &mut dyn FnMut(Progress),

@@ -1,0 +1,54 @@
+//! Table `data` of a config.
+
+use super::Source;
+use serde::{Deserialize, Serialize};
+
+/// Table `data`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// Kind of source.
+    pub source: Source,
+    /// Directory or archive; empty: where the source usually is (cache, system), downloaded if it
+    /// is nowhere.
+    pub path: String,
+    /// Keep at most so many training samples, chosen by seed with the classes' shares kept; 0 =
+    /// all.
+    pub train_limit: usize,
+    /// The same for test samples.
+    pub test_limit: usize,
+    /// Long tail: class c keeps `n_max * r^(-c/(C-1))` samples; 1 = as it is.
+    pub imbalance: f64,
+    /// Training samples per class, instead of `imbalance`; empty = as it is.
+    pub class_counts: Vec<usize>,
+    /// Side in pixels to which an image folder's images are scaled (short side, then centre crop).
+    pub image_size: usize,
+    /// Random crop after padding by so many pixels on each side; 0 = off.
+    pub crop_padding: usize,
+    /// Random horizontal flip with probability 1/2.
+    pub flip: bool,
+    /// Share of the training labels that is flipped to another class, chosen by seed: for
+    /// experiments.
+    pub label_noise: f64,
+    /// Share of each class's training samples that is held out: epochs are measured on them, and
+    /// the test set is read once, at the end; 0 = epochs are measured on the test set.
+    pub validation: f64,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: Source::Embedded,
+            path: String::new(),
+            train_limit: 0,
+            test_limit: 0,
+            imbalance: 1.0,
+            class_counts: Vec::new(),
+            image_size: 64,
+            crop_padding: 0,
+            flip: false,
+            label_noise: 0.0,
+            validation: 0.0,
+        }
+    }
+}
