@@ -1,9 +1,10 @@
 //! What can be typed after each command.
 
-use super::bench::ModelWord;
 use super::{Outcome, complain, failed, usage};
+use crate::model::ModelName;
 use crate::model::device::DeviceName;
 use crate::tui::{Asked, ColorLevel, ImageStyle, Notify, Setup};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -273,15 +274,22 @@ pub(super) fn run_name(text: &str) -> Result<String, String> {
     set.map(|_| text.to_owned()).map_err(|p| p.what)
 }
 
+fn model_name() -> impl TypedValueParser<Value = ModelName> {
+    PossibleValuesParser::new(ModelName::NAMES).try_map(|name| {
+        let named = ModelName::ALL.iter().find(|model| model.name() == name);
+        named.copied().ok_or("no such model")
+    })
+}
+
 /// Arguments of `earlybird bench`.
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// What is measured.
     pub(super) what: BenchWhat,
     /// Architecture.
-    #[arg(long, default_value = "convnet")]
-    pub(super) model: ModelWord,
-    /// Channels, height, width of the images. Default: 1,28,28, and 3,32,32 for resnet18.
+    #[arg(long, default_value = "convnet", value_parser = model_name())]
+    pub(super) model: ModelName,
+    /// Channels, height, width of the images. Default: the model's usual ones.
     #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
     pub(super) shape: Vec<usize>,
     /// Classes. Default: 10; of the cockpit 1,000.
@@ -290,7 +298,7 @@ pub(super) struct BenchArgs {
     /// Samples. Default: 10,000; of the sampler ten million.
     #[arg(long)]
     pub(super) samples: Option<usize>,
-    /// Images a step. Default: 128, and 64 for resnet18.
+    /// Images a step. Default: the model's usual number.
     #[arg(long)]
     pub(super) batch: Option<usize>,
     /// Steps (of the journal: records).

@@ -3,7 +3,7 @@
 
 use super::{BenchArgs, BenchWhat, Outcome, failed, say, usage};
 use crate::bench::{self, StepBench, StepFigures};
-use crate::config::{ModelName, Precision};
+use crate::config::Precision;
 use crate::model::use_threads;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -98,10 +98,9 @@ fn show(args: &BenchArgs, figures: &Value, words: &str) {
 }
 
 fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
-    let resnet = args.model == ModelWord::Resnet18;
+    let usual = args.model.usual();
     let shape = match args.shape.as_slice() {
-        [] if resnet => [3, 32, 32],
-        [] => [1, 28, 28],
+        [] => usual.image,
         [c, h, w] if *c > 0 && *h >= 8 && *w >= 8 => [*c, *h, *w],
         _ => {
             return Err(usage(
@@ -110,24 +109,17 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
         }
     };
     Ok(StepBench {
-        model: if resnet { ModelName::Resnet18 } else { ModelName::Convnet },
+        model: args.model,
         shape,
         classes: args.classes.unwrap_or(10).max(2),
         samples: args.samples.unwrap_or(10_000).max(2),
-        batch: args.batch.unwrap_or(if resnet { 64 } else { 128 }).max(2),
-        steps: args.steps.unwrap_or(if resnet { 8 } else { 60 }).max(1),
-        warmup: if resnet { 2 } else { 10 },
+        batch: args.batch.unwrap_or(usual.batch).max(2),
+        steps: args.steps.unwrap_or(usual.steps).max(1),
+        warmup: usual.warmup,
         precision: if args.bf16 { Precision::Bf16 } else { Precision::Fp32 },
         augment: args.augment,
         device: args.compute.device(None)?,
     })
-}
-
-/// Architectures, as they are typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum ModelWord {
-    Convnet,
-    Resnet18,
 }
 
 fn step_words(args: &BenchArgs, f: &StepFigures) -> String {

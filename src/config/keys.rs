@@ -2,6 +2,7 @@
 //! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
 use crate::data::Source;
+use crate::model::ModelName;
 use toml::Value;
 
 /// The keys that are called by name elsewhere, because people do: E, N, and the learning rate's
@@ -144,7 +145,7 @@ pub const KEYS: &[Key] = &[
         No,
         "share of each class to measure epochs on; 0 = on the test set",
     ),
-    key("model.name", OneOf(&["convnet", "resnet18"]), No, "architecture"),
+    key("model.name", OneOf(ModelName::NAMES), No, "architecture"),
     key(
         "model.init",
         Text,

@@ -8,6 +8,7 @@ mod paths;
 mod syntax;
 
 pub use crate::data::{DataConfig, Source};
+pub use crate::model::{ModelName, Precision};
 pub use keys::{EPOCHS, FIXED, KEYS, Key, LR_SCALE, Live, PRETRAIN_EPOCHS, Rule, find, nearest};
 pub use load::{
     ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
@@ -52,16 +53,6 @@ pub struct ModelConfig {
     pub init: String,
 }
 
-/// Architectures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelName {
-    /// Three 3x3 convolutions (32, 64, 128) with batch norm, two max pools, global average pool.
-    Convnet,
-    /// ResNet-18 in its CIFAR form.
-    Resnet18,
-}
-
 /// Table `train`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -101,17 +92,6 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
-}
-
-/// What convolutions compute in. Parameters, statistics of batch norms, losses and the optimizer
-/// are f32 in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 32 bits.
-    Fp32,
-    /// Products and activations of 16 bits with the range of 32 (bfloat16); LibTorch only.
-    Bf16,
 }
 
 /// Learning-rate schedules, all by step.

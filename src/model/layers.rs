@@ -1,7 +1,7 @@
 //! The layers of both architectures, with PyTorch's parameter names, layouts and conventions.
 
+use super::Precision;
 use super::kernels::{self, Convolution, Norm, NormParameters};
-use crate::config::Precision;
 use crate::stream::{Purpose, stream};
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::activation::relu as relu_of;
@@ -27,9 +27,10 @@ pub struct Init {
 }
 
 impl Init {
-    /// The initial values of `seed`, placed on `device`, for a model that computes in `precision`.
+    /// The initial values of `seed`, placed on the autodiff form of `device`, for a model that
+    /// computes in `precision`.
     pub fn new(seed: u64, precision: Precision, device: &Device) -> Self {
-        Self { rng: stream(seed, Purpose::Init, 0), device: device.clone(), precision }
+        Self { rng: stream(seed, Purpose::Init, 0), device: device.clone().autodiff(), precision }
     }
 
     /// Uniform in `-bound..bound`.

@@ -1,4 +1,4 @@
-//! What is trained: the two architectures, their initial parameters, and reading their state by
+//! What is trained: the architectures, their initial parameters, and reading their state by
 //! name. Knows nothing of epochs, data sets or samplers. Only [`kernels`] and [`device`] name
 //! LibTorch.
 
@@ -20,50 +20,101 @@ pub use state::{Misfit, Misfits, NamedTensor, named_parameters, sha256};
 
 pub use threads::{threads_for, threads_in_use, use_threads};
 
-use crate::config::{ModelName, RunConfig};
+use crate::table::table;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-/// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8, output
-/// logits `[batch, classes]`.
-#[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one model a run")]
-pub enum Model {
-    /// See [`Convnet`].
-    Convnet(Convnet),
-    /// See [`Resnet18`].
-    Resnet18(Resnet18),
+/// Defines [`ModelName`] and [`Model`] from one row for each architecture: its type, its name in
+/// configs, and what `earlybird bench` measures of it.
+macro_rules! architectures {
+    ($($(#[$doc:meta])* $Variant:ident = $name:literal => $usual:expr,)+) => {
+        table! {
+            /// Architectures.
+            pub enum ModelName: Usual {
+                $($(#[$doc])* $Variant = $name => $usual,)+
+            }
+        }
+
+        /// Any of the architectures. Input `[batch, channels, height, width]` with sides >= 8,
+        /// output logits `[batch, classes]`.
+        #[derive(Module, Debug)]
+        #[expect(clippy::large_enum_variant, reason = "there is one model a run")]
+        pub enum Model {
+            $($(#[$doc])* $Variant($Variant),)+
+        }
+
+        /// The types' names, which are no part of a parameter's name.
+        const TYPES: &[&str] = &[$(stringify!($Variant),)+];
+
+        impl Model {
+            /// A model with initial parameters from `init`.
+            pub fn new(name: ModelName, channels: usize, classes: usize, init: &mut Init) -> Self {
+                match name {
+                    $(ModelName::$Variant => {
+                        Self::$Variant($Variant::new(channels, classes, init))
+                    })+
+                }
+            }
+
+            /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
+            /// [`Mode::Train`] normalises by the batch and updates the running statistics,
+            /// [`Mode::Evaluate`] normalises by these.
+            pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
+                match self {
+                    $(Self::$Variant(m) => m.forward(images, mode),)+
+                }
+            }
+
+            /// Its name in configs.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$Variant(_) => $name,)+
+                }
+            }
+        }
+    };
+}
+
+architectures! {
+    /// Three 3x3 convolutions (32, 64, 128) with batch norm, two max pools, global average pool.
+    Convnet = "convnet" => Usual { image: [1, 28, 28], batch: 128, steps: 60, warmup: 10 },
+    /// ResNet-18 in its CIFAR form.
+    Resnet18 = "resnet18" => Usual { image: [3, 32, 32], batch: 64, steps: 8, warmup: 2 },
+}
+
+/// What an architecture is measured with, unless somebody asks for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usual {
+    /// Channels, height, width.
+    pub image: [usize; 3],
+    /// Images a step.
+    pub batch: usize,
+    /// Steps that are timed: some seconds of them on two processors.
+    pub steps: usize,
+    /// Steps before them.
+    pub warmup: usize,
+}
+
+impl ModelName {
+    /// What it is measured with.
+    pub fn usual(self) -> Usual {
+        self.row()
+    }
+}
+
+/// What convolutions compute in. Parameters, statistics of batch norms, losses and the optimizer
+/// are f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32 bits.
+    Fp32,
+    /// Products and activations of 16 bits with the range of 32 (bfloat16); LibTorch only.
+    Bf16,
 }
 
 impl Model {
-    /// The model that `config` asks for, with initial parameters by its seed, on the autodiff form
-    /// of `device`.
-    pub fn new(config: &RunConfig, channels: usize, classes: usize, device: &Device) -> Self {
-        let mut init = Init::new(config.seed, config.train.precision, &device.clone().autodiff());
-        match config.model.name {
-            ModelName::Convnet => Self::Convnet(Convnet::new(channels, classes, &mut init)),
-            ModelName::Resnet18 => Self::Resnet18(Resnet18::new(channels, classes, &mut init)),
-        }
-    }
-
-    /// Logits `[batch, classes]` of images `[batch, channels, height, width]`. [`Mode::Train`]
-    /// normalises by the batch and updates the running statistics, [`Mode::Evaluate`] normalises by
-    /// these.
-    pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        match self {
-            Self::Convnet(m) => m.forward(images, mode),
-            Self::Resnet18(m) => m.forward(images, mode),
-        }
-    }
-
-    /// Its name in configs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Convnet(_) => "convnet",
-            Self::Resnet18(_) => "resnet18",
-        }
-    }
-
     /// Trainable parameters (running statistics not counted).
     pub fn parameters(&self) -> usize {
         let state = self.state();

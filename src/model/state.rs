@@ -1,6 +1,6 @@
 //! A model's parameters and running statistics by name: read, hashed, put back.
 
-use super::Model;
+use super::{Model, TYPES};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
@@ -160,7 +160,7 @@ fn pytorch_name(path: &[String]) -> String {
     let named: Vec<&str> = path
         .iter()
         .enumerate()
-        .filter(|(_, part)| !["Convnet", "Resnet18"].contains(&part.as_str()))
+        .filter(|(_, part)| !TYPES.contains(&part.as_str()))
         .map(|(i, part)| match (i > 0 && path[i - 1] == "downsample", part.as_str()) {
             (true, "conv") => "0",
             (true, "bn") => "1",

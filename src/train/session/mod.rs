@@ -24,7 +24,7 @@ use crate::data::{Dataset, Identity};
 use crate::importance::{
     EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window,
 };
-use crate::model::{Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
+use crate::model::{Init, Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
 use crate::protocol::{
     Cause, DataSummary, Effective, End, Event, ModelSummary, Phase, Stop, Topic,
 };
@@ -217,7 +217,8 @@ impl Session {
         kernels::set_cuda_math(device, config.train.tf32, config.train.cudnn_benchmark);
         let identity = Identity::of(&data);
         let classes = data.classes.len();
-        let model = Model::new(&config, data.shape[0], classes, device);
+        let mut init = Init::new(config.seed, config.train.precision, device);
+        let model = Model::new(config.model.name, data.shape[0], classes, &mut init);
         let model = if initial.is_empty() {
             model
         } else {
