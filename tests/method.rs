@@ -5,9 +5,11 @@ use crate::support::{
     advance_to, advance_until, apply, epochs, finish, hash, session, session_on, set, small_config,
     weights,
 };
+use earlybird::config::{KEYS, Key, Live, Rule};
 use earlybird::model::device::DeviceName;
 use earlybird::protocol::{Bias, Cause, Command, Effective, End, Event, Phase, Stop};
 use earlybird::train::Progress;
+use serde_json::{Value, json};
 
 fn phases(events: &[Event]) -> Vec<Phase> {
     epochs(events).iter().map(|e| e.phase).collect()
@@ -480,4 +482,37 @@ fn while_pretraining_the_weights_that_an_earlier_e_would_give_are_told() {
         .find_map(|e| if let Event::Weights(w) = e { Some(w.clone()) } else { None })
         .unwrap();
     assert_eq!(previews(&later)[1], real, "the same as E = 2 gives");
+}
+
+/// Another value of `key` than the one it has.
+fn another(key: &Key, now: &Value) -> Value {
+    let now = key.path.split('.').fold(now, |v, part| &v[part]);
+    match key.rule {
+        Rule::OneOf(words) => json!(words.iter().find(|word| **word != now).unwrap()),
+        Rule::Integer(..) => json!(now.as_i64().unwrap() + 1),
+        Rule::Number(..) if now.as_f64() == Some(0.0) => json!(0.5),
+        Rule::Number(..) => json!(0.5 * now.as_f64().unwrap()),
+        Rule::Flag => json!(now != true),
+        ref other => panic!("{}: no live key is {other:?} so far", key.path),
+    }
+}
+
+#[test]
+fn every_key_that_is_marked_live_changes_what_comes_after_it() {
+    let set = ["importance.draw=systematic"];
+    let unchanged = hash(&finish(&mut session(&set)));
+    let config = serde_json::to_value(small_config(&set)).unwrap();
+    for key in KEYS.iter().filter(|key| key.live != Live::No) {
+        // What is kept on the disk is the trainer thread's: tests/faults.rs.
+        if key.path.starts_with("checkpoint.") {
+            continue;
+        }
+        let mut session = session(&set);
+        advance_to(&mut session, 1, 1);
+        let value = another(key, &config);
+        let answer = apply(&mut session, Command::Set { key: key.path.into(), value });
+        assert!(matches!(answer[..], [Event::Changed { .. }]), "{}: {answer:?}", key.path);
+        let changed = hash(&finish(&mut session));
+        assert_ne!(changed, unchanged, "{} is marked live, and nobody reads it again", key.path);
+    }
 }
