@@ -10,6 +10,7 @@ mod compare;
 mod comparison_faults;
 mod configs;
 mod data;
+mod documents;
 mod endings;
 mod environment;
 mod errnos;
