@@ -1,7 +1,8 @@
-# Two words for newcomers: `make run`, `make test`. Everything that cargo needs is provided first.
+# Two commands for newcomers: `make run` and `make test`. They provide what cargo needs first.
 #
-# LIBTORCH is the same in every call, since a changed one rebuilds torch-sys' C++: yours, if set, else .libtorch/libtorch,
-# which scripts/libtorch.sh fills or links. (.cargo/config.toml says the same to a bare `cargo build`.)
+# LIBTORCH is the same in every call, since a changed one rebuilds torch-sys' C++: yours, if set,
+# else .libtorch/libtorch, which scripts/libtorch.sh fills or links. (.cargo/config.toml sets the
+# same for a bare `cargo build`.)
 
 export LIBTORCH ?= $(CURDIR)/.libtorch/libtorch
 # torch-sys would ask Python again; the script has done so.
@@ -13,43 +14,45 @@ ARGS ?=
 .PHONY: run build test test-peers fuzz check doc libtorch help clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'With arguments: make run ARGS="train configs/long-tail.toml"'
 
-run: build ## build, and open the cockpit on the demo
-	@$(CARGO) run --quiet --locked -- $(ARGS) || { code=$$?; [ $$code -eq 130 ] || exit $$code; } # 130: stopped by hand
+run: build ## build, then open the cockpit on the demo
+	@# 130: stopped by hand
+	@$(CARGO) run --quiet --locked -- $(ARGS) || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
 
-build: libtorch ## provide LibTorch and build target/debug/earlybird (optimised)
+build: libtorch ## provide LibTorch, build target/debug/earlybird (optimised)
 	$(CARGO) build --locked
 
-# Tests run side by side, each with LibTorch's threads: spinning ones would take the processors from each other (measured
-# on two cores: 140 s spinning, 65 s not).
+# Tests run side by side, each with LibTorch's threads: spinning ones would take the cores from
+# each other (measured on two cores: 140 s spinning, 65 s not).
 test check fuzz: export OMP_WAIT_POLICY = passive
 
 test: libtorch ## run every test
 	$(CARGO) test --locked
 
-check: libtorch ## formatting, lints, every test: what CI runs
+check: libtorch ## what CI runs: formatting, lints, every test
 	cargo fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 
-# How many changed files each reader is given, and the first seed: make fuzz FUZZ=1000000 SEED=7
+# How many changed files each reader gets, and the first seed: make fuzz FUZZ=1000000 SEED=7
 FUZZ ?= 300000
 SEED ?= 1
 
-fuzz: libtorch ## every reader of files on many more changed ones (FUZZ=300000 SEED=1): a failure names its seed and its file
-	EARLYBIRD_FUZZ=$(FUZZ) EARLYBIRD_FUZZ_SEED=$(SEED) $(CARGO) test --locked --test promises fuzz::
+fuzz: libtorch ## test every reader of files on many changed files (FUZZ=300000 SEED=1)
+	EARLYBIRD_FUZZ=$(FUZZ) EARLYBIRD_FUZZ_SEED=$(SEED) \
+		$(CARGO) test --locked --test promises fuzz::
 
-test-peers: build ## PyTorch and TensorBoard read what earlybird writes (fetches both from the Python registry)
+test-peers: build ## have PyTorch and TensorBoard read what earlybird writes (fetches both)
 	@python=$$(./scripts/peers.sh) && cd tests/peers && $$python -m unittest -v
 
-doc: libtorch ## build the documentation, free of warnings
+doc: libtorch ## build the code's documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 libtorch: ## provide LibTorch only
 	@./scripts/libtorch.sh
 
-clean: ## remove what was built (LibTorch stays)
+clean: ## remove what was built; LibTorch stays
 	cargo clean

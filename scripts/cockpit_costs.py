@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What a cockpit costs: bytes a second on its line, its share of a core, and what training loses by it.
+"""What a cockpit costs: bytes a second on its line, its share of a core, what training loses by it.
 
-Runs the program in a terminal (a pty of 120x36) that reads everything, beside runs without a screen, in turn. Needs nothing but
-Python and a built program: scripts/cockpit_costs.py target/debug/earlybird [rounds] [epochs]
+Runs the program in a terminal (a pty of 120x36) that reads everything, and runs without a screen,
+in turn. Needs nothing but Python and a built program:
+scripts/cockpit_costs.py target/debug/earlybird [rounds] [epochs]
 """
 import fcntl
 import json
@@ -79,7 +80,8 @@ def with_screen(runs):
     begin, bytes_before, cpu_before = time.monotonic(), screen.bytes, screen.cpu_seconds()
     screen.read(12)
     seconds = time.monotonic() - begin
-    rate, cpu = (screen.bytes - bytes_before) / seconds, (screen.cpu_seconds() - cpu_before) / seconds
+    rate = (screen.bytes - bytes_before) / seconds
+    cpu = (screen.cpu_seconds() - cpu_before) / seconds
     screen.tail = b""
     screen.read(600, until=b"any other key looks on")  # the end
     screen.press(b"q")
@@ -121,9 +123,16 @@ for round in range(ROUNDS):
     ratios.append(watched / alone)
     rates.append(rate)
     cpus.append(cpu)
-    print(f"round {round + 1}: {rate:.0f} B/s, {100 * cpu:.1f}% of a core, images/s watched {watched:.0f}, alone {alone:.0f}: {watched / alone:.3f}", flush=True)
+    print(
+        f"round {round + 1}: {rate:.0f} B/s, {100 * cpu:.1f}% of a core, "
+        f"images/s watched {watched:.0f}, alone {alone:.0f}: {watched / alone:.3f}",
+        flush=True,
+    )
     for place in places:
         shutil.rmtree(place)
-print(f"Overview at 120x36 and 10 fps: {statistics.median(rates):.0f} B/s, {100 * statistics.median(cpus):.1f}% of a core (medians)")
+print(
+    f"Overview at 120x36 and 10 fps: {statistics.median(rates):.0f} B/s, "
+    f"{100 * statistics.median(cpus):.1f}% of a core (medians)"
+)
 print(f"paused: {paused():.0f} B/s")
 print(f"images/s watched over alone: {statistics.median(ratios):.3f} (median of {ROUNDS} pairs)")

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Puts LibTorch 2.9.0 at .libtorch/libtorch, once, from the first of:
 #   1. $LIBTORCH, where it is set: nothing to do, the build uses it as it is
-#   2. a Python whose torch is 2.9 (`python3 -c 'import torch'`): a link to it; on GPU servers this brings CUDA.
-#      LIBTORCH_USE_PYTORCH=1 insists on this one, LIBTORCH_USE_PYTORCH=0 skips it
-#   3. the Python package registry, by pip: the CPU part of the wheel (490 MB), or, where an NVIDIA driver is
-#      present, all of it in a virtual environment under .libtorch/ (about 6 GB unpacked).
+#   2. a Python whose torch is 2.9 (`python3 -c 'import torch'`): a link to it; on GPU servers this
+#      brings CUDA. LIBTORCH_USE_PYTORCH=1 insists on this one, LIBTORCH_USE_PYTORCH=0 skips it
+#   3. the Python package registry, by pip: the CPU part of the wheel (490 MB), or, where an NVIDIA
+#      driver is present, all of it in a virtual environment under .libtorch/ (about 6 GB unpacked).
 #      EARLYBIRD_LIBTORCH=cpu|cuda chooses by hand
 #
 # Safe to run twice (the second time it does nothing) and to interrupt: everything is made under
-# .libtorch/tmp.* and takes its final name in one rename, as the last step.
+# .libtorch/tmp.* and gets its final name in one rename, as the last step.
 set -euo pipefail
 
 readonly VERSION=2.9.0
@@ -26,15 +26,19 @@ fail() {
 }
 other_ways() {
   printf '%s\n' \
-    "Other ways: set LIBTORCH to an unpacked LibTorch $VERSION (the folder with include/ and lib/)," \
+    "Other ways: set LIBTORCH to an unpacked LibTorch $VERSION (a folder with include/ and lib/)," \
     "or install torch==$VERSION into the python3 on your PATH; then call make again."
 }
 
 # The folder is whole when it has headers, the core library and a version that fits.
-is_whole() { [ -f "$1/include/ATen/ATen.h" ] && { [ -e "$1/lib/libtorch_cpu.so" ] || [ -e "$1/lib/libtorch_cpu.dylib" ]; }; }
+is_whole() {
+  [ -f "$1/include/ATen/ATen.h" ] || return 1
+  [ -e "$1/lib/libtorch_cpu.so" ] || [ -e "$1/lib/libtorch_cpu.dylib" ]
+}
 
 if [ -n "${LIBTORCH:-}" ] && [ "$LIBTORCH" != "$goal" ]; then
-  is_whole "$LIBTORCH" || fail "LIBTORCH=$LIBTORCH holds no LibTorch (include/ATen/ATen.h and lib/libtorch_cpu.so are looked for)" \
+  is_whole "$LIBTORCH" || fail \
+    "LIBTORCH=$LIBTORCH holds no LibTorch (no include/ATen/ATen.h or no lib/libtorch_cpu.so)" \
     "Point it at an unpacked LibTorch $VERSION, or unset it and let this script provide one."
   exit 0
 fi
@@ -53,7 +57,8 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'say "interrupted; nothing half-done is kept, call make again"; exit 130' INT TERM HUP
 
 python=$(command -v python3 || command -v python || true)
-[ -n "$python" ] || fail "no python3 found: it is needed to fetch LibTorch" "Install it (Debian: apt-get install python3 python3-pip)." "$(other_ways)"
+[ -n "$python" ] || fail "no python3 found: it is needed to fetch LibTorch" \
+  "Install it (Debian: apt-get install python3 python3-pip)." "$(other_ways)"
 
 # 2. A Python that has torch already
 if [ "${LIBTORCH_USE_PYTORCH:-}" != 0 ]; then
@@ -63,9 +68,11 @@ print(torch.__version__.split('+')[0], torch.__path__[0])
 PY
 )
   have=${found%% *}
-  if [[ "$have" == 2.9.* ]] || { [ -n "$have" ] && [ -n "${LIBTORCH_BYPASS_VERSION_CHECK:-}" ]; }; then
+  if [[ "$have" == 2.9.* ]] ||
+    { [ -n "$have" ] && [ -n "${LIBTORCH_BYPASS_VERSION_CHECK:-}" ]; }; then
     folder=${found#* }
-    is_whole "$folder" || fail "torch $have in $folder has no headers or libraries to build against" \
+    is_whole "$folder" || fail \
+      "torch $have in $folder has no headers or libraries to build against" \
       "Set LIBTORCH_USE_PYTORCH=0 to have them fetched instead."
     say "using torch $have of $python ($folder)"
     ln -s "$folder" "$tmp/link"
@@ -73,18 +80,23 @@ PY
     exit 0
   fi
   if [ "${LIBTORCH_USE_PYTORCH:-}" = 1 ]; then
-    fail "LIBTORCH_USE_PYTORCH=1, but $python has ${have:+torch }${have:-no torch}; $VERSION is needed" \
-      "Activate the environment with torch $VERSION, or unset LIBTORCH_USE_PYTORCH to have LibTorch fetched."
+    has="${have:+torch }${have:-no torch}"
+    fail "LIBTORCH_USE_PYTORCH=1, but $python has $has; $VERSION is needed" \
+      "Activate the environment with torch $VERSION," \
+      "or unset LIBTORCH_USE_PYTORCH to have LibTorch fetched."
   fi
 fi
 
 # 3. The package registry
-"$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip: it is needed to fetch LibTorch" \
-  "Install it (Debian: apt-get install python3-pip python3-venv; others: $python -m ensurepip)." "$(other_ways)"
+"$python" -m pip --version >/dev/null 2>&1 ||
+  fail "$python has no pip: it is needed to fetch LibTorch" \
+    "Install it (Debian: apt-get install python3-pip python3-venv; others: $python -m ensurepip)." \
+    "$(other_ways)"
 
 flavour=${EARLYBIRD_LIBTORCH:-}
 if [ -z "$flavour" ]; then
-  if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then flavour=cuda; else flavour=cpu; fi
+  flavour=cpu
+  if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then flavour=cuda; fi
 fi
 case "$(uname -s)-$(uname -m)" in
   Linux-x86_64) ;;
@@ -93,28 +105,34 @@ esac
 
 need_space() { # GB
   local free
-  free=$("$python" -c 'import shutil,sys; print(shutil.disk_usage(sys.argv[1]).free // 10**9)' "$home")
+  free=$("$python" -c \
+    'import shutil,sys; print(shutil.disk_usage(sys.argv[1]).free // 10**9)' "$home")
   [ "$free" -ge "$1" ] || fail "$1 GB of free space are needed under $home, there are $free GB" \
     "Free some, or put .libtorch elsewhere: mkdir /big/libtorch && ln -s /big/libtorch $home"
 }
 pip_failed() {
   fail "pip could not get $1 (its message is above)" \
-    "No network? A proxy or a mirror is given to pip by PIP_PROXY or PIP_INDEX_URL." "No space? $(df -h "$home" | awk 'NR==2{print $4}') are free here." "$(other_ways)"
+    "No network? PIP_PROXY and PIP_INDEX_URL give pip a proxy or a mirror." \
+    "No space? $(df -h "$home" | awk 'NR==2{print $4}') are free here." "$(other_ways)"
 }
 
 case $flavour in
 cpu)
   need_space 2
-  say "fetching torch $VERSION from the Python package registry (900 MB; its CPU part is kept, 490 MB)"
-  "$python" -m pip download --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
-    --no-cache-dir --dest "$tmp/wheels" "torch==$VERSION" >&2 || pip_failed "torch $VERSION"
-  "$python" -m pip download --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --no-cache-dir --dest "$tmp/wheels" \
-    "nvidia-cuda-runtime-cu12==$CUDA_RUNTIME" "nvidia-cuda-cupti-cu12==$CUDA_RUNTIME" >&2 || pip_failed "the CUDA runtime stubs"
+  say "fetching torch $VERSION from the Python package registry (900 MB; 490 MB of it are kept)"
+  "$python" -m pip download --no-deps --only-binary=:all: --python-version 3.11 \
+    --platform manylinux_2_28_x86_64 --no-cache-dir --dest "$tmp/wheels" "torch==$VERSION" >&2 ||
+    pip_failed "torch $VERSION"
+  "$python" -m pip download --no-deps --only-binary=:all: --platform manylinux2014_x86_64 \
+    --no-cache-dir --dest "$tmp/wheels" "nvidia-cuda-runtime-cu12==$CUDA_RUNTIME" \
+    "nvidia-cuda-cupti-cu12==$CUDA_RUNTIME" >&2 || pip_failed "the CUDA runtime stubs"
   say "unpacking"
-  "$python" - "$tmp/wheels" "$tmp/new" <<'PY' || fail "unpacking failed (its message is above)" "No space? See df -h $home; then call make again."
+  "$python" - "$tmp/wheels" "$tmp/new" <<'PY' || fail "unpacking failed (its message is above)" \
+    "No space? See df -h $home; then call make again."
 import glob, os, shutil, sys, zipfile
 wheels, goal = sys.argv[1:]
-KEEP = {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libtorch_global_deps.so", "libcudart.so.12", "libcupti.so.12"}
+KEEP = {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libtorch_global_deps.so",
+        "libcudart.so.12", "libcupti.so.12"}
 for wheel in glob.glob(os.path.join(wheels, "*.whl")):
     with zipfile.ZipFile(wheel) as z:
         for name in z.namelist():
@@ -132,16 +150,25 @@ missing = KEEP - set(os.listdir(os.path.join(goal, "lib")))
 if missing:
     sys.exit(f"the wheels lack {sorted(missing)}")
 PY
-  # The wheel's own libtorch.so wants libtorch_cuda.so; an empty one linked to the CPU library takes its place.
-  "${CC:-cc}" -shared -o "$tmp/new/lib/libtorch.so" -Wl,--no-as-needed -L"$tmp/new/lib" -ltorch_cpu -lc10 \
-    || fail "the C compiler (${CC:-cc}) could not link libtorch.so" "A C and C++ compiler is needed (Debian: apt-get install g++)."
+  # The wheel's own libtorch.so needs libtorch_cuda.so. An empty one, linked to the CPU library,
+  # takes its place.
+  "${CC:-cc}" -shared -o "$tmp/new/lib/libtorch.so" -Wl,--no-as-needed -L"$tmp/new/lib" \
+    -ltorch_cpu -lc10 ||
+    fail "the C compiler (${CC:-cc}) could not link libtorch.so" \
+      "A C and C++ compiler is needed (Debian: apt-get install g++)."
   echo "$VERSION+cpu" >"$tmp/new/build-version"
   mv "$tmp/new" "$goal"
   ;;
 cuda | whole)
-  [ "$flavour" = cuda ] && { need_space 12; say "an NVIDIA driver is present: fetching torch $VERSION with CUDA (about 3 GB)"; }
-  [ "$flavour" = whole ] && { need_space 2; say "fetching torch $VERSION for $(uname -sm)"; }
-  "$python" -m venv "$tmp/venv" || fail "$python cannot make a virtual environment" "Debian: apt-get install python3-venv" "$(other_ways)"
+  if [ "$flavour" = cuda ]; then
+    need_space 12
+    say "an NVIDIA driver is present: fetching torch $VERSION with CUDA (about 3 GB)"
+  else
+    need_space 2
+    say "fetching torch $VERSION for $(uname -sm)"
+  fi
+  "$python" -m venv "$tmp/venv" || fail "$python cannot make a virtual environment" \
+    "Debian: apt-get install python3-venv" "$(other_ways)"
   "$tmp/venv/bin/python" -m pip install "torch==$VERSION" >&2 || pip_failed "torch $VERSION"
   folder=$("$tmp/venv/bin/python" -c 'import torch; print(torch.__path__[0])')
   rm -rf "$home/venv"
@@ -151,5 +178,6 @@ cuda | whole)
   ;;
 *) fail "EARLYBIRD_LIBTORCH=$flavour: cpu or cuda is expected" ;;
 esac
-is_whole "$goal" || fail "what was fetched is not whole: $goal" "Remove .libtorch/ and call make again."
+is_whole "$goal" || fail "what was fetched is not whole: $goal" \
+  "Remove .libtorch/ and call make again."
 say "ready: $goal"
