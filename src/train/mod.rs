@@ -5,10 +5,12 @@ mod batches;
 mod checkpoint;
 mod confusion;
 mod evaluate;
+mod feed;
 mod optimizer;
 mod schedule;
 mod session;
 mod step;
+mod sums;
 mod thread;
 
 pub use batches::DeviceSplit;

@@ -148,8 +148,7 @@ impl Session {
     pub(super) fn score(&mut self, at: usize, mut observations: Vec<Tensor<2>>) -> Progress {
         let n = self.train.len();
         let end = (at + self.config.train.eval_batch_size).min(n);
-        let drawn: Vec<u32> = (at as u32..end as u32).collect();
-        let (images, labels) = self.train.batch(&drawn, None);
+        let (images, labels) = self.train.range(at..end);
         let logits = self.model().valid().forward(images, Mode::Evaluate);
         observations.push(forward_loss(logits, labels, 0.0, None).observations);
         if end < n {

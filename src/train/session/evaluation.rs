@@ -6,11 +6,12 @@ use super::{Epoch, Progress, Session, Stage};
 use crate::importance::balance;
 use crate::model::{Mode, Model, NamedTensor};
 use crate::protocol::{Cause, EpochSummary, Event, Measured, Phase, TestedModel};
-use crate::train::DeviceSplit;
 use crate::train::confusion::Confusion;
+use crate::train::feed::Feed;
 use crate::train::step::{forward_loss, read_observations};
+use crate::train::sums::Sums;
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::time::Instant;
 
 /// A sample with a smaller probability of its true class, when the weights were computed, counts as
@@ -22,35 +23,39 @@ const HARD: f32 = 0.1;
 pub(super) struct Evaluation {
     model: Box<Model>,
     pub(super) at: usize,
-    loss: Tensor<1>,
+    losses: Sums,
     predictions: Vec<Tensor<1, Int>>,
     began: Instant,
 }
 
 impl Evaluation {
-    fn new(model: Model, device: &Device) -> Self {
-        let loss = Tensor::zeros([1], device);
-        Self { model: Box::new(model), at: 0, loss, predictions: Vec::new(), began: Instant::now() }
+    fn new(model: Model) -> Self {
+        Self {
+            model: Box::new(model),
+            at: 0,
+            losses: Sums::default(),
+            predictions: Vec::new(),
+            began: Instant::now(),
+        }
     }
 
     /// One batch of `images`; whether it was the last.
-    fn advance(&mut self, images: &DeviceSplit, batch_size: usize) -> bool {
+    fn advance(&mut self, images: &Feed, batch_size: usize) -> bool {
         let end = (self.at + batch_size).min(images.len());
-        let drawn: Vec<u32> = (self.at as u32..end as u32).collect();
-        let (batch, labels) = images.batch(&drawn, None);
+        let (batch, labels) = images.range(self.at..end);
+        let count = end - self.at;
         let logits = self.model.forward(batch, Mode::Evaluate);
-        self.predictions.push(logits.clone().argmax(1).reshape([drawn.len()]));
-        self.loss =
-            self.loss.clone() + forward_loss(logits, labels, 0.0, None).loss * drawn.len() as f64;
+        self.predictions.push(logits.clone().argmax(1).reshape([count]));
+        self.losses.add(forward_loss(logits, labels, 0.0, None).loss, count);
         self.at = end;
         end == images.len()
     }
 
     /// Mean loss and predictions, once it is over.
-    fn figures(self, labels: &[u32], classes: usize) -> (f64, Confusion) {
+    fn figures(mut self, labels: &[u32], classes: usize) -> (f64, Confusion) {
         let predictions: Vec<u32> =
             Tensor::cat(self.predictions, 0).into_data().iter::<i64>().map(|v| v as u32).collect();
-        let loss = f64::from(self.loss.into_scalar::<f32>()) / labels.len() as f64;
+        let loss = self.losses.read().unwrap_or_default().mean();
         (loss, Confusion::of(&predictions, labels, classes))
     }
 }
@@ -58,7 +63,7 @@ impl Evaluation {
 /// A test set that is read once, at the end, and the model that it is kept for.
 #[derive(Debug)]
 pub(super) struct HeldBack {
-    pub(super) test: DeviceSplit,
+    pub(super) test: Feed,
     pub(super) labels: Vec<u32>,
     /// Parameters and running statistics after the best epoch.
     pub(super) best: Vec<NamedTensor>,
@@ -71,7 +76,7 @@ pub(super) struct HeldBack {
 impl Session {
     /// The evaluation that ends `epoch`, at its beginning.
     pub(super) fn evaluation_of(&self, epoch: Box<Epoch>) -> Stage {
-        Stage::Evaluating(epoch, Box::new(Evaluation::new(self.model().valid(), &self.device)))
+        Stage::Evaluating(epoch, Box::new(Evaluation::new(self.model().valid())))
     }
 
     /// One batch of an evaluation; the last one ends the epoch.
@@ -100,7 +105,7 @@ impl Session {
         // A state that this very model gave fits it.
         let best = last.clone().train().with_state(&held.best, &self.device);
         let model = best.map_or(last, |m| m.valid());
-        self.stage = Stage::Testing(Box::new(Evaluation::new(model, &self.device)));
+        self.stage = Stage::Testing(Box::new(Evaluation::new(model)));
         true
     }
 
@@ -128,8 +133,7 @@ impl Session {
             self.outbox.push(told(TestedModel::Last)); // the same model
         } else if tested == TestedModel::Best {
             held.best_is_tested = true;
-            self.stage =
-                Stage::Testing(Box::new(Evaluation::new(self.model().valid(), &self.device)));
+            self.stage = Stage::Testing(Box::new(Evaluation::new(self.model().valid())));
             return Progress::Evaluated;
         }
         held.tested_at = Some(self.completed);
@@ -182,7 +186,7 @@ impl Session {
         let summary = EpochSummary {
             epoch: self.completed,
             phase: epoch.phase,
-            train_loss: epoch.loss / n,
+            train_loss: epoch.total.mean(),
             measured: Measured { on: self.config.measured_on(), loss, accuracy },
             recall,
             expected: epoch

@@ -18,7 +18,9 @@ pub use self::samples::{Pictures, SampleSheet};
 use self::stepping::Meter;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
+use super::feed::Feed;
 use super::optimizer::Sgd;
+use super::sums::Sum;
 use crate::config::{Precision, RunConfig};
 use crate::data::{Dataset, Identity};
 use crate::importance::{
@@ -94,9 +96,9 @@ pub struct Session {
     /// None only while the optimizer has it.
     model: Option<Model>,
     optimizer: Sgd,
-    train: DeviceSplit,
+    train: Feed,
     /// What epochs are measured on: the test set, or a validation split.
-    measured: DeviceSplit,
+    measured: Feed,
     measured_labels: Vec<u32>,
     /// The test set, where epochs are measured on a validation split.
     held_back: Option<HeldBack>,
@@ -179,7 +181,8 @@ struct Epoch {
     step: usize,
     steps: usize,
     observations: Vec<Tensor<2>>,
-    loss: f64,
+    /// Of the steps whose losses were read.
+    total: Sum,
     began: Instant,
     waited: f64,
 }
@@ -225,8 +228,8 @@ impl Session {
             model.with_state(initial, device).map_err(TrainError::Initial)?
         };
         let mean_std = data.mean_std();
-        let train = DeviceSplit::new(&data, &data.train, &mean_std, device);
-        let test = DeviceSplit::new(&data, &data.test, &mean_std, device);
+        let feed = |split| Feed::Resident(DeviceSplit::new(&data, split, &mean_std, device));
+        let (train, test) = (feed(&data.train), feed(&data.test));
         let held_out = &data.validation;
         let (measured, measured_labels, held_back) = if held_out.is_empty() {
             (test, data.test.labels.clone(), None)
@@ -238,11 +241,7 @@ impl Session {
                 best_is_tested: false,
                 tested_at: None,
             };
-            (
-                DeviceSplit::new(&data, held_out, &mean_std, device),
-                held_out.labels.clone(),
-                Some(held_back),
-            )
+            (feed(held_out), held_out.labels.clone(), Some(held_back))
         };
         let started = Event::RunStarted {
             run: config.name.clone(),
@@ -471,7 +470,7 @@ impl Session {
             step: 0,
             steps: self.config.train.steps_per_epoch(self.train.len()),
             observations: Vec::new(),
-            loss: 0.0,
+            total: Sum::default(),
             began: Instant::now(),
             waited: 0.0,
         });

@@ -12,6 +12,7 @@ use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
 use crate::train::optimizer::Sgd;
 use crate::train::step::{observation_rows, read_observations};
+use crate::train::sums::Sum;
 use burn::module::Module;
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
@@ -57,7 +58,12 @@ impl Session {
                     "epoch.observations",
                     &read_observations(e.observations.clone()),
                 ));
-                Some(EpochState { phase: e.phase, step: e.step, steps: e.steps, loss: e.loss })
+                Some(EpochState {
+                    phase: e.phase,
+                    step: e.step,
+                    steps: e.steps,
+                    loss: e.total.loss,
+                })
             }
             _ => None,
         };
@@ -249,7 +255,7 @@ fn epoch_of(
         step: e.step,
         steps: e.steps,
         observations: observation_rows(flat, device),
-        loss: e.loss,
+        total: Sum { loss: e.loss, samples: seen(checkpoint, e, n) },
         began: Instant::now(),
         waited: 0.0,
     }))

@@ -5,10 +5,11 @@ use super::{Epoch, Progress, Session, Stage};
 use crate::data::Augment;
 use crate::model::Mode;
 use crate::protocol::StepTimes;
+use crate::train::feed::{Batch, Order};
 use crate::train::schedule::Schedule;
 use crate::train::step::forward_loss;
+use crate::train::sums::{Sum, Sums};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 use std::time::Instant;
 
 /// Tells how long it is since it was last asked.
@@ -24,8 +25,7 @@ impl Lap {
 /// Losses on the device and the time since they were read.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    loss: Option<Tensor<1>>,
-    images: usize,
+    losses: Sums,
     seconds: f64,
     pub(super) lr: f64,
     times: StepTimes,
@@ -47,15 +47,16 @@ impl Session {
     pub(super) fn train_step(&mut self, mut epoch: Box<Epoch>) -> Progress {
         let began = Instant::now();
         let (mut lap, mut times) = (Lap(began), StepTimes::default());
-        let batch_size = self.config.train.batch_size;
-        let from = epoch.step * batch_size;
-        let to = if epoch.step + 1 == epoch.steps { self.train.len() } else { from + batch_size };
-        let number = self.completed + 1;
-        let drawn = epoch.plan.at(from..to);
-        let crops = Augment::from_config(&self.config.data)
-            .map(|a| a.crops(self.draw_seed(), number as u64, from..to));
-        let (images, labels) = self.train.batch(&drawn, crops.as_deref());
-        let factors = self.factors(&epoch, &drawn);
+        let order = Order {
+            plan: &epoch.plan,
+            batch_size: self.config.train.batch_size,
+            steps: epoch.steps,
+            augment: Augment::from_config(&self.config.data),
+            seed: self.draw_seed(),
+            epoch: self.completed + 1,
+        };
+        let Batch { drawn, images, labels } = self.train.batch(&order, epoch.step);
+        let (b, factors) = (drawn.len(), self.factors(&epoch, &drawn));
         times.data = lap.seconds();
 
         let logits = self.model().forward(images, Mode::Train);
@@ -69,7 +70,6 @@ impl Session {
         self.model = self.model.take().map(|model| self.optimizer.step(lr, model, gradients));
         times.optimizer = lap.seconds();
 
-        let b = to - from;
         let loss = out.loss.without_autodiff();
         let careful = epoch.step < self.careful_until;
         if careful {
@@ -78,14 +78,9 @@ impl Session {
                 self.refuse_step(&what, epoch.step);
                 return Progress::Step;
             }
-            epoch.loss += f64::from(loss) * b as f64;
+            epoch.total += Sum::of(loss, b);
         } else {
-            let loss = loss * b as f64;
-            self.meter.loss = Some(match self.meter.loss.take() {
-                Some(sum) => sum + loss,
-                None => loss,
-            });
-            self.meter.images += b;
+            self.meter.losses.add(loss, b);
         }
         self.meter.lr = lr;
         epoch.observations.push(out.observations);
@@ -117,24 +112,23 @@ impl Session {
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when
     /// training went back because the loss is not finite.
     pub(super) fn read_meter(&mut self) -> Option<(f64, f64)> {
-        let loss = self.meter.loss.take()?;
         let asked = Instant::now();
-        let sum = f64::from(loss.into_scalar::<f32>());
+        let sum = self.meter.losses.read()?;
         // What the device still had to do belongs to the steps that asked for it.
         let waited = StepTimes { waiting: asked.elapsed().as_secs_f64(), ..StepTimes::default() };
         self.meter.times += waited;
         self.meter.epoch_times += waited;
         self.meter.seconds += waited.waiting;
-        let (images, seconds) = (self.meter.images as f64, self.meter.seconds.max(1e-9));
-        (self.meter.images, self.meter.seconds) = (0, 0.0);
+        let rate = sum.samples as f64 / self.meter.seconds.max(1e-9);
+        self.meter.seconds = 0.0;
         if !sum.is_finite() && self.go_back() {
             return None;
         }
         if let Stage::Training(mut epoch) = std::mem::replace(&mut self.stage, Stage::Boundary) {
-            epoch.loss += sum;
+            epoch.total += sum;
             self.stand_on(&epoch);
             self.stage = Stage::Training(epoch);
         }
-        Some((sum / images, images / seconds))
+        Some((sum.mean(), rate))
     }
 }
