@@ -31,11 +31,11 @@ impl Session {
             }
             Command::Set { key, value } => self.set(&key, value),
             Command::Bias { bias } => self.bias(bias),
-            Command::Rescore if self.importance.is_none() => {
+            Command::Rescore if !self.samples.are_weighed() => {
                 self.refuse(Verb::Rescore, Value::Null, "there are no weights yet: they come at E")
             }
             Command::Rescore => {
-                self.rescore = true;
+                self.samples.ask_anew();
                 let effective = Effective::NextEpoch;
                 self.changed(Verb::Rescore, json!(false), json!(true), effective);
             }
@@ -108,7 +108,7 @@ impl Session {
         let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
             return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
         };
-        let biased = c > old || (c == old && (self.importance.is_some() || self.in_epoch()));
+        let biased = c > old || (c == old && (self.samples.are_weighed() || self.in_epoch()));
         if biased && wanted <= boundary {
             let why = format!(
                 "the switch was made after epoch {old}; only an E of {} to {n} would go back to \
@@ -122,8 +122,7 @@ impl Session {
             return self.refuse(KEY, value, &format!("E is {old} already"));
         }
         if biased {
-            self.importance = None;
-            self.recorder.clear();
+            self.samples.forget();
         }
         if matches!(self.stage, Stage::Scoring { .. }) {
             self.stage = Stage::Boundary; // the pass would be for weights that come later now

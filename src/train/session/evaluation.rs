@@ -3,9 +3,8 @@
 //! on it.
 
 use super::{Epoch, Progress, Session, Stage};
-use crate::importance::balance;
 use crate::model::{Mode, Model, NamedTensor};
-use crate::protocol::{Cause, EpochSummary, Event, Measured, Phase, TestedModel};
+use crate::protocol::{Cause, EpochSummary, Event, Measured, TestedModel};
 use crate::train::confusion::Confusion;
 use crate::train::feed::Feed;
 use crate::train::step::{forward_loss, read_observations};
@@ -13,10 +12,6 @@ use crate::train::sums::Sums;
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use std::time::Instant;
-
-/// A sample with a smaller probability of its true class, when the weights were computed, counts as
-/// hard.
-const HARD: f32 = 0.1;
 
 /// An evaluation under way.
 #[derive(Debug)]
@@ -116,7 +111,7 @@ impl Session {
             self.stage = Stage::Testing(evaluation);
             return Progress::Evaluated;
         }
-        let (loss, confusion) = evaluation.figures(&held.labels, self.classes);
+        let (loss, confusion) = evaluation.figures(&held.labels, self.samples.classes());
         let (tested, epoch) = match held.best_is_tested {
             false => (TestedModel::Best, self.best.epoch),
             true => (TestedModel::Last, self.completed),
@@ -142,9 +137,8 @@ impl Session {
 
     fn end_epoch(&mut self, epoch: Epoch, evaluation: Evaluation) {
         self.completed += 1;
-        let n = self.train.len() as f64;
         let eval_began = evaluation.began;
-        let (loss, confusion) = evaluation.figures(&self.measured_labels, self.classes);
+        let (loss, confusion) = evaluation.figures(&self.measured_labels, self.samples.classes());
         let (recall, accuracy) = (confusion.recall(), confusion.accuracy());
         self.best.last = accuracy;
         if self.best.epoch == 0 || accuracy > self.best.accuracy {
@@ -156,68 +150,33 @@ impl Session {
         }
 
         let observations = read_observations(epoch.observations);
-        let broken = observations.iter().position(|o| !o.is_finite());
-        let mut seen = observations.as_slice();
-        for drawn in epoch.plan.blocks() {
-            let now = seen.split_off(..drawn.len()).unwrap_or_default();
-            if epoch.phase == Phase::Pretrain {
-                self.recorder.record(&drawn, now);
-            }
-            self.ledger.record(&drawn, now, &self.labels);
-        }
-        if epoch.phase == Phase::Pretrain {
-            self.recorder.end_epoch();
-        }
-        let times = epoch.plan.multiplicities();
-        let drawn = epoch.plan.class_counts(&self.labels, self.classes);
-        let share_of = |marked: &[bool]| {
-            let draws: u32 = times.iter().zip(marked).filter(|(_, m)| **m).map(|(t, _)| t).sum();
-            f64::from(draws) / n
-        };
-        let (mut never_drawn, mut hard_share, mut suspect_share) = (0, None, None);
-        if let Some(importance) = &self.importance {
-            never_drawn = self.ledger.never_drawn();
-            hard_share =
-                Some(share_of(&importance.p.iter().map(|p| *p < HARD).collect::<Vec<_>>()));
-            suspect_share = Some(share_of(&importance.suspect));
-        }
-        self.sheet_due |= self.importance.is_some();
-        let shuffled = times.iter().all(|t| *t == 1);
+        let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
+        let draws = self.samples.draws(&epoch.plan, &epoch.q);
         let summary = EpochSummary {
             epoch: self.completed,
             phase: epoch.phase,
             train_loss: epoch.total.mean(),
             measured: Measured { on: self.config.measured_on(), loss, accuracy },
             recall,
-            expected: epoch
-                .q
-                .class_shares(&self.labels, self.classes)
-                .iter()
-                .map(|s| s * n)
-                .collect(),
-            coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
-            expected_coverage: if shuffled {
-                1.0
-            } else {
-                balance::expected_coverage(epoch.q.values(), times.len())
-            },
-            max_multiplicity: times.iter().copied().max().unwrap_or(0),
-            never_drawn,
-            hard_share,
-            suspect_share,
-            flipped_share: (!self.flipped.is_empty()).then(|| share_of(&self.flipped)),
-            balance: balance::balance_index(&drawn.iter().map(|d| *d as f64).collect::<Vec<_>>()),
-            ess: epoch.q.effective_sample_size(),
-            drawn,
+            drawn: draws.drawn,
+            expected: draws.expected,
+            coverage: draws.coverage,
+            expected_coverage: draws.expected_coverage,
+            max_multiplicity: draws.max_multiplicity,
+            never_drawn: draws.never_drawn,
+            hard_share: draws.hard_share,
+            suspect_share: draws.suspect_share,
+            flipped_share: draws.flipped_share,
+            balance: draws.balance,
+            ess: draws.ess,
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
             eval_seconds: eval_began.elapsed().as_secs_f64(),
             samples: self.samples_drawn,
             step_ms: Some(self.take_epoch_times().per(epoch.steps)),
         };
         self.outbox.push(Event::EpochEnd(summary));
-        self.preview();
-        if let Some(k) = broken.filter(|_| !self.not_finite_accepted) {
-            let sample = epoch.plan.at(k..k + 1)[0];
+        self.outbox.extend(self.samples.preview(&self.config.importance, self.completed));
+        if let Some(sample) = broken.filter(|_| !self.not_finite_accepted) {
             let reason = format!(
                 "the model's output for training sample {sample} in epoch {} is not a finite \
                  number. \

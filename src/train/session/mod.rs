@@ -2,35 +2,34 @@
 //! them. One [`Session::advance`] is one training step, one batch of an evaluation, or one boundary
 //! between epochs; commands are applied in between. Knows no thread, no channel and no file.
 
-mod bias;
 mod commands;
 mod evaluation;
 mod finite;
-mod planning;
 mod restore;
 mod samples;
 mod stepping;
 
 use self::evaluation::{Evaluation, HeldBack};
 use self::finite::Footings;
-use self::planning::{Planned, Planner};
+use self::samples::{Due, Planned, Samples, phase_of};
 pub use self::samples::{Pictures, SampleSheet};
 use self::stepping::Meter;
 use super::batches::DeviceSplit;
 use super::checkpoint::RestoreError;
 use super::feed::Feed;
 use super::optimizer::Sgd;
+use super::step::{forward_loss, read_observations};
 use super::sums::Sum;
 use crate::config::{Precision, RunConfig};
 use crate::data::{Dataset, Identity};
-use crate::importance::{
-    EpochPlan, Ledger, Probabilities, Recorder, Sampler, Shaping, Weights, Window,
+use crate::importance::{EpochPlan, Probabilities, Sampler};
+use crate::model::{
+    Init, Misfits, Mode, Model, NamedTensor, device, kernels, sha256, threads_in_use,
 };
-use crate::model::{Init, Misfits, Model, NamedTensor, device, kernels, sha256, threads_in_use};
 use crate::protocol::{
     Cause, DataSummary, Effective, End, Event, ModelSummary, Phase, Stop, Topic,
 };
-use crate::stream::fork_seed;
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 use std::sync::Arc;
@@ -102,24 +101,11 @@ pub struct Session {
     measured_labels: Vec<u32>,
     /// The test set, where epochs are measured on a validation split.
     held_back: Option<HeldBack>,
-    labels: Arc<[u32]>,
+    samples: Samples,
     /// What all of the data is.
     data: Identity,
-    /// Labels that were flipped on purpose, shape `[n]`, or empty.
-    flipped: Vec<bool>,
-    classes: usize,
-    recorder: Recorder,
-    ledger: Ledger,
-    /// Whether there is news of single samples.
-    sheet_due: bool,
-    /// What the biased epochs draw by; `None` until E.
-    importance: Option<Arc<Importance>>,
-    planner: Planner,
-    /// Epoch whose end `importance` was computed at.
-    weighed_at: usize,
     /// Sampler to go back to with `bias on`.
     preferred: Sampler,
-    rescore: bool,
     stage: Stage,
     /// Completed epochs, c.
     completed: usize,
@@ -139,22 +125,6 @@ pub struct Session {
     started: Instant,
     /// Time of the run before this session, when it goes on from a checkpoint.
     earlier: Duration,
-}
-
-#[derive(Debug)]
-struct Importance {
-    weights: Weights,
-    /// Mean probability of the true class when the weights were computed, NaN where there was no
-    /// observation.
-    p: Vec<f32>,
-    /// Samples that the model confidently called another class: maybe wrong labels.
-    suspect: Vec<bool>,
-}
-
-impl Importance {
-    fn probabilities(&self, labels: &[u32], classes: usize, shaping: &Shaping) -> Probabilities {
-        Probabilities::shape(&self.weights, labels, classes, shaping)
-    }
 }
 
 #[derive(Debug)]
@@ -261,31 +231,21 @@ impl Session {
             versions: device::versions(),
             threads: threads_in_use().cloned(),
         };
-        let labels: Arc<[u32]> = data.train.labels.into();
         let preferred = match config.importance.sampler {
             Sampler::Uniform => Sampler::Biased,
             other => other,
         };
         Ok(Self {
             optimizer: Sgd::new(&config.train),
-            recorder: Recorder::new(n, classes),
-            ledger: Ledger::new(n),
-            sheet_due: false,
+            samples: Samples::new(data.train.labels, classes, data.flipped),
             device: device.clone(),
             model: Some(model),
             train,
             measured,
             measured_labels,
             held_back,
-            planner: Planner::new(labels.clone(), classes),
-            labels,
             data: identity,
-            flipped: data.flipped,
-            classes,
-            importance: None,
-            weighed_at: 0,
             preferred,
-            rescore: false,
             stage: Stage::Boundary,
             completed: 0,
             samples_drawn: 0,
@@ -439,29 +399,21 @@ impl Session {
             self.finish();
             return Progress::Finished;
         }
-        let c = &self.config.importance;
-        let pretraining = self.completed < c.pretrain_epochs;
-        if !pretraining {
-            let every = c.rescore_every;
-            let due = every > 0
-                && self.importance.is_some()
-                && self.completed > self.weighed_at
-                && (self.completed - self.weighed_at).is_multiple_of(every);
-            let rescore = self.rescore || due;
-            if rescore
-                || (self.importance.is_none() && c.window == Window::Fresh && c.pretrain_epochs > 0)
-            {
-                self.rescore = false;
-                self.recorder.clear();
+        match self.samples.due(&self.config.importance, self.completed) {
+            Due::Nothing => {}
+            Due::Scoring => {
+                self.samples.begin_scoring();
                 self.stage = Stage::Scoring { at: 0, observations: Vec::new() };
                 return Progress::Boundary;
             }
-            if self.importance.is_none() && !self.weigh() {
-                return Progress::Boundary; // paused, with the reason
+            Due::Weights => {
+                if !self.weigh() {
+                    return Progress::Boundary; // paused, with the reason
+                }
             }
         }
-        let phase = self.phase_of(epoch);
-        let Planned { plan, q, .. } = self.plan(epoch, phase);
+        let phase = phase_of(&self.config, epoch);
+        let Planned { plan, q, .. } = self.samples.plan(&self.config, epoch);
         self.outbox.push(Event::Phase { epoch, phase });
         let epoch = Box::new(Epoch {
             phase,
@@ -480,9 +432,44 @@ impl Session {
         Progress::Boundary
     }
 
-    /// Seed of what an epoch draws: a fork's own.
-    fn draw_seed(&self) -> u64 {
-        fork_seed(self.config.seed, self.config.fork)
+    /// Computes the weights; false when that is impossible and the session waits instead.
+    fn weigh(&mut self) -> bool {
+        match self.samples.weigh(&self.config.importance, self.completed) {
+            Ok(told) => {
+                self.outbox.extend(told);
+                true
+            }
+            Err(e) => {
+                self.config.importance.sampler = Sampler::Uniform;
+                let reason = format!(
+                    "no weights can be computed: {e}. Resuming trains on uniformly; a smaller \
+                     train.lr usually prevents this."
+                );
+                self.pause(Cause::NotFinite, Some(reason));
+                false
+            }
+        }
+    }
+
+    /// One batch of the scoring pass; the last one gives the weights.
+    fn score(&mut self, at: usize, mut observations: Vec<Tensor<2>>) -> Progress {
+        let end = (at + self.config.train.eval_batch_size).min(self.train.len());
+        let (images, labels) = self.train.range(at..end);
+        let logits = self.model().valid().forward(images, Mode::Evaluate);
+        observations.push(forward_loss(logits, labels, 0.0, None).observations);
+        if end < self.train.len() {
+            self.stage = Stage::Scoring { at: end, observations };
+            return Progress::Evaluated;
+        }
+        self.samples.record_scores(&read_observations(observations));
+        self.weigh();
+        Progress::Evaluated
+    }
+
+    /// What became of every sample, when there is news of that: with the weights, and at the end of
+    /// each epoch after.
+    pub fn take_samples(&mut self) -> Option<SampleSheet> {
+        self.samples.take_sheet(&self.config.importance.shaping(), &self.train)
     }
 
     fn finish(&mut self) {
@@ -532,9 +519,5 @@ impl Session {
 
     fn refuse(&mut self, key: impl Into<Topic>, value: Value, reason: &str) {
         self.outbox.push(Event::Refused { key: key.into(), value, reason: reason.into() });
-    }
-
-    fn warn(&mut self, code: &str, text: String) {
-        self.outbox.push(Event::Warning { code: code.into(), text });
     }
 }

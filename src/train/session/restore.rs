@@ -1,12 +1,11 @@
 //! A session to a checkpoint, and back.
 
 use super::finite::Footings;
-use super::{Best, Epoch, Importance, Meter, Session, Stage, TrainError};
+use super::samples::all;
+use super::{Best, Epoch, Meter, Session, Stage, TrainError};
 use crate::config;
 use crate::data::Dataset;
-use crate::importance::{
-    EpochPlan, Ledger, METRICS, Observation, Probabilities, Recorder, Weights,
-};
+use crate::importance::{EpochPlan, Observation, Probabilities};
 use crate::model::sha256;
 use crate::protocol::Event;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState};
@@ -15,7 +14,6 @@ use crate::train::step::{observation_rows, read_observations};
 use crate::train::sums::Sum;
 use burn::module::Module;
 use burn::tensor::Device;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,27 +27,11 @@ impl Session {
         arrays.extend(
             self.optimizer.state(self.model()).into_iter().map(|t| Array::tensor("velocity.", t)),
         );
-        let (count, sum, last) = self.recorder.parts();
-        arrays.push(Array::u32("recorder.count", count.to_vec()));
-        arrays.push(Array::metrics("recorder.sum", sum));
-        arrays.push(Array::metrics("recorder.last", last));
-        if let Some(i) = &self.importance {
-            arrays.push(Array::f32(
-                "importance.weights",
-                vec![self.train.len()],
-                i.weights.values().to_vec(),
-            ));
-            arrays.push(Array::f32("importance.p", vec![self.train.len()], i.p.clone()));
-            arrays.push(Array::flags("importance.suspect", &i.suspect));
-        }
+        arrays.extend(self.samples.recorded_arrays());
         if let Some(held) = &self.held_back {
             arrays.extend(held.best.iter().cloned().map(|t| Array::tensor("best.", t)));
         }
-        let (drawn, p, predicted, confidence) = self.ledger.parts();
-        arrays.push(Array::u32("ledger.drawn", drawn.to_vec()));
-        arrays.push(Array::f32("ledger.p", vec![self.train.len()], p.to_vec()));
-        arrays.push(Array::u32("ledger.predicted", predicted.to_vec()));
-        arrays.push(Array::f32("ledger.confidence", vec![self.train.len()], confidence.to_vec()));
+        arrays.extend(self.samples.ledger_arrays());
         let epoch = match &self.stage {
             Stage::Training(e) | Stage::Evaluating(e, _) => {
                 arrays.push(Array::u32("epoch.draws", e.plan.at(0..e.plan.len()).into_owned()));
@@ -69,20 +51,20 @@ impl Session {
         };
         let state = SessionState {
             config: self.config.clone(),
-            labels_sha256: labels_sha256(&self.labels),
+            labels_sha256: self.samples.labels_sha256(),
             data: Some(self.data.clone()),
             completed: self.completed,
             samples_drawn: self.samples_drawn,
-            weighed_at: self.weighed_at,
-            unseen: self.importance.as_ref().map(|i| i.weights.unseen()),
+            weighed_at: self.samples.weighed_at(),
+            unseen: self.samples.unseen(),
             preferred: self.preferred,
-            rescore: self.rescore
-                || matches!(self.stage, Stage::Scoring { .. }) && self.importance.is_some(),
+            rescore: self.samples.are_asked_anew()
+                || matches!(self.stage, Stage::Scoring { .. }) && self.samples.are_weighed(),
             not_finite_accepted: self.not_finite_accepted,
             best_accuracy: self.best.accuracy,
             best_epoch: self.best.epoch,
             last_accuracy: self.best.last,
-            recorded_epochs: self.recorder.epochs(),
+            recorded_epochs: self.samples.recorded_epochs(),
             epoch,
             seconds: self.seconds(),
         };
@@ -130,14 +112,13 @@ impl Session {
         if !differences.is_empty() {
             return Err(RestoreError::Data(differences.join("; ")));
         }
-        if labels_sha256(&self.labels) != s.labels_sha256 {
+        if self.samples.labels_sha256() != s.labels_sha256 {
             return Err(RestoreError::Data("the training labels differ".into()));
         }
         let (n, device) = (self.train.len(), self.device.clone());
         if let Some(why) = s.objection().or_else(|| s.objection_with(n)) {
             return Err(RestoreError::State(why));
         }
-        self.check_values(checkpoint)?;
         let model = self
             .model()
             .valid()
@@ -145,47 +126,21 @@ impl Session {
             .with_state(&checkpoint.tensors("model."), &device)
             .map_err(RestoreError::Model)?;
         check_shapes(checkpoint, self.held_back.is_some() && s.best_epoch > 0)?;
-        let recorder = Recorder::from_parts(
-            self.classes,
-            checkpoint.counts("recorder.count", n)?,
-            rows(checkpoint.f32s("recorder.sum", n * METRICS.len())?),
-            rows(checkpoint.f32s("recorder.last", n * METRICS.len())?),
-            s.recorded_epochs,
-        );
-        let ledger = Ledger::from_parts(
-            checkpoint.counts("ledger.drawn", n)?,
-            checkpoint.f32s("ledger.p", n)?.to_vec(),
-            checkpoint.counts("ledger.predicted", n)?,
-            checkpoint.f32s("ledger.confidence", n)?.to_vec(),
-        );
-        let importance = match s.unseen {
-            None => None,
-            Some(unseen) => {
-                let broken = |_| RestoreError::Array("importance.weights".into());
-                let weights =
-                    Weights::restored(checkpoint.f32s("importance.weights", n)?.to_vec(), unseen)
-                        .map_err(broken)?;
-                let p = checkpoint.f32s("importance.p", n)?.to_vec();
-                let suspect =
-                    checkpoint.u32s("importance.suspect", n)?.iter().map(|v| *v != 0).collect();
-                Some(Arc::new(Importance { weights, p, suspect }))
-            }
-        };
-        let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, n, &device)).transpose()?;
+        let known = self.samples.read(checkpoint)?;
+        let classes = self.samples.classes();
+        let epoch = s.epoch.map(|e| epoch_of(checkpoint, e, [n, classes], &device)).transpose()?;
 
         self.config = s.config.clone();
         self.optimizer = Sgd::new(&self.config.train);
         self.optimizer.load(&model, &checkpoint.tensors("velocity."), &device);
-        (self.model, self.recorder, self.ledger, self.importance) =
-            (Some(model), recorder, ledger, importance);
-        (self.completed, self.samples_drawn, self.weighed_at) =
-            (s.completed, s.samples_drawn, s.weighed_at);
-        (self.preferred, self.rescore) = (s.preferred, s.rescore);
+        self.model = Some(model);
+        self.samples.adopt(known, s);
+        (self.completed, self.samples_drawn) = (s.completed, s.samples_drawn);
+        self.preferred = s.preferred;
         self.not_finite_accepted = s.not_finite_accepted;
         if let Some(held) = &mut self.held_back {
             held.best = checkpoint.tensors("best.");
         }
-        self.sheet_due = self.importance.is_some(); // who died may not have written the last one
         self.best = Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
         (self.meter, self.footings, self.careful_until) =
             (Meter::default(), Footings::default(), 0);
@@ -205,24 +160,6 @@ impl Session {
         Ok(())
     }
 
-    /// Whether what is in the arrays is possible for this session's data.
-    fn check_values(&self, checkpoint: &Checkpoint) -> Result<(), RestoreError> {
-        let (s, n, classes) = (&checkpoint.state, self.train.len(), self.classes);
-        if s.unseen.is_some() {
-            let is_share = |p: &f32| p.is_nan() || (0.0..=1.0).contains(p);
-            all("importance.p", checkpoint.f32s("importance.p", n)?, is_share)?;
-        }
-        let predicted = checkpoint.u32s("ledger.predicted", n)?;
-        all("ledger.predicted", predicted, |class| (*class as usize) < classes)?;
-        let Some(epoch) = s.epoch else { return Ok(()) };
-        let name = "epoch.observations";
-        let rows = checkpoint.f32s(name, seen(checkpoint, epoch, n) * Observation::WIDTH)?;
-        // No number where the model's output was none.
-        let is_class = |class: f32| class.is_nan() || (0.0..classes as f32).contains(&class);
-        let (rows, _) = rows.as_chunks();
-        all(name, rows, |row| is_class(Observation::from_row(row).other))
-    }
-
     /// Says where a run goes on that has been trained before: what came later counts no more.
     pub fn tell_where_it_goes_on(&mut self) {
         let (step, steps) = match &self.stage {
@@ -234,11 +171,11 @@ impl Session {
     }
 }
 
-/// The epoch in progress, of `n` samples.
+/// The epoch in progress, of `n` samples of `classes` classes.
 fn epoch_of(
     checkpoint: &Checkpoint,
     e: EpochState,
-    n: usize,
+    [n, classes]: [usize; 2],
     device: &Device,
 ) -> Result<Box<Epoch>, RestoreError> {
     let lacks = |name: &str| RestoreError::Array(name.to_owned());
@@ -248,6 +185,10 @@ fn epoch_of(
         .ok_or_else(|| lacks("epoch.q"))?;
     let flat =
         checkpoint.f32s("epoch.observations", seen(checkpoint, e, n) * Observation::WIDTH)?;
+    // No number where the model's output was none.
+    let is_class = |class: f32| class.is_nan() || (0.0..classes as f32).contains(&class);
+    let is_possible = |row: &[f32; Observation::WIDTH]| is_class(Observation::from_row(row).other);
+    all("epoch.observations", flat.as_chunks().0, is_possible)?;
     Ok(Box::new(Epoch {
         phase: e.phase,
         plan: Arc::new(plan),
@@ -267,12 +208,6 @@ fn seen(checkpoint: &Checkpoint, e: EpochState, n: usize) -> usize {
     if e.step == e.steps { n } else { e.step.saturating_mul(batch_size).min(n) }
 }
 
-/// Whether all values of an array are possible.
-fn all<T>(name: &str, values: &[T], is_possible: impl Fn(&T) -> bool) -> Result<(), RestoreError> {
-    let fits = values.iter().all(is_possible);
-    if fits { Ok(()) } else { Err(RestoreError::Array(name.to_owned())) }
-}
-
 /// Whether the optimizer's velocities, and the best model where there is one, have the shapes of
 /// the model, which fits.
 fn check_shapes(checkpoint: &Checkpoint, has_best: bool) -> Result<(), RestoreError> {
@@ -287,14 +222,4 @@ fn check_shapes(checkpoint: &Checkpoint, has_best: bool) -> Result<(), RestoreEr
         Some((name, _)) => Err(RestoreError::Array(format!("best.{name}"))),
         None => Ok(()),
     }
-}
-
-fn rows(flat: &[f32]) -> Vec<[f32; METRICS.len()]> {
-    flat.as_chunks::<{ METRICS.len() }>().0.to_vec()
-}
-
-fn labels_sha256(labels: &[u32]) -> String {
-    let mut hasher = Sha256::new();
-    labels.iter().for_each(|l| hasher.update(l.to_le_bytes()));
-    hasher.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }

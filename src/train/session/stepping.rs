@@ -1,15 +1,17 @@
 //! One step of training: images, forward pass, loss, backward pass, update; and the losses that are
 //! read now and then.
 
+use super::samples::draw_seed;
 use super::{Epoch, Progress, Session, Stage};
 use crate::data::Augment;
-use crate::model::Mode;
-use crate::protocol::StepTimes;
+use crate::model::{Mode, kernels};
+use crate::protocol::{Phase, StepTimes};
 use crate::train::feed::{Batch, Order};
 use crate::train::schedule::Schedule;
 use crate::train::step::forward_loss;
 use crate::train::sums::{Sum, Sums};
 use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use std::time::Instant;
 
 /// Tells how long it is since it was last asked.
@@ -52,7 +54,7 @@ impl Session {
             batch_size: self.config.train.batch_size,
             steps: epoch.steps,
             augment: Augment::from_config(&self.config.data),
-            seed: self.draw_seed(),
+            seed: draw_seed(&self.config),
             epoch: self.completed + 1,
         };
         let Batch { drawn, images, labels } = self.train.batch(&order, epoch.step);
@@ -107,6 +109,15 @@ impl Session {
             self.stage = self.evaluation_of(epoch);
         }
         Progress::Step
+    }
+
+    /// Factors on the losses of the drawn samples, shape `[b]`; `None` when all are 1.
+    fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
+        let k = self.config.importance.reweight;
+        (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
+            let factors = epoch.q.loss_factors(drawn, k);
+            kernels::numbers(&factors, [factors.len()], &self.device)
+        })
     }
 
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when

@@ -1,22 +1,22 @@
 //! What an epoch draws: its probabilities and its plan, made on a thread of its own while the epoch
 //! before it trains. Knows nothing of steps, models or commands.
 
-use super::{Importance, Session};
-use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Sampler, Shaping};
-use crate::protocol::Phase;
+use super::Importance;
+use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Shaping};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 /// Everything that decides an epoch's draws: equal recipes give equal plans.
 #[derive(Clone, Debug, PartialEq)]
-struct Recipe {
-    epoch: usize,
-    seed: u64,
-    source: Source,
+pub(super) struct Recipe {
+    /// Counted from 1.
+    pub(super) epoch: usize,
+    pub(super) seed: u64,
+    pub(super) source: Source,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Source {
+pub(super) enum Source {
     /// Every sample once.
     Shuffle,
     UniformReplacement,
@@ -26,9 +26,9 @@ enum Source {
 
 /// What probabilities are made of.
 #[derive(Clone, Debug)]
-struct Bias {
-    importance: Arc<Importance>,
-    shaping: Shaping,
+pub(super) struct Bias {
+    pub(super) importance: Arc<Importance>,
+    pub(super) shaping: Shaping,
 }
 
 impl PartialEq for Bias {
@@ -48,9 +48,9 @@ struct Shaped {
 
 /// A plan and the probabilities that it was drawn by.
 #[derive(Clone, Debug)]
-pub(super) struct Planned {
-    pub(super) plan: Arc<EpochPlan>,
-    pub(super) q: Arc<Probabilities>,
+pub(in super::super) struct Planned {
+    pub(in super::super) plan: Arc<EpochPlan>,
+    pub(in super::super) q: Arc<Probabilities>,
     shaped: Option<Shaped>,
 }
 
@@ -70,7 +70,7 @@ impl Planner {
     }
 
     /// The plan of `recipe`: the one made ahead, if that is what came.
-    fn plan(&mut self, recipe: &Recipe) -> Planned {
+    pub(super) fn plan(&mut self, recipe: &Recipe) -> Planned {
         let ahead = self.ahead.take().filter(|(foreseen, _)| foreseen == recipe);
         let made = ahead.and_then(|(_, thread)| thread.join().ok());
         let planned =
@@ -80,7 +80,7 @@ impl Planner {
     }
 
     /// Begins to make the plan of `recipe`.
-    fn foresee(&mut self, recipe: Recipe) {
+    pub(super) fn foresee(&mut self, recipe: Recipe) {
         let (labels, classes, shaped, of) =
             (self.labels.clone(), self.classes, self.shaped.clone(), recipe.clone());
         let thread =
@@ -129,37 +129,6 @@ fn biased(
         _ => EpochPlan::systematic(&shaped.q, seed, epoch),
     };
     Planned { plan: Arc::new(plan), q: shaped.q.clone(), shaped: Some(shaped) }
-}
-
-impl Session {
-    /// What `epoch` draws, in `phase`. The next epoch's plan is begun, as far as it can be
-    /// foreseen: a change until then, or weights that are not there yet, and it is made when it is
-    /// due.
-    pub(super) fn plan(&mut self, epoch: usize, phase: Phase) -> Planned {
-        let planned = self.planner.plan(&self.recipe(epoch, phase));
-        let next = epoch + 1;
-        if next <= self.config.train.epochs
-            && (self.importance.is_some() || next <= self.config.importance.pretrain_epochs)
-        {
-            let recipe = self.recipe(next, self.phase_of(next));
-            self.planner.foresee(recipe);
-        }
-        planned
-    }
-
-    fn recipe(&self, epoch: usize, phase: Phase) -> Recipe {
-        let c = &self.config.importance;
-        let source = match (phase, c.sampler, &self.importance) {
-            (Phase::Uniform, Sampler::UniformReplacement, _) => Source::UniformReplacement,
-            (Phase::Biased, Sampler::ClassBalanced, _) => Source::ClassBalanced,
-            (Phase::Biased, _, Some(importance)) => Source::Biased(
-                Bias { importance: importance.clone(), shaping: c.shaping() },
-                c.draw,
-            ),
-            _ => Source::Shuffle,
-        };
-        Recipe { epoch, seed: self.draw_seed(), source }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! What a session tells of single samples: a row for each, and pictures of those that a person
-//! wants to see.
+//! What is told of single samples: a row for each, and pictures of those that a person wants to
+//! see. Knows nothing of files or screens.
 
-use super::Session;
-use crate::importance::{Sample, pictured, samples};
+use super::Samples;
+use crate::importance::{Sample, Shaping, pictured, samples};
+use crate::train::feed::Feed;
 
 /// Bytes of pictures that are kept at most, and pictures of each kind in each class.
 const PICTURES: usize = 16 << 20;
@@ -39,16 +40,19 @@ impl Pictures {
     }
 }
 
-impl Session {
+impl Samples {
     /// What became of every sample, when there is news of that: with the weights, and at the end of
-    /// each epoch after.
-    pub fn take_samples(&mut self) -> Option<SampleSheet> {
-        if !std::mem::take(&mut self.sheet_due) {
+    /// each epoch after. `feed` gives the pictures, `shaping` the probabilities.
+    pub(in super::super) fn take_sheet(
+        &mut self,
+        shaping: &Shaping,
+        feed: &Feed,
+    ) -> Option<SampleSheet> {
+        if !std::mem::take(&mut self.sheet_is_due) {
             return None;
         }
         let importance = self.importance.as_ref()?;
-        let q =
-            importance.probabilities(&self.labels, self.classes, &self.config.importance.shaping());
+        let q = importance.probabilities(&self.labels, self.classes, shaping);
         let samples = samples(
             &self.labels,
             &importance.p,
@@ -57,15 +61,14 @@ impl Session {
             &self.ledger,
             &self.flipped,
         );
-        let image: usize = self.train.shape().iter().product();
+        let image: usize = feed.shape().iter().product();
         let index = pictured(
             &samples,
             self.classes,
             (PICTURES / (KINDS * self.classes * image)).clamp(1, OF_A_KIND),
         );
         let index = index[..index.len().min(PICTURES / image)].to_vec();
-        let pictures =
-            Pictures { pixels: self.train.pixels(&index), index, shape: self.train.shape() };
+        let pictures = Pictures { pixels: feed.pixels(&index), index, shape: feed.shape() };
         Some(SampleSheet { samples, pictures })
     }
 }
