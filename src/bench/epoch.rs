@@ -5,12 +5,12 @@
 use super::BenchError;
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
-use crate::model::{Init, Mode, Model};
+use crate::model::{Mode, Model};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
     Checkpoint, DeviceSplit, Kept, NoCheckpoint, Outlet, Session, Sgd, Trouble, forward_loss,
-    prepare,
+    new_model, prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -80,8 +80,7 @@ fn bare_on_a_thread(b: &StepBench) -> Result<f64, BenchError> {
 fn bare(b: &StepBench) -> Result<f64, BenchError> {
     let (config, data) = (config_of(b), dataset(b));
     let device = b.device.open()?;
-    let mut init = Init::new(config.seed, config.train.precision, &device);
-    let mut model = Model::new(config.model.name, b.shape[0], b.classes, &mut init);
+    let mut model = new_model(&config, b.shape[0], b.classes, &device);
     let mut optimizer = Sgd::new(&config.train);
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
     let plan = EpochPlan::shuffle(b.samples, 1, 1);

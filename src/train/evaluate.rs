@@ -2,10 +2,11 @@
 
 use super::DeviceSplit;
 use super::confusion::Confusion;
+use super::new_model;
 use super::step::forward_loss;
 use crate::config::RunConfig;
 use crate::data::Dataset;
-use crate::model::{Init, Misfits, Mode, Model, NamedTensor};
+use crate::model::{Misfits, Mode, NamedTensor};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -32,9 +33,8 @@ pub fn evaluate(
     device: &Device,
 ) -> Result<Evaluated, Misfits> {
     let classes = data.classes.len();
-    let mut init = Init::new(config.seed, config.train.precision, device);
-    let model = Model::new(config.model.name, data.shape[0], classes, &mut init);
-    let model = model.with_state(state, device)?.valid();
+    let model =
+        new_model(config, data.shape[0], classes, device).with_state(state, device)?.valid();
     let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
     let (n, batch) = (data.test.len(), config.train.eval_batch_size);
     let (mut logits, mut loss): (Vec<f32>, f64) = (Vec::new(), 0.0);

@@ -25,3 +25,13 @@ pub use thread::{
     Kept, NoCheckpoint, Outlet, PrepareError, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer,
     TrainerReport, Trouble, prepare,
 };
+
+use crate::config::RunConfig;
+use crate::model::{Init, Model};
+use burn::tensor::Device;
+
+/// The model that `config` asks for, with its initial parameters.
+pub fn new_model(config: &RunConfig, channels: usize, classes: usize, device: &Device) -> Model {
+    let mut init = Init::new(config.seed, config.train.precision, device);
+    Model::new(config.model.name, channels, classes, &mut init)
+}

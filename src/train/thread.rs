@@ -418,7 +418,7 @@ impl<O: Outlet> Work<O> {
         let reason = failure(text, session.config().train.batch_size);
         let kept = catch_unwind(AssertUnwindSafe(|| {
             session.take_events();
-            session.stand_again().then(|| session.checkpoint())
+            session.undo_broken_step().then(|| session.checkpoint())
         }));
         if let Ok(Some(checkpoint)) = kept {
             self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), CheckpointKind::Stopped, None);

@@ -4,7 +4,7 @@
 use super::{Session, Stage};
 use crate::config::{self, Live, RunConfig};
 use crate::importance::Sampler;
-use crate::protocol::{Bias, Cause, Command, Effective, Event, Stop, Verb};
+use crate::protocol::{Bias, Cause, Command, Effective, Event, Stop, Topic, Verb};
 use serde_json::{Value, json};
 
 impl Session {
@@ -14,28 +14,31 @@ impl Session {
             return self.refuse(Verb::Run, Value::Null, "the run is over");
         }
         match command {
-            Command::Pause if self.paused.is_some() => {
+            Command::Pause if self.parts.paused.is_some() => {
                 self.refuse(Verb::Pause, Value::Null, "it is paused already")
             }
             Command::Pause => self.pause(Cause::Asked, None),
-            Command::Resume if self.paused.is_none() => {
+            Command::Resume if self.parts.paused.is_none() => {
                 self.refuse(Verb::Resume, Value::Null, "it is not paused")
             }
             Command::Resume => {
-                self.not_finite_accepted |= self.paused.take() == Some(Cause::NotFinite);
-                if self.not_finite_accepted {
-                    self.careful_until = 0;
+                self.parts.not_finite_accepted |=
+                    self.parts.paused.take() == Some(Cause::NotFinite);
+                if let Stage::Epoch(epoch, _) = &mut self.stage
+                    && self.parts.not_finite_accepted
+                {
+                    epoch.trust();
                 }
                 let (epoch, step) = self.position();
-                self.outbox.push(Event::Resumed { epoch, step });
+                self.parts.outbox.push(Event::Resumed { epoch, step });
             }
             Command::Set { key, value } => self.set(&key, value),
             Command::Bias { bias } => self.bias(bias),
-            Command::Rescore if !self.samples.are_weighed() => {
+            Command::Rescore if !self.parts.samples.are_weighed() => {
                 self.refuse(Verb::Rescore, Value::Null, "there are no weights yet: they come at E")
             }
             Command::Rescore => {
-                self.samples.ask_anew();
+                self.parts.samples.ask_anew();
                 let effective = Effective::NextEpoch;
                 self.changed(Verb::Rescore, json!(false), json!(true), effective);
             }
@@ -46,9 +49,9 @@ impl Session {
             Command::Rewind { .. } => {
                 self.refuse(Verb::Rewind, Value::Null, "nothing here can read a checkpoint")
             }
-            Command::Note { text } => self.outbox.push(Event::Note { text }),
+            Command::Note { text } => self.parts.outbox.push(Event::Note { text }),
             Command::Stop { stop } => {
-                self.stop = Some(stop);
+                self.parts.stop = Some(stop);
                 let when = match stop {
                     Stop::Now => Effective::Now,
                     Stop::AfterEpoch => Effective::AfterThisEpoch,
@@ -75,11 +78,11 @@ impl Session {
         let Ok(wanted) = toml::Value::try_from(&value) else {
             return self.refuse(key, value, "not a value of a config");
         };
-        let changed = match config::from_value(&self.config, key, &wanted) {
+        let changed = match config::from_value(&self.parts.config, key, &wanted) {
             Ok(changed) => changed,
             Err(problem) => return self.refuse(key, value, &problem.what),
         };
-        let current = self.completed + usize::from(self.in_epoch());
+        let current = self.parts.completed + usize::from(self.in_epoch());
         if changed.train.epochs < current {
             return self.refuse(
                 key,
@@ -88,10 +91,10 @@ impl Session {
             );
         }
         if changed.importance.sampler != Sampler::Uniform {
-            self.preferred = changed.importance.sampler;
+            self.parts.preferred = changed.importance.sampler;
         }
-        let (old, new) = (value_of(&self.config, key), value_of(&changed, key));
-        self.config = changed;
+        let (old, new) = (value_of(&self.parts.config, key), value_of(&changed, key));
+        self.parts.config = changed;
         self.changed(key, old, new, effective);
     }
 
@@ -102,13 +105,16 @@ impl Session {
         let Some(wanted) = value.as_i64() else {
             return self.refuse(KEY, value, "expected a whole number");
         };
-        let (c, n, old) =
-            (self.completed, self.config.train.epochs, self.config.importance.pretrain_epochs);
+        let (c, n, old) = (
+            self.parts.completed,
+            self.parts.config.train.epochs,
+            self.parts.config.importance.pretrain_epochs,
+        );
         let boundary = c + usize::from(self.in_epoch());
         let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
             return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
         };
-        let biased = c > old || (c == old && (self.samples.are_weighed() || self.in_epoch()));
+        let biased = c > old || (c == old && (self.parts.samples.are_weighed() || self.in_epoch()));
         if biased && wanted <= boundary {
             let why = format!(
                 "the switch was made after epoch {old}; only an E of {} to {n} would go back to \
@@ -122,12 +128,12 @@ impl Session {
             return self.refuse(KEY, value, &format!("E is {old} already"));
         }
         if biased {
-            self.samples.forget();
+            self.parts.samples.forget();
         }
-        if matches!(self.stage, Stage::Scoring { .. }) {
+        if matches!(self.stage, Stage::Scoring(_)) {
             self.stage = Stage::Boundary; // the pass would be for weights that come later now
         }
-        self.config.importance.pretrain_epochs = new;
+        self.parts.config.importance.pretrain_epochs = new;
         let effective = if biased {
             Effective::BackToPretraining { after: boundary, weights_after: new }
         } else {
@@ -138,11 +144,11 @@ impl Session {
 
     fn bias(&mut self, bias: Bias) {
         const KEY: &str = "importance.sampler";
-        let sampler = self.config.importance.sampler;
-        let pretraining = self.completed < self.config.importance.pretrain_epochs;
+        let sampler = self.parts.config.importance.sampler;
+        let pretraining = self.parts.completed < self.parts.config.importance.pretrain_epochs;
         match bias {
             Bias::Now if pretraining => {
-                let epoch = (self.completed + usize::from(self.in_epoch())) as i64;
+                let epoch = (self.parts.completed + usize::from(self.in_epoch())) as i64;
                 self.set_pretrain_epochs(json!(epoch));
             }
             Bias::Now => self.refuse(
@@ -157,8 +163,24 @@ impl Session {
                 self.refuse(Verb::Bias, json!(bias), "the bias is on already")
             }
             Bias::Off => self.set(KEY, json!("uniform")),
-            Bias::On => self.set(KEY, json!(self.preferred)),
+            Bias::On => self.set(KEY, json!(self.parts.preferred)),
         }
+    }
+
+    fn changed(&mut self, key: impl Into<Topic>, old: Value, new: Value, effective: Effective) {
+        let (epoch, step) = self.position();
+        self.parts.outbox.push(Event::Changed {
+            epoch,
+            step,
+            key: key.into(),
+            old,
+            new,
+            effective,
+        });
+    }
+
+    fn refuse(&mut self, key: impl Into<Topic>, value: Value, reason: &str) {
+        self.parts.outbox.push(Event::Refused { key: key.into(), value, reason: reason.into() });
     }
 }
 

@@ -54,6 +54,13 @@ pub(in super::super) struct Planned {
     shaped: Option<Shaped>,
 }
 
+impl Planned {
+    /// As a checkpoint holds them.
+    pub(in super::super) fn restored(plan: EpochPlan, q: Probabilities) -> Self {
+        Self { plan: Arc::new(plan), q: Arc::new(q), shaped: None }
+    }
+}
+
 /// Makes plans, and the next one ahead.
 #[derive(Debug)]
 pub(super) struct Planner {

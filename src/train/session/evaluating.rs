@@ -1,0 +1,114 @@
+//! The end of an epoch: it is measured batch by batch, then its figures and those of its draws are
+//! told. And the end of a run that kept its test set back: the best and the last model on it.
+
+use super::epoch::Epoch;
+use super::evaluator::{Evaluation, Figures};
+use super::parts::Parts;
+use super::{Progress, Stage};
+use crate::protocol::{Cause, EpochSummary, Event, Measured, TestedModel};
+
+impl Parts {
+    /// One batch of the evaluation of `epoch`; the last one ends the epoch.
+    pub(super) fn evaluate(
+        &mut self,
+        epoch: &Epoch,
+        evaluation: &mut Evaluation,
+    ) -> (Progress, Option<Stage>) {
+        let set = &self.evaluator.set;
+        if !evaluation.advance(set, self.config.train.eval_batch_size) {
+            return (Progress::Evaluated, None);
+        }
+        let figures = evaluation.figures(set, self.samples.classes());
+        self.end_epoch(epoch, &figures);
+        (Progress::EpochEnd, Some(Stage::Boundary))
+    }
+
+    /// Begins to read the test set that was kept back, the best model first; `None` when there is
+    /// none, or it was read.
+    pub(super) fn begin_test(&mut self) -> Option<Stage> {
+        if self.evaluator.is_tested(self.completed) {
+            return None;
+        }
+        let model = self.evaluator.best_model(self.learned.model(), &self.device);
+        Some(Stage::Testing(TestedModel::Best, Box::new(Evaluation::new(model))))
+    }
+
+    /// One batch of the test set.
+    pub(super) fn test(
+        &mut self,
+        model: TestedModel,
+        evaluation: &mut Evaluation,
+    ) -> (Progress, Option<Stage>) {
+        let Some(held) = &mut self.evaluator.held_back else {
+            return (Progress::Boundary, Some(Stage::Boundary));
+        };
+        if !evaluation.advance(&held.set, self.config.train.eval_batch_size) {
+            return (Progress::Evaluated, None);
+        }
+        let Figures { loss, confusion, .. } = evaluation.figures(&held.set, self.samples.classes());
+        let epoch = match model {
+            TestedModel::Best => self.evaluator.best.epoch,
+            TestedModel::Last => self.completed,
+        };
+        let told = |model| Event::Tested {
+            epoch,
+            model,
+            loss,
+            accuracy: confusion.accuracy(),
+            recall: confusion.recall(),
+        };
+        self.outbox.push(told(model));
+        if model == TestedModel::Best {
+            if epoch != self.completed {
+                let last = Box::new(Evaluation::new(self.learned.model()));
+                return (Progress::Evaluated, Some(Stage::Testing(TestedModel::Last, last)));
+            }
+            self.outbox.push(told(TestedModel::Last)); // the same model
+        }
+        held.tested_at = Some(self.completed);
+        (Progress::Boundary, Some(Stage::Boundary))
+    }
+
+    fn end_epoch(&mut self, epoch: &Epoch, figures: &Figures) {
+        let observations = epoch.observations();
+        self.completed += 1;
+        let Figures { loss, confusion, began } = figures;
+        let accuracy = confusion.accuracy();
+        self.evaluator.take(self.completed, accuracy, || self.learned.state());
+        let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
+        let draws = self.samples.draws(&epoch.plan, &epoch.q);
+        let summary = EpochSummary {
+            epoch: self.completed,
+            phase: epoch.phase,
+            train_loss: epoch.mean_loss(),
+            measured: Measured { on: self.config.measured_on(), loss: *loss, accuracy },
+            recall: confusion.recall(),
+            drawn: draws.drawn,
+            expected: draws.expected,
+            coverage: draws.coverage,
+            expected_coverage: draws.expected_coverage,
+            max_multiplicity: draws.max_multiplicity,
+            never_drawn: draws.never_drawn,
+            hard_share: draws.hard_share,
+            suspect_share: draws.suspect_share,
+            flipped_share: draws.flipped_share,
+            balance: draws.balance,
+            ess: draws.ess,
+            seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
+            eval_seconds: began.elapsed().as_secs_f64(),
+            samples: self.learned.samples(),
+            step_ms: Some(self.meter.take_epoch_times().per(epoch.steps)),
+        };
+        self.outbox.push(Event::EpochEnd(summary));
+        self.outbox.extend(self.samples.preview(&self.config.importance, self.completed));
+        if let Some(sample) = broken.filter(|_| !self.not_finite_accepted) {
+            let reason = format!(
+                "the model's output for training sample {sample} in epoch {} is not a finite \
+                 number. \
+                 Resuming goes on; a smaller train.lr usually prevents this.",
+                self.completed
+            );
+            self.pause((self.completed, 0), Cause::NotFinite, Some(reason));
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What is measured: the images that epochs are measured on, the best epoch so far, and the test
+//! set where it is kept back for the end. Knows nothing of training, samples or commands.
+
+use crate::model::{Mode, Model, NamedTensor};
+use crate::train::confusion::Confusion;
+use crate::train::feed::Feed;
+use crate::train::step::forward_loss;
+use crate::train::sums::Sums;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use std::time::Instant;
+
+/// An evaluation under way, of a model as it was when it began.
+#[derive(Debug)]
+pub(super) struct Evaluation {
+    model: Model,
+    /// Images that are done.
+    done: usize,
+    losses: Sums,
+    /// Of each batch, `[b]`.
+    predictions: Vec<Tensor<1, Int>>,
+    began: Instant,
+}
+
+/// What an evaluation found.
+#[derive(Debug)]
+pub(super) struct Figures {
+    /// Mean loss.
+    pub(super) loss: f64,
+    /// Right and wrong predictions.
+    pub(super) confusion: Confusion,
+    /// When it began.
+    pub(super) began: Instant,
+}
+
+impl Evaluation {
+    /// At its beginning; `model` has no gradients.
+    pub(super) fn new(model: Model) -> Self {
+        Self {
+            model,
+            done: 0,
+            losses: Sums::default(),
+            predictions: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Count of images that are done.
+    pub(super) fn done(&self) -> usize {
+        self.done
+    }
+
+    /// One batch; whether it was the last.
+    pub(super) fn advance(&mut self, set: &TestSet, batch_size: usize) -> bool {
+        let end = (self.done + batch_size).min(set.images.len());
+        let (images, labels) = set.images.range(self.done..end);
+        let (count, logits) = (end - self.done, self.model.forward(images, Mode::Evaluate));
+        self.predictions.push(logits.clone().argmax(1).reshape([count]));
+        self.losses.add(forward_loss(logits, labels, 0.0, None).loss, count);
+        self.done = end;
+        end == set.images.len()
+    }
+
+    /// What it found, once it is over.
+    pub(super) fn figures(&mut self, set: &TestSet, classes: usize) -> Figures {
+        let predictions = Tensor::cat(std::mem::take(&mut self.predictions), 0).into_data();
+        let predictions: Vec<u32> = predictions.iter::<i64>().map(|v| v as u32).collect();
+        let loss = self.losses.read().unwrap_or_default().mean();
+        let confusion = Confusion::of(&predictions, &set.labels, classes);
+        Figures { loss, confusion, began: self.began }
+    }
+}
+
+/// Images that models are measured on, with their labels on the host.
+#[derive(Debug)]
+pub(super) struct TestSet {
+    pub(super) images: Feed,
+    /// Shape `[n]`.
+    pub(super) labels: Vec<u32>,
+}
+
+/// A test set that is read once, at the end, and the model that it is kept for.
+#[derive(Debug)]
+pub(super) struct HeldBack {
+    pub(super) set: TestSet,
+    /// Parameters and running statistics after the best epoch; none before the first.
+    pub(super) best: Vec<NamedTensor>,
+    /// Completed epochs when it was read.
+    pub(super) tested_at: Option<usize>,
+}
+
+/// The best epoch, and the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Best {
+    /// The best accuracy.
+    pub(super) accuracy: f64,
+    /// The first epoch that reached it; 0 before there is one.
+    pub(super) epoch: usize,
+    /// The last epoch's accuracy.
+    pub(super) last: f64,
+}
+
+/// What epochs are measured on and what came of it.
+#[derive(Debug)]
+pub(super) struct Evaluator {
+    /// The test set, or a validation split.
+    pub(super) set: TestSet,
+    /// The test set, where epochs are measured on a validation split.
+    pub(super) held_back: Option<HeldBack>,
+    pub(super) best: Best,
+}
+
+impl Evaluator {
+    /// Epochs are measured on `set`; `held_back` is the test set where that is another.
+    pub(super) fn new(set: TestSet, held_back: Option<TestSet>) -> Self {
+        let held_back = held_back.map(|set| HeldBack { set, best: Vec::new(), tested_at: None });
+        Self { set, held_back, best: Best::default() }
+    }
+
+    /// Takes the accuracy of an epoch that has just been measured. Of the best one the model is
+    /// kept, which `state` gives, where a test set waits for it.
+    pub(super) fn take(
+        &mut self,
+        epoch: usize,
+        accuracy: f64,
+        state: impl FnOnce() -> Vec<NamedTensor>,
+    ) {
+        self.best.last = accuracy;
+        if self.best.epoch == 0 || accuracy > self.best.accuracy {
+            (self.best.accuracy, self.best.epoch) = (accuracy, epoch);
+            if let Some(held) = &mut self.held_back {
+                held.best = state();
+            }
+        }
+    }
+
+    /// Whether nothing is left to be tested after `completed` epochs.
+    pub(super) fn is_tested(&self, completed: usize) -> bool {
+        self.held_back.as_ref().is_none_or(|held| held.tested_at == Some(completed))
+    }
+
+    /// The model of the best epoch, in the form of `last`, or that one where there is none.
+    pub(super) fn best_model(&self, last: Model, device: &Device) -> Model {
+        let state = self.held_back.as_ref().map_or(&[][..], |held| &held.best);
+        // A state that this very model gave fits it.
+        let best = last.clone().train().with_state(state, device);
+        best.map_or(last, |best| best.valid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunConfig;
+    use crate::data::{Dataset, Split};
+    use crate::model::device::DeviceName;
+    use crate::train::DeviceSplit;
+    use crate::train::new_model;
+
+    fn dataset(n: usize) -> Dataset {
+        let split = Split {
+            pixels: (0..n * 64).map(|i| (i * 37 % 251) as u8).collect(),
+            labels: (0..n as u32).map(|i| i % 3).collect(),
+        };
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        Dataset::new("test", [1, 8, 8], classes, split.clone(), split)
+    }
+
+    fn test_set(data: &Dataset, device: &Device) -> TestSet {
+        let split = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
+        TestSet { images: Feed::Resident(split), labels: data.test.labels.clone() }
+    }
+
+    fn state(value: f32) -> Vec<NamedTensor> {
+        let name = "bias".to_owned();
+        vec![NamedTensor { name, shape: vec![1], values: vec![value], trainable: true }]
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_first_with_the_highest_accuracy() {
+        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let set = || test_set(&dataset(3), &device);
+        let mut evaluator = Evaluator::new(set(), Some(set()));
+        for (epoch, accuracy) in [(1, 0.0), (2, 0.5), (3, 0.4), (4, 0.5)] {
+            evaluator.take(epoch, accuracy, || state(epoch as f32));
+        }
+        assert_eq!(evaluator.best, Best { accuracy: 0.5, epoch: 2, last: 0.5 });
+        assert_eq!(evaluator.held_back.as_ref().map(|held| &held.best), Some(&state(2.0)));
+        assert!(!evaluator.is_tested(4));
+        // Nobody waits for the model: it is not even asked for.
+        let mut alone = Evaluator::new(set(), None);
+        alone.take(1, 0.0, || panic!("asked for the state"));
+        assert_eq!(alone.best, Best { accuracy: 0.0, epoch: 1, last: 0.0 });
+        assert!(alone.is_tested(4));
+    }
+
+    #[test]
+    fn an_evaluation_is_the_same_in_batches_of_any_size() {
+        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let set = test_set(&dataset(10), &device);
+        let model = new_model(&RunConfig::default(), 1, 3, &device);
+        let whole =
+            crate::train::evaluate(&RunConfig::default(), &dataset(10), &model.state(), &device)
+                .expect("the model fits");
+        for (batch_size, batches) in [(4, 3), (5, 2), (10, 1), (99, 1)] {
+            let mut evaluation = Evaluation::new(model.valid());
+            let mut count = 1;
+            while !evaluation.advance(&set, batch_size) {
+                assert_eq!(evaluation.done(), count * batch_size);
+                count += 1;
+            }
+            assert_eq!(count, batches);
+            let figures = evaluation.figures(&set, 3);
+            assert_eq!(figures.confusion, whole.confusion);
+            assert!((figures.loss - whole.loss).abs() < 1e-6, "{} {}", figures.loss, whole.loss);
+        }
+    }
+
+    #[test]
+    fn the_best_model_is_the_one_that_was_kept() {
+        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let set = || test_set(&dataset(3), &device);
+        let model =
+            |seed| new_model(&RunConfig { seed, ..RunConfig::default() }, 1, 3, &device).valid();
+        let (best, last) = (model(1), model(2));
+        let mut evaluator = Evaluator::new(set(), Some(set()));
+        assert_eq!(evaluator.best_model(last.clone(), &device).state(), last.state());
+        evaluator.take(1, 0.9, || best.state());
+        evaluator.take(2, 0.8, || last.state());
+        assert_eq!(evaluator.best_model(last, &device).state(), best.state());
+    }
+}

@@ -1,0 +1,147 @@
+//! A session at its beginning: data and model are brought to the device. Knows nothing of
+//! checkpoints.
+
+use super::epoch::Place;
+use super::evaluator::{Evaluator, TestSet};
+use super::learned::Learned;
+use super::meter::Meter;
+use super::parts::Parts;
+use super::samples::Samples;
+use super::{Session, Stage};
+use crate::config::{Precision, RunConfig};
+use crate::data::{Dataset, Identity, Split};
+use crate::importance::Sampler;
+use crate::model::{Misfits, NamedTensor, device, kernels, threads_in_use};
+use crate::protocol::{DataSummary, Event, ModelSummary};
+use crate::train::checkpoint::RestoreError;
+use crate::train::feed::Feed;
+use crate::train::optimizer::Sgd;
+use crate::train::{DeviceSplit, new_model};
+use burn::tensor::Device;
+use std::time::{Duration, Instant};
+
+/// Why a session cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The data has fewer samples than a batch needs.
+    #[error(
+        "{samples} training samples are too few: batch norm needs at least 2 in every batch\n  \
+         Raise data.train_limit or data.class_counts."
+    )]
+    TooFewSamples {
+        /// How many there are.
+        samples: usize,
+    },
+    /// Samples are numbered in 32 bits.
+    #[error("{samples} training samples are more than the 2^32 - 1 that can be numbered")]
+    TooManySamples {
+        /// How many there are.
+        samples: usize,
+    },
+    /// The device cannot compute so.
+    #[error(
+        "train.precision = \"bf16\" needs LibTorch (--device cpu or cuda:0): this device computes \
+         in fp32 only"
+    )]
+    Precision,
+    /// The values to start from are not this model's.
+    #[error(
+        "model.init does not fit the model: {0}\n  Its architecture, channels and classes must be \
+         the run's."
+    )]
+    Initial(Misfits),
+    /// A checkpoint does not fit.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+impl Session {
+    /// A session at its beginning; its first event is `run_started`. `initial` are the values to
+    /// start from (none: by the seed), `device_name` is what a person calls the device.
+    ///
+    /// # Errors
+    /// [`TrainError`] when the data cannot be trained on.
+    pub fn new(
+        config: RunConfig,
+        data: Dataset,
+        initial: &[NamedTensor],
+        device: &Device,
+        device_name: &str,
+    ) -> Result<Self, TrainError> {
+        let n = data.train.len();
+        if n < 2 {
+            return Err(TrainError::TooFewSamples { samples: n });
+        }
+        if u32::try_from(n).is_err() {
+            return Err(TrainError::TooManySamples { samples: n });
+        }
+        if config.train.precision == Precision::Bf16 && !device::computes_bf16(device) {
+            return Err(TrainError::Precision);
+        }
+        kernels::set_cuda_math(device, config.train.tf32, config.train.cudnn_benchmark);
+        let identity = Identity::of(&data);
+        let classes = data.classes.len();
+        let model = new_model(&config, data.shape[0], classes, device);
+        let model = if initial.is_empty() {
+            model
+        } else {
+            model.with_state(initial, device).map_err(TrainError::Initial)?
+        };
+        let mean_std = data.mean_std();
+        let feed =
+            |split: &Split| Feed::Resident(DeviceSplit::new(&data, split, &mean_std, device));
+        let test_set =
+            |split: &Split| TestSet { images: feed(split), labels: split.labels.clone() };
+        let (train, test) = (feed(&data.train), test_set(&data.test));
+        let evaluator = if data.validation.is_empty() {
+            Evaluator::new(test, None)
+        } else {
+            Evaluator::new(test_set(&data.validation), Some(test))
+        };
+        let started = Event::RunStarted {
+            run: config.name.clone(),
+            config: Box::new(config.clone()),
+            data: summary(&data, &identity),
+            model: ModelSummary { name: model.name().into(), parameters: model.parameters() },
+            device: device_name.to_owned(),
+            versions: device::versions(),
+            threads: threads_in_use().cloned(),
+        };
+        let preferred = match config.importance.sampler {
+            Sampler::Uniform => Sampler::Biased,
+            other => other,
+        };
+        let parts = Parts {
+            learned: Learned::new(model, Sgd::new(&config.train), 0, Place::default()),
+            feed: train,
+            samples: Samples::new(data.train.labels, classes, data.flipped),
+            evaluator,
+            meter: Meter::default(),
+            device: device.clone(),
+            data: identity,
+            preferred,
+            completed: 0,
+            paused: None,
+            not_finite_accepted: false,
+            stop: None,
+            outbox: vec![started],
+            started: Instant::now(),
+            earlier: Duration::ZERO,
+            config,
+        };
+        Ok(Self { stage: Stage::Boundary, parts })
+    }
+}
+
+fn summary(data: &Dataset, identity: &Identity) -> DataSummary {
+    DataSummary {
+        name: data.name.clone(),
+        train: data.train.len(),
+        test: data.test.len(),
+        validation: data.validation.len(),
+        classes: data.classes.clone(),
+        counts: data.train.class_counts(data.classes.len()),
+        shape: data.shape,
+        sha256: identity.sha256(),
+    }
+}

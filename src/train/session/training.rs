@@ -1,0 +1,290 @@
+//! One step of training: images, forward pass, loss, backward pass, update. And the way back from
+//! losses that are not finite: to where they last were, from there step by step, and a pause before
+//! the first step whose loss, or whose update, is not finite. While all is well this costs nothing
+//! but a few handles. Knows nothing of what comes between epochs.
+
+use super::epoch::{Checked, Epoch};
+use super::evaluator::Evaluation;
+use super::meter::{Lap, Meter};
+use super::parts::Parts;
+use super::samples::draw_seed;
+use super::{Progress, Session, Stage, Work};
+use crate::data::Augment;
+use crate::model::kernels;
+use crate::protocol::{Cause, Event, Phase, StepTimes};
+use crate::train::feed::{Batch, Order};
+use crate::train::schedule::Schedule;
+use crate::train::step::forward_loss;
+use crate::train::sums::Sum;
+use burn::tensor::Tensor;
+use std::time::Instant;
+
+impl Parts {
+    /// The next step of `epoch`, or the way back from one; and what is to be done after it.
+    pub(super) fn train(&mut self, epoch: &mut Epoch) -> (Progress, Work) {
+        if !self.losses_are_fine(epoch) {
+            self.go_back(epoch);
+            return (Progress::WentBack, Work::Training);
+        }
+        self.step(epoch);
+        if !epoch.is_done() {
+            return (Progress::Step, Work::Training);
+        }
+        let told = self.step_event(epoch);
+        self.outbox.extend(told);
+        let is_sound =
+            self.losses_are_fine(epoch) && (self.not_finite_accepted || self.learned.is_finite());
+        let next = if is_sound {
+            Work::Evaluating(Box::new(Evaluation::new(self.learned.model())))
+        } else {
+            Work::GoingBack
+        };
+        (Progress::Step, next)
+    }
+
+    fn step(&mut self, epoch: &mut Epoch) {
+        let (began, mut lap, mut times) = (Instant::now(), Lap::new(), StepTimes::default());
+        let order = Order {
+            plan: &epoch.plan,
+            batch_size: self.config.train.batch_size,
+            steps: epoch.steps,
+            augment: Augment::from_config(&self.config.data),
+            seed: draw_seed(&self.config),
+            epoch: self.completed + 1,
+        };
+        let Batch { drawn, images, labels } = self.feed.batch(&order, epoch.step());
+        let (b, factors) = (drawn.len(), self.factors(epoch, &drawn));
+        times.data = lap.seconds();
+
+        let logits = self.learned.forward(images);
+        let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
+        times.forward = lap.seconds();
+        let gradients = self.learned.gradients(&out.loss);
+        times.backward = lap.seconds();
+        let lr = Schedule::new(&self.config.train, epoch.steps)
+            .at(self.completed * epoch.steps + epoch.step());
+        self.learned.update(lr, gradients, b);
+        times.optimizer = lap.seconds();
+
+        let loss = out.loss.without_autodiff();
+        if epoch.is_careful() {
+            let loss = loss.into_scalar::<f32>();
+            if let Some(what) = self.fault_of_step(loss) {
+                return self.refuse_step(epoch, &what);
+            }
+            epoch.take_read(Sum::of(loss, b), out.observations);
+            self.learned.keep(epoch.place());
+        } else {
+            epoch.take(loss, b, out.observations);
+        }
+        times.bookkeeping = lap.seconds();
+        self.meter.take(times, began.elapsed().as_secs_f64(), lr);
+    }
+
+    /// Factors on the losses of the drawn samples, shape `[b]`; `None` when all are 1.
+    fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
+        let k = self.config.importance.reweight;
+        (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
+            let factors = epoch.q.loss_factors(drawn, k);
+            kernels::numbers(&factors, [factors.len()], &self.device)
+        })
+    }
+
+    /// Mean loss and throughput since the last reading; `None` when no step was made since, or when
+    /// the loss is not finite.
+    pub(super) fn step_event(&mut self, epoch: &mut Epoch) -> Option<Event> {
+        let asked = Instant::now();
+        let sum = epoch.read_losses()?;
+        let images_per_s = self.meter.rate(sum.samples, asked.elapsed().as_secs_f64());
+        (sum.is_finite() || self.not_finite_accepted).then(|| Event::Step {
+            epoch: self.completed + 1,
+            step: epoch.step(),
+            steps: epoch.steps,
+            loss: sum.mean(),
+            lr: self.meter.lr(),
+            images_per_s,
+        })
+    }
+
+    /// Whether the losses that were read since this was last called are finite, or a person said
+    /// that they need not be. Where some were read, this is a place to go back to.
+    fn losses_are_fine(&mut self, epoch: &mut Epoch) -> bool {
+        match epoch.check(self.not_finite_accepted) {
+            Checked::Nothing => true,
+            Checked::Fine => {
+                self.learned.keep(epoch.place());
+                true
+            }
+            Checked::NotFinite => false,
+        }
+    }
+
+    /// Goes back to the last place with finite parameters, and on from there with care.
+    pub(super) fn go_back(&mut self, epoch: &mut Epoch) {
+        let place = self.learned.go_back();
+        epoch.go_back(place);
+        self.meter = Meter::default();
+    }
+
+    /// Goes back to the last place to go back to, whatever happened since.
+    fn undo(&mut self, epoch: &mut Epoch) {
+        let place = self.learned.undo();
+        epoch.undo(place);
+        self.meter = Meter::default();
+    }
+
+    /// What is wrong with the step that was just made, whose mean loss is `loss`; `None` when it
+    /// can be kept.
+    fn fault_of_step(&self, loss: f32) -> Option<String> {
+        if !loss.is_finite() {
+            return Some(format!("the training loss is not a finite number ({loss})"));
+        }
+        (!self.learned.is_finite())
+            .then(|| format!("parameters or running statistics are not finite (loss {loss:.4})"))
+    }
+
+    /// Undoes the step that was just made and pauses before it.
+    fn refuse_step(&mut self, epoch: &mut Epoch, what: &str) {
+        self.undo(epoch);
+        let (number, step) = self.position_in(epoch);
+        let reason = format!(
+            "{what} at step {} of epoch {number}; nothing of that step was kept. Go back to the \
+             last checkpoint with a smaller \
+             learning rate (rewind), go on all the same (resume), or stop. A smaller train.lr \
+             usually prevents this.",
+            step + 1,
+        );
+        self.pause((number, step), Cause::NotFinite, Some(reason));
+    }
+}
+
+impl Session {
+    /// Reads the losses that are not known yet, and goes back where one of them is not finite.
+    pub(super) fn settle(&mut self) {
+        let Stage::Epoch(epoch, work @ (Work::Training | Work::GoingBack)) = &mut self.stage else {
+            return;
+        };
+        self.parts.step_event(epoch);
+        if matches!(work, Work::GoingBack) || !self.parts.losses_are_fine(epoch) {
+            self.parts.go_back(epoch);
+            *work = Work::Training;
+        }
+    }
+
+    /// Undoes a step that broke off in the middle: nothing else may be done before. Gives whether
+    /// there is anything to be kept.
+    pub fn undo_broken_step(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Epoch(epoch, work @ (Work::Training | Work::GoingBack)) => {
+                self.parts.undo(epoch);
+                *work = Work::Training;
+                true
+            }
+            Stage::Done => false,
+            _ => self.in_epoch() || self.parts.completed > 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RunConfig, ScheduleName};
+    use crate::data::{Dataset, Split};
+    use crate::model::NamedTensor;
+    use crate::model::device::DeviceName;
+
+    /// Of 64 samples in 8 steps an epoch, none of them evaluated yet.
+    fn session(lr: f64) -> Session {
+        let split = Split {
+            pixels: (0..64 * 64).map(|i| (i * 37 % 251) as u8).collect(),
+            labels: (0..64).map(|i| i % 3).collect(),
+        };
+        let classes = ["a", "b", "c"].map(String::from).to_vec();
+        let data = Dataset::new("test", [1, 8, 8], classes, split.clone(), split);
+        let mut config = RunConfig::default();
+        config.train.batch_size = 8;
+        config.train.schedule = ScheduleName::Constant;
+        config.train.warmup = 0.0;
+        config.train.lr = lr;
+        let device = DeviceName::LibtorchCpu.open().expect("device");
+        Session::new(config, data, &[], &device, "test").expect("a session")
+    }
+
+    fn finite(state: &[NamedTensor]) -> bool {
+        state.iter().flat_map(|t| &t.values).all(|v| v.is_finite())
+    }
+
+    /// Nobody asks until five steps are made, the last of them of broken parameters.
+    fn broken() -> (Session, Vec<Vec<NamedTensor>>) {
+        let mut session = session(1e30);
+        assert_eq!(session.advance(), Progress::Boundary);
+        let mut states = vec![session.state()];
+        for _ in 0..5 {
+            assert_eq!(session.advance(), Progress::Step);
+            states.push(session.state());
+        }
+        assert!(finite(&states[0]) && !finite(&states[4]));
+        session.take_events();
+        (session, states)
+    }
+
+    #[test]
+    fn asking_where_training_is_changes_nothing_and_the_next_piece_of_work_goes_back() {
+        let (mut session, states) = broken();
+        assert!(session.step_event().is_none() && session.step_event().is_none());
+        assert_eq!(session.step_in_epoch(), 5);
+        assert!(!finite(&session.state()) && session.take_events().is_empty());
+        assert_eq!(session.advance(), Progress::WentBack);
+        assert_eq!((session.step_in_epoch(), session.state() == states[0]), (0, true));
+        // From there step by step, to the first one that spoils something.
+        let spoilt = states.iter().position(|s| !finite(s)).expect("a broken state");
+        for step in 1..spoilt {
+            assert_eq!((session.advance(), session.step_in_epoch()), (Progress::Step, step));
+        }
+        assert!(session.take_events().is_empty());
+        session.advance();
+        assert!(session.is_paused() && session.state() == states[spoilt - 1]);
+        assert!(matches!(
+            &session.take_events()[..],
+            [Event::Paused { epoch: 1, step, cause: Cause::NotFinite, .. }] if *step == spoilt - 1
+        ));
+        assert_eq!(session.advance(), Progress::Paused);
+    }
+
+    #[test]
+    fn no_checkpoint_is_made_of_parameters_that_are_not_finite() {
+        let (mut session, states) = broken();
+        let checkpoint = session.checkpoint();
+        assert_eq!(checkpoint.model().len(), states[0].len());
+        assert!(finite(&checkpoint.model()) && session.state() == states[0]);
+        assert_eq!(checkpoint.state.epoch.map(|e| (e.step, e.loss)), Some((0, 0.0)));
+    }
+
+    #[test]
+    fn the_end_of_an_epoch_goes_back_before_it_is_evaluated() {
+        let (mut session, states) = broken();
+        let worked: Vec<Progress> = (0..4).map(|_| session.advance()).collect();
+        assert_eq!(worked[..3], [Progress::Step; 3], "the epoch has eight steps");
+        assert_eq!((worked[3], session.state() == states[0]), (Progress::WentBack, true));
+        assert!(session.take_events().is_empty());
+    }
+
+    #[test]
+    fn a_step_that_broke_off_leaves_what_was_before_it() {
+        let mut session = session(0.01);
+        assert!(!session.undo_broken_step(), "nothing was trained yet");
+        for _ in 0..4 {
+            session.advance();
+        }
+        session.step_event().expect("three steps were made");
+        session.advance(); // the fourth: three are kept
+        let (after, checkpoint) = (session.state(), {
+            assert!(session.undo_broken_step());
+            session.checkpoint()
+        });
+        assert_eq!(checkpoint.state.epoch.map(|e| e.step), Some(3));
+        session.advance();
+        assert!(session.state() == after, "the same step once more");
+    }
+}
