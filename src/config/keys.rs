@@ -2,6 +2,7 @@
 //! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
 use crate::data::Source;
+use crate::importance::Sampler;
 use crate::model::ModelName;
 use toml::Value;
 
@@ -204,7 +205,7 @@ pub const KEYS: &[Key] = &[
         .called("E"),
     key(
         "importance.sampler",
-        OneOf(&["biased", "uniform", "uniform-replacement", "class-balanced"]),
+        OneOf(Sampler::NAMES),
         NextEpoch,
         "what the epochs after E draw from",
     ),

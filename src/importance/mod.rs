@@ -15,6 +15,7 @@ mod metric;
 mod plan;
 mod probabilities;
 mod recorder;
+mod samplers;
 mod samples;
 mod weights;
 
@@ -22,8 +23,9 @@ pub use alias::{AliasError, AliasTable};
 pub use histogram::{Histogram, Quartiles};
 pub use ledger::{LastSeen, Ledger};
 pub use metric::{METRICS, Metric, Observation};
-pub use plan::{Draw, EpochPlan, Sampler};
+pub use plan::{Draw, EpochPlan};
 pub use probabilities::{Level, Probabilities, Shaping};
 pub use recorder::{Recorder, Window};
+pub use samplers::{Population, Sampler, Sampling, Shaped};
 pub use samples::{PICKS, Pick, Sample, pictured, samples};
 pub use weights::{Weights, WeightsError};

@@ -11,20 +11,6 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What the epochs after E draw from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sampler {
-    /// With replacement, by importance: the method.
-    Biased,
-    /// One shuffle without replacement: vanilla SGD, the baseline.
-    Uniform,
-    /// With replacement, uniformly: tells the bias from the replacement.
-    UniformReplacement,
-    /// With replacement: uniform over the classes, then within.
-    ClassBalanced,
-}
-
 /// How draws with replacement by importance are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -252,14 +252,20 @@ impl Samples {
 
     fn recipe(&self, config: &RunConfig, epoch: usize) -> Recipe {
         let c = &config.importance;
-        let source = match (phase_of(config, epoch), c.sampler, &self.importance) {
-            (Phase::Uniform, Sampler::UniformReplacement, _) => Source::UniformReplacement,
-            (Phase::Biased, Sampler::ClassBalanced, _) => Source::ClassBalanced,
-            (Phase::Biased, _, Some(importance)) => Source::Biased(
-                Bias { importance: importance.clone(), shaping: c.shaping() },
-                c.draw,
-            ),
-            _ => Source::Shuffle,
+        let is_biased = c.sampler.sampling().is_biased();
+        let sampler = match (phase_of(config, epoch), is_biased) {
+            (Phase::Pretrain, _) | (Phase::Uniform, true) => Sampler::Uniform,
+            (Phase::Biased, _) | (Phase::Uniform, false) => c.sampler,
+        };
+        let bias = |importance: &Arc<Importance>| Bias {
+            importance: importance.clone(),
+            shaping: c.shaping(),
+            draw: c.draw,
+        };
+        let source = match (sampler.sampling().needs_weights(), &self.importance) {
+            (false, _) => Source { sampler, bias: None },
+            (true, Some(importance)) => Source { sampler, bias: Some(bias(importance)) },
+            (true, None) => Source { sampler: Sampler::Uniform, bias: None },
         };
         Recipe { epoch, seed: draw_seed(config), source }
     }
@@ -273,9 +279,8 @@ pub(super) fn phase_of(config: &RunConfig, epoch: usize) -> Phase {
         return Phase::Pretrain;
     }
     let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
-    let uniform =
-        matches!(c.sampler, Sampler::Uniform | Sampler::UniformReplacement) || epoch > n - tail;
-    if uniform { Phase::Uniform } else { Phase::Biased }
+    let is_biased = c.sampler.sampling().is_biased() && epoch <= n - tail;
+    if is_biased { Phase::Biased } else { Phase::Uniform }
 }
 
 /// Seed of what an epoch draws: a fork's own.

@@ -2,7 +2,7 @@
 //! before it trains. Knows nothing of steps, models or commands.
 
 use super::Importance;
-use crate::importance::{AliasTable, Draw, EpochPlan, Probabilities, Shaping};
+use crate::importance::{Draw, EpochPlan, Population, Probabilities, Sampler, Shaped, Shaping};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -15,35 +15,35 @@ pub(super) struct Recipe {
     pub(super) source: Source,
 }
 
+/// What is drawn from, epoch after epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Source {
-    /// Every sample once.
-    Shuffle,
-    UniformReplacement,
-    ClassBalanced,
-    Biased(Bias, Draw),
+pub(super) struct Source {
+    pub(super) sampler: Sampler,
+    /// There for samplers that need it.
+    pub(super) bias: Option<Bias>,
 }
 
-/// What probabilities are made of.
+/// What probabilities are made of, and how draws are made by them.
 #[derive(Clone, Debug)]
 pub(super) struct Bias {
     pub(super) importance: Arc<Importance>,
     pub(super) shaping: Shaping,
+    pub(super) draw: Draw,
 }
 
 impl PartialEq for Bias {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.importance, &other.importance) && self.shaping == other.shaping
+        Arc::ptr_eq(&self.importance, &other.importance)
+            && self.shaping == other.shaping
+            && self.draw == other.draw
     }
 }
 
-/// Probabilities by importance; they serve until the weights or their shaping change.
+/// Probabilities; they serve until what they are of changes.
 #[derive(Clone, Debug)]
-struct Shaped {
-    bias: Bias,
-    q: Arc<Probabilities>,
-    /// None where nothing was drawn independently yet.
-    table: Option<Arc<AliasTable>>,
+struct Kept {
+    source: Source,
+    shaped: Shaped,
 }
 
 /// A plan and the probabilities that it was drawn by.
@@ -51,13 +51,13 @@ struct Shaped {
 pub(in super::super) struct Planned {
     pub(in super::super) plan: Arc<EpochPlan>,
     pub(in super::super) q: Arc<Probabilities>,
-    shaped: Option<Shaped>,
+    kept: Option<Kept>,
 }
 
 impl Planned {
     /// As a checkpoint holds them.
     pub(in super::super) fn restored(plan: EpochPlan, q: Probabilities) -> Self {
-        Self { plan: Arc::new(plan), q: Arc::new(q), shaped: None }
+        Self { plan: Arc::new(plan), q: Arc::new(q), kept: None }
     }
 }
 
@@ -66,14 +66,14 @@ impl Planned {
 pub(super) struct Planner {
     labels: Arc<[u32]>,
     classes: usize,
-    shaped: Option<Shaped>,
+    kept: Option<Kept>,
     ahead: Option<(Recipe, JoinHandle<Planned>)>,
 }
 
 impl Planner {
     /// Of samples with `labels` `[n]`, values < `classes`.
     pub(super) fn new(labels: Arc<[u32]>, classes: usize) -> Self {
-        Self { labels, classes, shaped: None, ahead: None }
+        Self { labels, classes, kept: None, ahead: None }
     }
 
     /// The plan of `recipe`: the one made ahead, if that is what came.
@@ -81,61 +81,38 @@ impl Planner {
         let ahead = self.ahead.take().filter(|(foreseen, _)| foreseen == recipe);
         let made = ahead.and_then(|(_, thread)| thread.join().ok());
         let planned =
-            made.unwrap_or_else(|| make(recipe, &self.labels, self.classes, self.shaped.take()));
-        self.shaped.clone_from(&planned.shaped);
+            made.unwrap_or_else(|| make(recipe, &self.labels, self.classes, self.kept.take()));
+        self.kept.clone_from(&planned.kept);
         planned
     }
 
     /// Begins to make the plan of `recipe`.
     pub(super) fn foresee(&mut self, recipe: Recipe) {
-        let (labels, classes, shaped, of) =
-            (self.labels.clone(), self.classes, self.shaped.clone(), recipe.clone());
+        let (labels, classes, kept, of) =
+            (self.labels.clone(), self.classes, self.kept.clone(), recipe.clone());
         let thread =
-            Builder::new().name("plan".into()).spawn(move || make(&of, &labels, classes, shaped));
+            Builder::new().name("plan".into()).spawn(move || make(&of, &labels, classes, kept));
         // Where the system gives no thread, the plan is made when it is due.
         self.ahead = thread.ok().map(|thread| (recipe, thread));
     }
 }
 
-fn make(recipe: &Recipe, labels: &[u32], classes: usize, shaped: Option<Shaped>) -> Planned {
-    let (n, seed, epoch) = (labels.len(), recipe.seed, recipe.epoch as u64);
-    let (plan, q) = match &recipe.source {
-        Source::Biased(bias, draw) => {
-            return biased(bias, *draw, (labels, classes), (seed, epoch), shaped);
-        }
-        Source::Shuffle => (EpochPlan::shuffle(n, seed, epoch), Probabilities::uniform(n)),
-        Source::UniformReplacement => {
-            (EpochPlan::uniform_with_replacement(n, seed, epoch), Probabilities::uniform(n))
-        }
-        Source::ClassBalanced => (
-            EpochPlan::class_balanced(labels, classes, seed, epoch),
-            Probabilities::class_balanced(labels, classes),
-        ),
+/// Probabilities that were kept serve again if they are of the same source.
+fn make(recipe: &Recipe, labels: &[u32], classes: usize, kept: Option<Kept>) -> Planned {
+    let Source { sampler, bias } = &recipe.source;
+    let sampling = sampler.sampling();
+    let of = Population {
+        labels,
+        classes,
+        weights: bias.as_ref().map(|bias| (&bias.importance.weights, &bias.shaping)),
+        draw: bias.as_ref().map_or(Draw::Multinomial, |bias| bias.draw),
     };
-    Planned { plan: Arc::new(plan), q: Arc::new(q), shaped }
-}
-
-/// By importance; what was shaped before serves again if it is of the same bias.
-fn biased(
-    bias: &Bias,
-    draw: Draw,
-    (labels, classes): (&[u32], usize),
-    (seed, epoch): (u64, u64),
-    shaped: Option<Shaped>,
-) -> Planned {
-    let mut shaped = shaped.filter(|s| s.bias == *bias).unwrap_or_else(|| {
-        let q = bias.importance.probabilities(labels, classes, &bias.shaping);
-        Shaped { bias: bias.clone(), q: Arc::new(q), table: None }
+    let kept = kept.filter(|kept| kept.source == recipe.source).unwrap_or_else(|| {
+        let shaped = Shaped::new(sampling.probabilities(&of));
+        Kept { source: recipe.source.clone(), shaped }
     });
-    if draw == Draw::Multinomial && shaped.table.is_none() {
-        // `q` sums to 1 and has no negative or non-finite entry, so there is a table.
-        shaped.table = AliasTable::new(shaped.q.values()).ok().map(Arc::new);
-    }
-    let plan = match (draw, &shaped.table) {
-        (Draw::Multinomial, Some(table)) => EpochPlan::multinomial(table.clone(), seed, epoch),
-        _ => EpochPlan::systematic(&shaped.q, seed, epoch),
-    };
-    Planned { plan: Arc::new(plan), q: shaped.q.clone(), shaped: Some(shaped) }
+    let plan = sampling.plan(&of, &kept.shaped, recipe.seed, recipe.epoch as u64);
+    Planned { plan: Arc::new(plan), q: kept.shaped.q().clone(), kept: Some(kept) }
 }
 
 #[cfg(test)]
@@ -157,19 +134,21 @@ mod tests {
     fn a_plan_made_ahead_is_the_plan_made_when_it_is_due_and_a_changed_recipe_is_not_taken_for_it()
     {
         let labels: Arc<[u32]> = (0..100).map(|i| i % 3).collect();
-        let bias = |shaping| Bias { importance: importance(100), shaping };
+        let bias = |shaping| Bias { importance: importance(100), shaping, draw: Draw::Multinomial };
         let plain = bias(Shaping::default());
         let steep =
             Bias { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
+        let by = |bias| Source { sampler: Sampler::Biased, bias: Some(bias) };
+        let without = |sampler| Source { sampler, bias: None };
         let sources = [
-            Source::Shuffle,
-            Source::UniformReplacement,
-            Source::ClassBalanced,
-            Source::Biased(plain.clone(), Draw::Multinomial),
-            Source::Biased(plain, Draw::Systematic),
-            Source::Biased(steep, Draw::Multinomial),
+            without(Sampler::Uniform),
+            without(Sampler::UniformReplacement),
+            without(Sampler::ClassBalanced),
+            by(plain.clone()),
+            by(Bias { draw: Draw::Systematic, ..plain }),
+            by(steep),
             // other weights, though they are equal
-            Source::Biased(bias(Shaping::default()), Draw::Multinomial),
+            by(bias(Shaping::default())),
         ];
         let recipe = |k: usize| Recipe { epoch: 7, seed: 3, source: sources[k].clone() };
         for (due, foreseen) in (0..sources.len())
@@ -187,11 +166,12 @@ mod tests {
     #[test]
     fn probabilities_serve_until_they_change() {
         let labels: Arc<[u32]> = vec![0; 50].into();
-        let bias = Bias { importance: importance(50), shaping: Shaping::default() };
+        let (shaping, draw) = (Shaping::default(), Draw::Multinomial);
+        let bias = Bias { importance: importance(50), shaping, draw };
         let recipe = |epoch, bias: &Bias| Recipe {
             epoch,
             seed: 1,
-            source: Source::Biased(bias.clone(), Draw::Multinomial),
+            source: Source { sampler: Sampler::Biased, bias: Some(bias.clone()) },
         };
         let mut planner = Planner::new(labels, 1);
         let first = planner.plan(&recipe(1, &bias));

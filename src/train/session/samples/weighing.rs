@@ -3,7 +3,7 @@
 
 use super::{Importance, Samples};
 use crate::config::ImportanceConfig;
-use crate::importance::{Metric, Probabilities, Sampler, Weights, WeightsError, Window};
+use crate::importance::{Metric, Probabilities, Weights, WeightsError, Window};
 use crate::protocol::{Event, WeightsSummary};
 use std::sync::Arc;
 
@@ -122,7 +122,7 @@ impl Samples {
         }
         let to_suspects: f64 =
             q.values().iter().zip(suspect).filter(|(_, s)| **s).map(|(q, _)| q).sum();
-        if to_suspects > SUSPECT_DRAWS && config.sampler == Sampler::Biased {
+        if to_suspects > SUSPECT_DRAWS && config.sampler.sampling().needs_weights() {
             let count = suspect.iter().filter(|s| **s).count();
             told.push(warning(
                 "label-noise",
