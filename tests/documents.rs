@@ -2,7 +2,7 @@
 //! of the config is listed, and nothing grows too long.
 
 use crate::environment::program;
-use earlybird::config::{KEYS, Live, RunConfig};
+use earlybird::config::{KEYS, RunConfig};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,12 +117,7 @@ fn the_documents_list_every_config_key_as_it_is() {
     let document = text(Path::new("docs/configuration.md"));
     for key in KEYS {
         let value = key.path.split('.').try_fold(&defaults, |v, part| v.get(part)).unwrap();
-        let live = match key.live {
-            Live::No => "fixed",
-            Live::NextStep => "next step",
-            Live::NextEpoch => "next epoch",
-            Live::AtScoring => "with the weights",
-        };
+        let live = key.live.words();
         let values = key.rule.describe();
         let row = format!("| `{}` | `{value}` | {values} | {live} | ", key.path);
         assert!(

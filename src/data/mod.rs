@@ -2,20 +2,16 @@
 //! Knows nothing of models, devices or terminals.
 
 mod augment;
-mod cifar;
 mod config;
-mod embedded;
 mod fetch;
 mod findings;
-mod folder;
 mod identity;
-mod idx;
 mod names;
 mod origin;
 mod picture;
 mod progress;
 mod read;
-mod source;
+mod sources;
 mod subset;
 mod tar;
 
@@ -29,7 +25,7 @@ pub use origin::Origin;
 pub use picture::strip;
 pub use progress::Progress;
 pub use read::DataError;
-pub use source::Source;
+pub use sources::Source;
 
 use names::shown;
 use std::path::Path;
@@ -131,7 +127,8 @@ pub fn load(
     seed: u64,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
-    let mut data = config.source.load(config, progress)?;
+    let path = (!config.path.is_empty()).then(|| Path::new(&config.path));
+    let mut data = config.source.load(path, config.image_size, progress)?;
     whole(&mut data)?;
     let classes = data.classes.len();
     let sizes = subset::long_tail(&data.train, classes, config.imbalance, &config.class_counts)?;
@@ -188,8 +185,7 @@ pub fn check(
         // Anything with directories may be an image folder, so it is asked last.
         (None, None) => at(&own).ok_or_else(|| unknown(path))?,
     };
-    let config = DataConfig { path: path.display().to_string(), ..DataConfig::default() };
-    let mut data = source.read(path, &config, progress)?;
+    let mut data = source.load(Some(path), DataConfig::default().image_size, progress)?;
     whole(&mut data)?;
     Ok((checked(data, &DataConfig::default())?, source))
 }

@@ -2,7 +2,7 @@
 
 use super::fetch::Remote;
 use super::read::DataError;
-use super::{DataConfig, Dataset, Progress};
+use super::{Dataset, Progress};
 use std::path::{Path, PathBuf};
 
 /// Where a source's images come from.
@@ -38,14 +38,15 @@ pub(super) trait DataSource: Sync {
         None
     }
 
-    /// Reads it from `path`; `config` says what else is wanted of it.
+    /// Reads it from `path`. Images that come in many sizes are scaled to squares with sides of
+    /// `image_size` pixels.
     ///
     /// # Errors
     /// [`DataError`] says which file and byte, or what to do.
     fn load(
         &self,
         path: &Path,
-        config: &DataConfig,
+        image_size: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError>;
 }

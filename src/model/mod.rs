@@ -5,6 +5,7 @@
 pub mod device;
 pub mod kernels;
 
+mod computing;
 mod convnet;
 mod file;
 mod layers;
@@ -12,6 +13,7 @@ mod resnet;
 mod state;
 mod threads;
 
+pub use computing::{Because, Threads, Waiting};
 pub use convnet::Convnet;
 pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};

@@ -1,6 +1,6 @@
 //! How many threads compute on the CPU, and why so many. Knows nothing of what they compute.
 
-use crate::protocol::{Because, Threads, Waiting};
+use super::{Because, Threads, Waiting};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -5,7 +5,6 @@
 mod answer;
 mod figures;
 mod possible;
-mod threads;
 mod words;
 
 pub use answer::{Answer, Reply};
@@ -13,7 +12,7 @@ pub use figures::{
     DataSummary, EpochSummary, Measured, ModelSummary, Phase, StepTimes, WeightsSummary,
 };
 
-pub use threads::{Because, Threads, Waiting};
+pub use crate::model::{Because, Threads, Waiting};
 pub use words::{CheckpointKind, Effective, End, TestedModel, Topic, Verb};
 
 pub use crate::config::MeasuredOn;

@@ -1,10 +1,10 @@
 //! Which directories are the splits and the classes. Knows nothing of files' contents.
 
-use super::super::findings::{Finding, bounded, counted};
-use super::super::names::{composed, printable_name, shown};
-use super::super::read::DataError;
 use super::kind::Named;
 use super::walk::{Entry, directories, entries};
+use crate::data::findings::{Finding, bounded, counted};
+use crate::data::names::{composed, printable_name, shown};
+use crate::data::read::DataError;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

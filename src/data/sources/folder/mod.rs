@@ -16,11 +16,11 @@ use self::decode::{Decoder, Read};
 use self::kind::Named;
 use self::layout::{Layout, called};
 use self::walk::{Entry, below_root};
-use super::findings::{bounded, counted};
-use super::names::{printable_name, shown};
-use super::origin::{DataSource, Origin};
-use super::read::DataError;
-use super::{DataConfig, Dataset, Progress, Split};
+use crate::data::findings::{bounded, counted};
+use crate::data::names::{printable_name, shown};
+use crate::data::origin::{DataSource, Origin};
+use crate::data::read::DataError;
+use crate::data::{Dataset, Progress, Split};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -59,10 +59,10 @@ impl DataSource for Folder {
     fn load(
         &self,
         path: &Path,
-        config: &DataConfig,
+        image_size: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
-        load(path, config.image_size, progress)
+        load(path, image_size, progress)
     }
 }
 

@@ -1,11 +1,16 @@
 //! The table of data sources. A new one is a file beside this one that implements [`DataSource`],
 //! and a row here.
 
-use super::fetch::{PATIENCE, Remote, cache_dir, download};
-use super::names::shown;
-use super::origin::{DataSource, Origin};
-use super::read::DataError;
-use super::{DataConfig, Dataset, Progress, cifar, embedded, folder, idx};
+mod cifar;
+mod embedded;
+mod folder;
+mod idx;
+
+use crate::data::fetch::{PATIENCE, Remote, cache_dir, download};
+use crate::data::names::shown;
+use crate::data::origin::{DataSource, Origin};
+use crate::data::read::DataError;
+use crate::data::{Dataset, Progress};
 use crate::table::table;
 use std::path::{Path, PathBuf};
 
@@ -51,30 +56,24 @@ impl Source {
         self.row().hint(path)
     }
 
-    /// Reads it from `config.path`, or from where it usually is; published files that are not on
-    /// this machine are downloaded.
+    /// Reads it from `path`, or from where it usually is; published files that are not on this
+    /// machine are downloaded.
     pub(super) fn load(
         self,
-        config: &DataConfig,
+        path: Option<&Path>,
+        image_size: usize,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
-        let path = match self.origin() {
-            Origin::Published(remotes) if config.path.is_empty() => {
-                self.provide(&remotes, progress)?
+        let provided;
+        let path = match (path, self.origin()) {
+            (Some(path), _) => path,
+            (None, Origin::Published(remotes)) => {
+                provided = self.provide(&remotes, progress)?;
+                &provided
             }
-            _ => PathBuf::from(&config.path),
+            (None, Origin::Program | Origin::Own(_)) => Path::new(""),
         };
-        self.read(&path, config, progress)
-    }
-
-    /// Reads it from `path`.
-    pub(super) fn read(
-        self,
-        path: &Path,
-        config: &DataConfig,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Dataset, DataError> {
-        self.row().load(path, config, progress)
+        self.row().load(path, image_size, progress)
     }
 
     fn provide(

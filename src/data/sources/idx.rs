@@ -2,12 +2,12 @@
 //! bytes, a type byte (8 = u8), the count of dimensions, each dimension as a big-endian u32, the
 //! values.
 
-use super::fetch::Remote;
-use super::findings::Finding;
-use super::names::{printable_name, shown};
-use super::origin::{DataSource, Origin};
-use super::read::{DataError, Stream, open};
-use super::{DataConfig, Dataset, Progress, Split};
+use crate::data::fetch::Remote;
+use crate::data::findings::Finding;
+use crate::data::names::{printable_name, shown};
+use crate::data::origin::{DataSource, Origin};
+use crate::data::read::{DataError, Stream, open};
+use crate::data::{Dataset, Progress, Split};
 use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl DataSource for FashionMnist {
     fn load(
         &self,
         path: &Path,
-        _config: &DataConfig,
+        _image_size: usize,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(path)

@@ -1,10 +1,10 @@
 //! The files of a class, and the directories of a directory. Hidden and system names are left out,
 //! links are followed. Knows nothing of what files hold, but for their names.
 
-use super::super::names::{is_system, shown};
-use super::super::read::DataError;
 use super::account::{Account, Reason};
 use super::kind::Named;
+use crate::data::names::{is_system, shown};
+use crate::data::read::DataError;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;

@@ -1,17 +1,18 @@
 //! The data set inside the binary: 10,000 + 5,000 class-balanced images of Fashion-MNIST
 //! (MIT, (c) 2017 Zalando SE, <https://github.com/zalandoresearch/fashion-mnist>).
 
-use super::origin::{DataSource, Origin};
-use super::read::DataError;
-use super::{DataConfig, Dataset, Progress, idx};
+use super::idx;
+use crate::data::origin::{DataSource, Origin};
+use crate::data::read::DataError;
+use crate::data::{Dataset, Progress};
 use flate2::read::GzDecoder;
 use std::path::Path;
 
 const FILES: [&[u8]; 4] = [
-    include_bytes!("fashion-mnist-mini/train-images-idx3-ubyte.gz"),
-    include_bytes!("fashion-mnist-mini/train-labels-idx1-ubyte.gz"),
-    include_bytes!("fashion-mnist-mini/t10k-images-idx3-ubyte.gz"),
-    include_bytes!("fashion-mnist-mini/t10k-labels-idx1-ubyte.gz"),
+    include_bytes!("../fashion-mnist-mini/train-images-idx3-ubyte.gz"),
+    include_bytes!("../fashion-mnist-mini/train-labels-idx1-ubyte.gz"),
+    include_bytes!("../fashion-mnist-mini/t10k-images-idx3-ubyte.gz"),
+    include_bytes!("../fashion-mnist-mini/t10k-labels-idx1-ubyte.gz"),
 ];
 
 /// See above.
@@ -29,7 +30,7 @@ impl DataSource for Embedded {
     fn load(
         &self,
         _path: &Path,
-        _config: &DataConfig,
+        _image_size: usize,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         let part = |images: usize, labels: usize| {

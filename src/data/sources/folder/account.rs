@@ -1,7 +1,7 @@
 //! What looks like an image and counts for nothing: how often, where and why. Knows nothing of
 //! pixels.
 
-use super::super::findings::{Finding, bounded, counted};
+use crate::data::findings::{Finding, bounded, counted};
 use std::collections::BTreeMap;
 
 /// Why something counts for nothing.

@@ -2,11 +2,11 @@
 //! `.tar.gz`. A record is one label byte (CIFAR-100: coarse, then fine) and 3072 bytes: 32x32 red,
 //! then green, then blue.
 
-use super::fetch::Remote;
-use super::names::shown;
-use super::origin::{DataSource, Origin};
-use super::read::{DataError, Stream, open};
-use super::{DataConfig, Dataset, Progress, Split, tar};
+use crate::data::fetch::Remote;
+use crate::data::names::shown;
+use crate::data::origin::{DataSource, Origin};
+use crate::data::read::{DataError, Stream, open};
+use crate::data::{Dataset, Progress, Split, tar};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -158,7 +158,7 @@ impl DataSource for Kind {
     fn load(
         &self,
         path: &Path,
-        _config: &DataConfig,
+        _image_size: usize,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(*self, path)
@@ -260,7 +260,7 @@ impl Parts {
         }
         let Some(name) = kind.record_files().find(|f| *f == file) else {
             let text = String::from_utf8_lossy(&stream.rest(most)?).into_owned();
-            let printable = |name: &str| super::printable_name(name.as_ref());
+            let printable = |name: &str| crate::data::printable_name(name.as_ref());
             self.names = Some(
                 text.lines().map(str::trim).filter(|l| !l.is_empty()).map(printable).collect(),
             );

@@ -1,9 +1,9 @@
 //! One file: an image scaled to a square, or why it is none. Knows nothing of classes.
 
-use super::super::names::printable_name;
 use super::account::Reason;
 use super::jpeg;
 use super::kind::{HEAD, Kind, Named};
+use crate::data::names::printable_name;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::fs::File;
