@@ -28,7 +28,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn walk(model: &Model, with_values: bool) -> Self {
+    fn walk(model: &impl Module, with_values: bool) -> Self {
         let mut collector =
             Self { path: Vec::new(), with_values, names: Vec::new(), tensors: Vec::new() };
         model.visit(&mut collector);
@@ -59,7 +59,7 @@ impl ModuleVisitor for Collector {
 }
 
 /// Names and identities of all parameters and running statistics, in the order of the forward pass.
-pub fn named_parameters(model: &Model) -> Vec<(String, ParamId)> {
+pub fn named_parameters(model: &impl Module) -> Vec<(String, ParamId)> {
     Collector::walk(model, false).names
 }
 
