@@ -157,6 +157,7 @@ impl Command {
 fn carry_out(cli: Cli) -> Outcome {
     if cli.command.as_ref().map_or_else(|| watch::no_screen().is_some(), Command::computes_here) {
         crate::host::begin_with_passive_threads();
+        crate::model::keep_memory();
     }
     match cli.command {
         None => train::run(TrainArgs::default()),

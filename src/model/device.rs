@@ -2,7 +2,6 @@
 // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
 #![allow(deprecated)]
 
-use super::kernels;
 use burn::tensor::Device;
 use std::fmt;
 use std::str::FromStr;
@@ -81,10 +80,7 @@ impl DeviceName {
     /// [`DeviceError::Absent`] when there is no such CUDA device.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
-            Self::LibtorchCpu => {
-                kernels::keep_memory();
-                Ok(Device::libtorch())
-            }
+            Self::LibtorchCpu => Ok(Device::libtorch()),
             Self::Flex => Ok(Device::flex()),
             Self::LibtorchCuda(i) => {
                 let count = cuda_devices();

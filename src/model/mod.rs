@@ -9,6 +9,7 @@ mod computing;
 mod convnet;
 mod file;
 mod layers;
+mod memory;
 mod resnet;
 mod state;
 mod threads;
@@ -17,6 +18,7 @@ pub use computing::{Because, Threads, Waiting};
 pub use convnet::Convnet;
 pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
+pub use memory::keep_memory;
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
 pub use state::{Misfit, Misfits, NamedTensor, named_parameters, sha256};
 

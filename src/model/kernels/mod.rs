@@ -267,12 +267,6 @@ fn cuda_copy<T: tch::kind::Element>(
         .map(TchTensor::new)
 }
 
-/// Makes this process fit for computing on the CPU: memory that tensors leave behind stays for the
-/// next ones.
-pub fn keep_memory() {
-    shim::keep_memory();
-}
-
 /// Sets how `device` computes, where it is a CUDA device: f32 products as TF32
 /// (`torch.backends.cuda.matmul.allow_tf32` and `torch.backends.cudnn.allow_tf32`), and cuDNN's
 /// algorithms by trying (`torch.backends.cudnn.benchmark`) or the same ones every time

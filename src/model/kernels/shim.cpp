@@ -18,10 +18,6 @@
 #include <limits>
 #include <vector>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 // Loops over channels are compiled for several processors; which one runs is decided once, at the program's start.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
 #define EACH_PROCESSOR __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -428,17 +424,6 @@ char* earlybird_cuda_math(int tf32, int benchmark) {
     at::globalContext().setBenchmarkCuDNN(benchmark != 0);
     at::globalContext().setDeterministicCuDNN(benchmark == 0);
   });
-}
-
-// Memory that tensors leave behind stays with this process for the next ones: glibc would give each large block back to the
-// system, and take the next one from it page by page, several times a step.
-void earlybird_keep_memory() {
-#ifdef __GLIBC__
-  constexpr int always = 1 << 30, most_before_2_35 = 1 << 25;
-  if (mallopt(M_MMAP_THRESHOLD, always) == 0) mallopt(M_MMAP_THRESHOLD, most_before_2_35);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  mallopt(M_ARENA_MAX, 1);  // what threads other than the first have to themselves is given back all the same
-#endif
 }
 
 void earlybird_free(char* message) { std::free(message); }

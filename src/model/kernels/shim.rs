@@ -82,7 +82,6 @@ unsafe extern "C" {
         out: *mut *mut C_tensor,
     ) -> *mut c_char;
     fn earlybird_cuda_math(tf32: c_int, benchmark: c_int) -> *mut c_char;
-    fn earlybird_keep_memory();
     fn earlybird_free(message: *mut c_char);
 }
 
@@ -281,10 +280,4 @@ pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
 pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
     // SAFETY: sets flags of LibTorch's own.
     let [] = take(|_| unsafe { earlybird_cuda_math(c_int::from(tf32), c_int::from(benchmark)) });
-}
-
-/// From here on, memory that tensors leave behind stays with this process for the next ones.
-pub(super) fn keep_memory() {
-    // SAFETY: sets parameters of the allocator, which may be done at any time.
-    unsafe { earlybird_keep_memory() };
 }
