@@ -1,11 +1,17 @@
 //! Writes the folder of LibTorch's libraries into the binary (rpath), so that it starts without
-//! `LD_LIBRARY_PATH`, and compiles the C++ shim of `src/model/kernels`.
+//! `LD_LIBRARY_PATH`; compiles the C++ shim of `src/model/kernels`, and writes its header's
+//! declarations in Rust.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+const SOURCE: &str = "src/model/kernels/shim.cpp";
+const HEADER: &str = "src/model/kernels/shim.h";
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/model/kernels/shim.cpp");
+    for file in ["build.rs", SOURCE, HEADER] {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    write_declarations();
     // Set by torch-sys (`links = "tch"`) for the crates that depend on it directly.
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
@@ -26,10 +32,11 @@ fn main() {
         .pic(true)
         .opt_level(3) // its loops are training's
         .warnings(true)
+        .flag_if_supported("-Werror=missing-declarations") // the header has all that Rust calls
         .flag("-isystem") // ATen's headers have warnings of their own
         .flag(include.display().to_string())
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .file("src/model/kernels/shim.cpp");
+        .file(SOURCE);
     // The shim's loops share LibTorch's threads where both mean the same OpenMP; else they leave
     // them to ATen.
     if build.get_compiler().is_like_gnu() && Path::new(&lib).join("libgomp.so.1").exists() {
@@ -40,4 +47,74 @@ fn main() {
     println!("cargo:rustc-link-search=native={lib}");
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
+}
+
+/// What each type of the header is in Rust.
+const TYPES: [(&str, &str); 6] = [
+    ("const at::Tensor*", "*const C_tensor"),
+    ("at::Tensor*", "*mut C_tensor"),
+    ("const char*", "*const c_char"),
+    ("int64_t", "i64"),
+    ("double", "f64"),
+    ("bool", "bool"),
+];
+
+/// One function of the header.
+struct Prototype {
+    name: String,
+    /// Name and type of each parameter, in Rust.
+    parameters: Vec<(String, String)>,
+    returns: String,
+}
+
+/// Writes the Rust declarations of the header's functions to `shim.rs` in the output folder. So
+/// there is one source for both sides: the C++ compiler holds the definitions to the header, and
+/// Rust sees nothing else.
+fn write_declarations() {
+    let header = std::fs::read_to_string(HEADER).unwrap_or_else(|e| panic!("{HEADER}: {e}"));
+    let functions: Vec<Prototype> = prototypes(&header)
+        .map(|text| read(text.trim()).unwrap_or_else(|why| panic!("{HEADER}: {why}: {text}")))
+        .collect();
+    let mut rust = format!("// Written by build.rs from {HEADER}.\nunsafe extern \"C\" {{\n");
+    for Prototype { name, parameters, returns } in &functions {
+        let listed: Vec<String> = parameters.iter().map(|(n, t)| format!("{n}: {t}")).collect();
+        rust.push_str(&format!("    fn {name}({}) -> {returns};\n", listed.join(", ")));
+    }
+    rust.push_str("}\n");
+    let folder = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
+    let file = folder.join("shim.rs");
+    std::fs::write(&file, rust).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+}
+
+/// The prototypes in the header's `extern "C"` block, without comments, each on one line.
+fn prototypes(header: &str) -> impl Iterator<Item = String> {
+    let code: Vec<&str> =
+        header.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
+    let code = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, block) = code.split_once("extern \"C\" {").unwrap_or_default();
+    let block = block.rsplit_once('}').map_or(block, |(block, _)| block).to_owned();
+    let each: Vec<String> = block.split(';').map(|text| text.trim().to_owned()).collect();
+    each.into_iter().filter(|text| !text.is_empty())
+}
+
+/// Reads `TYPE NAME(TYPE NAME, TYPE NAME[LENGTH])`.
+fn read(prototype: &str) -> Result<Prototype, String> {
+    let (declared, parameters) = prototype
+        .strip_suffix(')')
+        .and_then(|text| text.split_once('('))
+        .ok_or("not a prototype")?;
+    let (name, returns) = named(declared)?;
+    let parameters = parameters.split(',').map(str::trim).filter(|p| !p.is_empty()).map(named);
+    Ok(Prototype { name, parameters: parameters.collect::<Result<_, _>>()?, returns })
+}
+
+/// The name, and its type in Rust, of `TYPE NAME` or `TYPE NAME[LENGTH]`.
+fn named(declared: &str) -> Result<(String, String), String> {
+    let (kind, name) = declared.rsplit_once(' ').ok_or("a type or a name is missing")?;
+    let known = TYPES.iter().find(|(cpp, _)| *cpp == kind);
+    let (_, rust) = known.ok_or_else(|| format!("build.rs does not know the type \"{kind}\""))?;
+    match name.strip_suffix(']').and_then(|n| n.split_once('[')) {
+        None => Ok((name.to_owned(), (*rust).to_owned())),
+        Some((name, length)) => Ok((name.to_owned(), format!("*mut [{rust}; {length}]"))),
+    }
 }

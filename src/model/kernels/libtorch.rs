@@ -11,7 +11,7 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, LibTorch};
 use burn_tch::TchTensor;
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 type Tracked<C> = FloatTensor<Autodiff<LibTorch, C>>;
 
@@ -19,9 +19,23 @@ fn wrap(tensor: Tensor) -> TchTensor {
     TchTensor::new(tensor)
 }
 
+/// What ATen gives.
+///
+/// # Panics
+/// With ATen's message, without the C++ backtrace that follows it.
+fn given<T>(result: Result<T, TchError>) -> T {
+    result.unwrap_or_else(|error| {
+        let text = match &error {
+            TchError::Torch(text) => text.clone(),
+            other => other.to_string(),
+        };
+        panic!("LibTorch: {}", text.split("\nException raised from").next().unwrap_or_default())
+    })
+}
+
 fn convolve(x: &Tensor, weight: &Tensor, op: Convolution) -> Tensor {
     let (stride, padding) = ([op.stride as i64; 2], [op.padding as i64; 2]);
-    x.convolution(weight, None::<Tensor>, stride, padding, [1, 1], false, [0, 0], 1)
+    given(x.f_convolution(weight, None::<Tensor>, stride, padding, [1, 1], false, [0, 0], 1))
 }
 
 /// The tensor as bf16 where `op` says so.
@@ -57,11 +71,12 @@ fn made(tensor: Option<Tensor>) -> TchTensor {
 /// Batch norm by the batch, then `+ residual`, then ReLU where asked for. The running statistics
 /// are updated in place, so they are copied first: the old ones may be shared.
 fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: Norm) -> Normalized {
-    let running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
+    let mut running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
     if is_fused(&input.x.tensor) {
         let parameters = [&input.gamma.tensor, &input.beta.tensor];
         let [output, mean, invstd] =
-            shim::batch_norm_forward(&input.x.tensor, residual, parameters, &running, op).map(made);
+            shim::batch_norm_forward(&input.x.tensor, residual, parameters, &mut running, op)
+                .map(made);
         return Normalized { output, mean, invstd, running: running.map(wrap) };
     }
     let (mut output, mean, invstd) = native_batch_norm(input, &running, true, op);
@@ -87,7 +102,8 @@ fn native_batch_norm(
 ) -> (Tensor, Tensor, Tensor) {
     let (gamma, beta) = (Some(&input.gamma.tensor), Some(&input.beta.tensor));
     let (mean, var) = (Some(&running[0]), Some(&running[1]));
-    input.x.tensor.native_batch_norm(gamma, beta, mean, var, training, op.momentum, op.epsilon)
+    let (momentum, epsilon) = (op.momentum, op.epsilon);
+    given(input.x.tensor.f_native_batch_norm(gamma, beta, mean, var, training, momentum, epsilon))
 }
 
 fn average(x: &Tensor) -> Tensor {

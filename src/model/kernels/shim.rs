@@ -1,89 +1,13 @@
-//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. An error of ATen
-//! becomes a panic with its message: the trainer thread turns that into a `failed` event.
+//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. build.rs writes the
+//! declarations from `shim.h`. An error of ATen becomes a panic with its message: the trainer
+//! thread turns that into a `failed` event.
 
 use super::{Convolution, Norm, Sgd};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, c_char};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-unsafe extern "C" {
-    fn earlybird_convolution_backward(
-        grad: *const C_tensor,
-        input: *const C_tensor,
-        weight: *const C_tensor,
-        stride: i64,
-        padding: i64,
-        want_input: c_int,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_batch_norm_backward(
-        grad: *const C_tensor,
-        input: *const C_tensor,
-        weight: *const C_tensor,
-        mean: *const C_tensor,
-        invstd: *const C_tensor,
-        eps: f64,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_has_threads() -> c_int;
-    fn earlybird_batch_norm_forward(
-        input: *const C_tensor,
-        residual: *const C_tensor,
-        weight: *const C_tensor,
-        bias: *const C_tensor,
-        running_mean: *mut C_tensor,
-        running_var: *mut C_tensor,
-        momentum: f64,
-        eps: f64,
-        relu: c_int,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_batch_norm_gradients(
-        grad: *const C_tensor,
-        input: *const C_tensor,
-        output: *const C_tensor,
-        weight: *const C_tensor,
-        mean: *const C_tensor,
-        invstd: *const C_tensor,
-        relu: c_int,
-        want_residual: c_int,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_cross_entropy(
-        logits: *const C_tensor,
-        labels: *const C_tensor,
-        factors: *const C_tensor,
-        smoothing: f64,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_sgd_step(
-        weight: *mut C_tensor,
-        gradient: *const C_tensor,
-        velocity: *mut C_tensor,
-        lr: f64,
-        momentum: f64,
-        weight_decay: f64,
-        nesterov: c_int,
-    ) -> *mut c_char;
-    fn earlybird_gather_images(
-        bytes: *const C_tensor,
-        index: *const C_tensor,
-        crops: *const C_tensor,
-        scale: *const C_tensor,
-        shift: *const C_tensor,
-        h: i64,
-        w: i64,
-        c: i64,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_to_cuda(
-        tensor: *const C_tensor,
-        index: i64,
-        out: *mut *mut C_tensor,
-    ) -> *mut c_char;
-    fn earlybird_cuda_math(tf32: c_int, benchmark: c_int) -> *mut c_char;
-    fn earlybird_free(message: *mut c_char);
-}
+include!(concat!(env!("OUT_DIR"), "/shim.rs")); // the declarations
 
 /// A tensor, or null.
 fn pointer(tensor: Option<&Tensor>) -> *const C_tensor {
@@ -91,20 +15,23 @@ fn pointer(tensor: Option<&Tensor>) -> *const C_tensor {
 }
 
 /// Calls `body` with room for `N` tensors and takes what it puts there; a null stays `None`.
+///
+/// # Panics
+/// With the message that `body` gives.
 fn take<const N: usize>(
-    body: impl FnOnce(*mut *mut C_tensor) -> *mut c_char,
+    body: impl FnOnce(*mut [*mut C_tensor; N]) -> *const c_char,
 ) -> [Option<Tensor>; N] {
     let mut out = [std::ptr::null_mut::<C_tensor>(); N];
-    let message = body(out.as_mut_ptr());
+    let message = body(&raw mut out);
+    // SAFETY: each pointer that is not null is a tensor that the shim handed over to us alone.
+    let tensors =
+        out.map(|tensor| (!tensor.is_null()).then(|| unsafe { Tensor::from_ptr(tensor) }));
     if !message.is_null() {
-        // SAFETY: the shim gives a NUL-terminated string of its own, to be freed by
-        // `earlybird_free`, once.
-        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
-        unsafe { earlybird_free(message) };
+        // SAFETY: a NUL-terminated string of the shim's, which stays until this thread calls again.
+        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
         panic!("LibTorch: {text}");
     }
-    // SAFETY: each pointer that is not null is a tensor that the shim handed over to us alone.
-    out.map(|tensor| (!tensor.is_null()).then(|| unsafe { Tensor::from_ptr(tensor) }))
+    tensors
 }
 
 /// Gradients of the input (if wanted) and of the weight of a square convolution without bias.
@@ -115,7 +42,7 @@ pub(super) fn convolution_backward(
     op: Convolution,
     want_input: bool,
 ) -> [Option<Tensor>; 2] {
-    // SAFETY: the tensors live through the call, which only reads them; `out` has room for two.
+    // SAFETY: the tensors live through the call, which only reads them.
     take(|out| unsafe {
         earlybird_convolution_backward(
             grad.as_ptr(),
@@ -123,7 +50,7 @@ pub(super) fn convolution_backward(
             weight.as_ptr(),
             op.stride as i64,
             op.padding as i64,
-            c_int::from(want_input),
+            want_input,
             out,
         )
     })
@@ -139,7 +66,7 @@ pub(super) fn batch_norm_backward(
     eps: f64,
 ) -> [Option<Tensor>; 3] {
     let [mean, invstd] = saved.map(|t| t.as_ptr());
-    // SAFETY: as above; `out` has room for three.
+    // SAFETY: as above.
     take(|out| unsafe {
         earlybird_batch_norm_backward(
             grad.as_ptr(),
@@ -156,7 +83,7 @@ pub(super) fn batch_norm_backward(
 /// Whether [`batch_norm_forward`] and [`batch_norm_gradients`] use LibTorch's threads.
 pub(super) fn has_threads() -> bool {
     // SAFETY: reads a constant.
-    unsafe { earlybird_has_threads() != 0 }
+    unsafe { earlybird_has_threads() }
 }
 
 /// Batch norm in training on the processor, `+ residual`, ReLU if `op` says so: output, mean,
@@ -166,21 +93,22 @@ pub(super) fn batch_norm_forward(
     input: &Tensor,
     residual: Option<&Tensor>,
     [weight, bias]: [&Tensor; 2],
-    running: &[Tensor; 2],
+    running: &mut [Tensor; 2],
     op: Norm,
 ) -> [Option<Tensor>; 3] {
-    // SAFETY: as above; `out` has room for three.
+    let [mean, var] = running;
+    // SAFETY: as above; the running statistics, which it writes, are lent to us alone.
     take(|out| unsafe {
         earlybird_batch_norm_forward(
             input.as_ptr(),
             pointer(residual),
             weight.as_ptr(),
             bias.as_ptr(),
-            running[0].as_ptr().cast_mut(),
-            running[1].as_ptr().cast_mut(),
+            mean.as_mut_ptr(),
+            var.as_mut_ptr(),
             op.momentum,
             op.epsilon,
-            c_int::from(op.relu),
+            op.relu,
             out,
         )
     })
@@ -197,7 +125,7 @@ pub(super) fn batch_norm_gradients(
     relu: bool,
     want_residual: bool,
 ) -> [Option<Tensor>; 4] {
-    // SAFETY: as above; `out` has room for four.
+    // SAFETY: as above.
     take(|out| unsafe {
         earlybird_batch_norm_gradients(
             grad.as_ptr(),
@@ -206,8 +134,8 @@ pub(super) fn batch_norm_gradients(
             weight.as_ptr(),
             saved[0].as_ptr(),
             saved[1].as_ptr(),
-            c_int::from(relu),
-            c_int::from(want_residual),
+            relu,
+            want_residual,
             out,
         )
     })
@@ -220,7 +148,7 @@ pub(super) fn cross_entropy(
     factors: &Tensor,
     smoothing: f64,
 ) -> [Option<Tensor>; 3] {
-    // SAFETY: as above; `out` has room for three.
+    // SAFETY: as above.
     take(|out| unsafe {
         earlybird_cross_entropy(logits.as_ptr(), labels.as_ptr(), factors.as_ptr(), smoothing, out)
     })
@@ -228,8 +156,8 @@ pub(super) fn cross_entropy(
 
 /// One step of SGD on `weight` and `velocity`, in place: nobody else may hold them.
 pub(super) fn sgd_step(weight: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, op: Sgd) {
-    // SAFETY: as above; both are ours alone.
-    let _: [Option<Tensor>; 0] = take(|_| unsafe {
+    // SAFETY: as above; weight and velocity, which it writes, are lent to us alone.
+    let [] = take(|_| unsafe {
         let (weight, velocity) = (weight.as_mut_ptr(), velocity.as_mut_ptr());
         earlybird_sgd_step(
             weight,
@@ -238,7 +166,7 @@ pub(super) fn sgd_step(weight: &mut Tensor, gradient: &Tensor, velocity: &mut Te
             op.lr,
             op.momentum,
             op.weight_decay,
-            c_int::from(op.nesterov),
+            op.nesterov,
         )
     });
 }
@@ -252,7 +180,7 @@ pub(super) fn gather_images(
     [scale, shift]: [&Tensor; 2],
     [c, h, w]: [usize; 3],
 ) -> [Option<Tensor>; 1] {
-    // SAFETY: as above; `out` has room for one.
+    // SAFETY: as above.
     take(|out| unsafe {
         earlybird_gather_images(
             bytes.as_ptr(),
@@ -270,8 +198,7 @@ pub(super) fn gather_images(
 
 /// A copy on CUDA device `index` that the host does not wait for.
 pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
-    // SAFETY: the tensor lives through the call; LibTorch keeps the pinned copy until the device
-    // has read it.
+    // SAFETY: as above; LibTorch keeps the pinned copy until the device has read it.
     take(|out| unsafe { earlybird_to_cuda(tensor.as_ptr(), index as i64, out) })
 }
 
@@ -279,5 +206,5 @@ pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
 /// algorithms found by trying (else the same ones every time).
 pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
     // SAFETY: sets flags of LibTorch's own.
-    let [] = take(|_| unsafe { earlybird_cuda_math(c_int::from(tf32), c_int::from(benchmark)) });
+    let [] = take(|_| unsafe { earlybird_cuda_math(tf32, benchmark) });
 }

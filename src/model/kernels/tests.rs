@@ -450,4 +450,5 @@ fn an_error_of_aten_is_a_panic_with_its_message() {
     let panic = attempt.err().expect("it cannot work");
     let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
     assert!(text.contains("channels"), "{text}");
+    assert!(!text.contains("Exception raised"), "without C++'s backtrace: {text}");
 }

@@ -1,0 +1,86 @@
+// What shim.cpp gives to Rust. build.rs writes the Rust declarations from this file, and refuses a
+// prototype of a type that its table lacks; the C++ compiler holds the definitions to it.
+//
+// A function that can fail returns null, or its error message, which stays this thread's until the
+// next call; no exception crosses the border. `out[n]` is room for n tensors that the caller owns
+// afterwards; a null there stands for none. A tensor behind a pointer to const is only read, any
+// other one is written in place.
+//
+// Images are [b, c, h, w] in f32 or bf16, all of one call on one device, in any strides:
+// channels-last ones are not copied. What is said to be per channel is f32 [c], contiguous.
+
+#pragma once
+
+#include <cstdint>
+
+namespace at {
+class Tensor;
+}
+
+extern "C" {
+
+// ---- On any device ----
+
+// Gradients of the images `input` (unless unwanted) and of `weight` [o, c, k, l] of a convolution
+// without bias, by `grad` [b, o, ...]. All three have one type.
+const char* earlybird_convolution_backward(const at::Tensor* grad, const at::Tensor* input,
+                                           const at::Tensor* weight, int64_t stride,
+                                           int64_t padding, bool want_input, at::Tensor* out[2]);
+
+// Gradients of input, weight and bias of a batch norm in training. `mean` and `invstd` are those
+// that the forward pass saved; everything but `grad` and `input` is per channel.
+const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tensor* input,
+                                          const at::Tensor* weight, const at::Tensor* mean,
+                                          const at::Tensor* invstd, double eps,
+                                          at::Tensor* out[3]);
+
+// One step of SGD. All three are f32 of one shape; `weight` and `velocity` are contiguous.
+const char* earlybird_sgd_step(at::Tensor* weight, const at::Tensor* gradient,
+                               at::Tensor* velocity, double lr, double momentum,
+                               double weight_decay, bool nesterov);
+
+// ---- On the processor only ----
+
+// Whether the two functions that follow use LibTorch's threads. Without them ATen's own functions,
+// which do, are faster.
+bool earlybird_has_threads();
+
+// Batch norm in training, `+ residual` (images; null for none), ReLU if wanted: output, mean and
+// inverse deviation. Everything but `input` and `residual` is per channel.
+const char* earlybird_batch_norm_forward(const at::Tensor* input, const at::Tensor* residual,
+                                         const at::Tensor* weight, const at::Tensor* bias,
+                                         at::Tensor* running_mean, at::Tensor* running_var,
+                                         double momentum, double eps, bool relu,
+                                         at::Tensor* out[3]);
+
+// Its gradients: those of input, weight and bias, and that of the residual (if wanted). `output`
+// has the type of `input`; `weight`, `mean` and `invstd` are per channel.
+const char* earlybird_batch_norm_gradients(const at::Tensor* grad, const at::Tensor* input,
+                                           const at::Tensor* output, const at::Tensor* weight,
+                                           const at::Tensor* mean, const at::Tensor* invstd,
+                                           bool relu, bool want_residual, at::Tensor* out[4]);
+
+// Mean loss [1], figures of each sample [b, 5] and gradient of the logits [b, n]. `logits` are f32
+// [b, n], `labels` i64 [b] in 0..n, `factors` f32 [b].
+const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* labels,
+                                    const at::Tensor* factors, double smoothing,
+                                    at::Tensor* out[3]);
+
+// Images `index` (i64 [b] in 0..n) out of `bytes` (u8 [n, h w c], contiguous) as f32 [b, h, w, c]:
+// byte * scale[channel] + shift[channel], moved by `crops` (i64 [b, 3]: down, right, mirrored; null
+// for none), zero bytes outside. `scale` and `shift` are per channel.
+const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* index,
+                                    const at::Tensor* crops, const at::Tensor* scale,
+                                    const at::Tensor* shift, int64_t h, int64_t w, int64_t c,
+                                    at::Tensor* out[1]);
+
+// ---- Between devices ----
+
+// A copy of an f32 or i64 tensor of the processor's on CUDA device `index`, for which the host does
+// not wait: through pinned memory, which LibTorch keeps until it is read.
+const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor* out[1]);
+
+// How CUDA devices of this process compute from here on.
+const char* earlybird_cuda_math(bool tf32, bool benchmark);
+
+}  // extern "C"
