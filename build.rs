@@ -75,12 +75,25 @@ fn write_declarations() {
     let functions: Vec<Prototype> = prototypes(&header)
         .map(|text| read(text.trim()).unwrap_or_else(|why| panic!("{HEADER}: {why}: {text}")))
         .collect();
-    let mut rust = format!("// Written by build.rs from {HEADER}.\nunsafe extern \"C\" {{\n");
+    let mut rust = format!(
+        "// Written by build.rs from {HEADER}.\n#[cfg_attr(not(test), allow(dead_code))] // tests \
+         alone call some\nunsafe extern \"C\" {{\n"
+    );
+    let mut takes_tensors = String::new();
     for Prototype { name, parameters, returns } in &functions {
         let listed: Vec<String> = parameters.iter().map(|(n, t)| format!("{n}: {t}")).collect();
         rust.push_str(&format!("    fn {name}({}) -> {returns};\n", listed.join(", ")));
+        let is_tensor = |(_, t): &&(String, String)| t.ends_with(" C_tensor");
+        let tensors: Vec<&str> =
+            parameters.iter().filter(is_tensor).map(|(n, _)| n.as_str()).collect();
+        if !tensors.is_empty() {
+            takes_tensors.push_str(&format!("    ({name:?}, &{tensors:?}),\n"));
+        }
     }
-    rust.push_str("}\n");
+    rust.push_str(&format!(
+        "}}\n/// The functions that take tensors, and the names of these.\n#[cfg(test)]\nconst \
+         TAKE_TENSORS: &[(&str, &[&str])] = &[\n{takes_tensors}];\n"
+    ));
     let folder = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
     let file = folder.join("shim.rs");
     std::fs::write(&file, rust).unwrap_or_else(|e| panic!("{}: {e}", file.display()));

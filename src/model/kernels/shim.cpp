@@ -9,6 +9,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <c10/util/safe_numerics.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +18,8 @@
 #include <exception>
 #include <limits>
 #include <new>
+#include <optional>
+#include <string>
 #include <vector>
 
 // Loops over channels are compiled for several processors; which one runs is decided once, at the
@@ -29,6 +32,99 @@
 
 namespace {
 
+// ---- What a call may be given ----
+
+// In place of a size: any, any but zero; and as the only one, any number of sizes.
+constexpr int64_t ANY = -1, SOME = -2, ANY_RANK = -3;
+
+enum class Strides { any, contiguous };
+enum class Where { processor, one_device };
+
+constexpr int64_t LARGEST = std::numeric_limits<int32_t>::max();
+
+// The arguments of one call. A function asks for each of its tensors here before it touches any
+// memory: the loops of this file go by the sizes that were asked for.
+class Arguments {
+ public:
+  Arguments(const char* function, Where where) : function_(function) {
+    if (where == Where::processor) device_ = at::Device(at::kCPU);
+  }
+
+  // The tensor, which has one of `types` (any, if there are none) and these sizes.
+  const at::Tensor& tensor(const char* name, const at::Tensor* given,
+                           at::ArrayRef<at::ScalarType> types, at::IntArrayRef sizes,
+                           Strides strides) {
+    TORCH_CHECK(given && given->defined(), function_, ": ", name, " is missing");
+    const at::Tensor& t = *given;
+    if (!device_ && (t.is_cpu() || t.is_cuda())) device_ = t.device();
+    const bool fits = device_ == t.device() && is_in_memory(t) && is_one_of(types, t) &&
+                      is_of(sizes, t.sizes()) && (strides == Strides::any || t.is_contiguous());
+    TORCH_CHECK(fits, function_, ": ", name, " is ", form_of(t), "; it must be ",
+                form(types, sizes, strides));
+    return t;
+  }
+
+  // The same, or an undefined tensor where null is given.
+  at::Tensor optional(const char* name, const at::Tensor* given,
+                      at::ArrayRef<at::ScalarType> types, at::IntArrayRef sizes, Strides strides) {
+    return given ? tensor(name, given, types, sizes, strides) : at::Tensor();
+  }
+
+  void number(const char* name, int64_t value, int64_t least, int64_t most) const {
+    TORCH_CHECK(value >= least && value <= most, function_, ": ", name, " is ", value,
+                "; it must be in ", least, "..=", most);
+  }
+
+  // Value number `at` of `name`, which says which of `count` things is meant.
+  void index(const char* name, int64_t at, int64_t value, int64_t count) const {
+    TORCH_CHECK(value >= 0 && value < count, function_, ": ", name, "[", at, "] is ", value,
+                "; it must be in 0..", count);
+  }
+
+ private:
+  // Whether its values lie in memory as its sizes and strides say.
+  static bool is_in_memory(const at::Tensor& t) {
+    return t.layout() == at::kStrided && !t.is_neg() && !t._is_zerotensor();
+  }
+
+  static bool is_one_of(at::ArrayRef<at::ScalarType> types, const at::Tensor& t) {
+    return types.empty() || std::find(types.begin(), types.end(), t.scalar_type()) != types.end();
+  }
+
+  static bool is_of(at::IntArrayRef wanted, at::IntArrayRef sizes) {
+    if (wanted.size() == 1 && wanted[0] == ANY_RANK) return true;
+    const auto fits = [](int64_t want, int64_t size) {
+      return want == ANY || (want == SOME ? size > 0 : size == want);
+    };
+    return std::equal(wanted.begin(), wanted.end(), sizes.begin(), sizes.end(), fits);
+  }
+
+  static std::string form_of(const at::Tensor& t) {
+    const std::string form = c10::str(t.scalar_type(), " ", t.sizes(), " on ", t.device());
+    if (!is_in_memory(t)) return c10::str(form, ", not in plain memory (", t.layout(), ")");
+    return c10::str(form, " with strides ", t.strides());
+  }
+
+  std::string form(at::ArrayRef<at::ScalarType> types, at::IntArrayRef sizes,
+                   Strides strides) const {
+    std::string text = types.empty() ? "of any type" : "";
+    for (const at::ScalarType type : types) text += c10::str(text.empty() ? "" : " or ", type);
+    const char* separator = " [";
+    for (const int64_t size : sizes) {
+      text += separator;
+      text += size == ANY ? "any" : size == SOME ? "1.." : size == ANY_RANK ? ".." : c10::str(size);
+      separator = ", ";
+    }
+    text += sizes.empty() ? " []" : "]";
+    text += device_ ? c10::str(" on ", *device_) : " on cpu or cuda";
+    return text + (strides == Strides::contiguous ? ", contiguous" : "");
+  }
+
+  const char* function_;
+  // Where all tensors must be: that of the first one, unless it was known before.
+  std::optional<at::Device> device_;
+};
+
 // ---- Errors ----
 
 // The message of a call that failed, until this thread's next one. It lies here already: there may
@@ -40,13 +136,14 @@ const char* failed_by(const char* text) noexcept {
   return message;
 }
 
-// What an extern "C" function does.
+// What an extern "C" function does; `name` is its own, `where` where its tensors are.
 template <class F>
-const char* guarded(F body) noexcept {
+const char* guarded(const char* name, Where where, F body) noexcept {
   try {
     // The tensors carry no autograd of LibTorch's own: Burn keeps the graph.
     at::AutoDispatchBelowADInplaceOrView below_autograd;
-    body();
+    Arguments arguments(name + std::strlen("earlybird_"), where);
+    body(arguments);
     return nullptr;
   } catch (const c10::Error& e) {
     return failed_by(e.what_without_backtrace());
@@ -76,6 +173,8 @@ template <class T>
 T* write(const at::Tensor& t) {
   return static_cast<T*>(t.mutable_data_ptr());
 }
+
+const std::array<at::ScalarType, 2> IMAGES{at::kFloat, at::kBFloat16};
 
 // ---- Values in memory: f32, or the upper half of one ----
 
@@ -318,10 +417,25 @@ void cross_entropy_row(const float* z, int64_t classes, int64_t truth, float smo
 const char* earlybird_convolution_backward(const at::Tensor* grad, const at::Tensor* input,
                                            const at::Tensor* weight, int64_t stride,
                                            int64_t padding, bool want_input, at::Tensor* out[2]) {
-  return guarded([&] {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    given.number("stride", stride, 1, LARGEST);
+    given.number("padding", padding, 0, LARGEST);
+    const at::Tensor& x =
+        given.tensor("input", input, IMAGES, {ANY, SOME, SOME, SOME}, Strides::any);
+    const at::Tensor& w = given.tensor("weight", weight, x.scalar_type(),
+                                       {SOME, x.size(1), SOME, SOME}, Strides::any);
+    std::array<int64_t, 2> places;
+    for (const int64_t k : {2, 3}) {
+      const int64_t padded = x.size(k) + 2 * padding;
+      given.number("a side of weight", w.size(k), 1, padded);
+      places[size_t(k - 2)] = (padded - w.size(k)) / stride + 1;
+    }
+    const at::Tensor& g =
+        given.tensor("grad", grad, x.scalar_type(), {x.size(0), w.size(0), places[0], places[1]},
+                     Strides::any);
     const std::array<int64_t, 2> s{stride, stride}, p{padding, padding}, one{1, 1}, zero{0, 0};
-    auto r = at::convolution_backward(*grad, *input, *weight, at::OptionalIntArrayRef(), s, p, one,
-                                      false, zero, 1, {want_input, true, false});
+    auto r = at::convolution_backward(g, x, w, at::OptionalIntArrayRef(), s, p, one, false, zero,
+                                      1, {want_input, true, false});
     out[0] = hand_over(std::get<0>(r));
     out[1] = hand_over(std::get<1>(r));
   });
@@ -331,9 +445,16 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
                                           const at::Tensor* weight, const at::Tensor* mean,
                                           const at::Tensor* invstd, double eps,
                                           at::Tensor* out[3]) {
-  return guarded([&] {
-    auto r = at::native_batch_norm_backward(*grad, *input, *weight, {}, {}, *mean, *invstd, true,
-                                            eps, {true, true, true});
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    const at::Tensor& x =
+        given.tensor("input", input, IMAGES, {SOME, SOME, SOME, SOME}, Strides::any);
+    const at::Tensor& g = given.tensor("grad", grad, x.scalar_type(), x.sizes(), Strides::any);
+    const auto per_channel = [&](const char* name, const at::Tensor* t) -> const at::Tensor& {
+      return given.tensor(name, t, at::kFloat, {x.size(1)}, Strides::contiguous);
+    };
+    const at::Tensor& w = per_channel("weight", weight);
+    const at::Tensor &m = per_channel("mean", mean), &d = per_channel("invstd", invstd);
+    auto r = at::native_batch_norm_backward(g, x, w, {}, {}, m, d, true, eps, {true, true, true});
     out[0] = hand_over(std::get<0>(r));
     out[1] = hand_over(std::get<1>(r));
     out[2] = hand_over(std::get<2>(r));
@@ -343,12 +464,15 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
 const char* earlybird_sgd_step(at::Tensor* weight, const at::Tensor* gradient,
                                at::Tensor* velocity, double lr, double momentum,
                                double weight_decay, bool nesterov) {
-  return guarded([&] {
-    at::Tensor g = *gradient;
-    if (g.strides() != weight->strides()) {
-      g = at::empty_strided(weight->sizes(), weight->strides(), weight->options()).copy_(g);
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    at::Tensor w =
+        given.tensor("weight", weight, at::kFloat, {ANY_RANK}, Strides::contiguous);
+    at::Tensor g = given.tensor("gradient", gradient, at::kFloat, w.sizes(), Strides::any);
+    at::Tensor v =
+        given.tensor("velocity", velocity, at::kFloat, w.sizes(), Strides::contiguous);
+    if (g.strides() != w.strides()) {
+      g = at::empty_strided(w.sizes(), w.strides(), w.options()).copy_(g);
     }
-    at::Tensor w = *weight, v = *velocity;
     at::_fused_sgd_({w}, {g}, momentum != 0.0 ? at::TensorList(v) : at::TensorList(), weight_decay,
                     momentum, lr, 0.0, nesterov, false, false);
   });
@@ -367,16 +491,22 @@ const char* earlybird_batch_norm_forward(const at::Tensor* input, const at::Tens
                                          at::Tensor* running_mean, at::Tensor* running_var,
                                          double momentum, double eps, bool relu,
                                          at::Tensor* out[3]) {
-  return guarded([&] {
-    const at::Tensor x = channels_last(*input);
-    const at::Tensor z = residual ? channels_last(residual->to(x.scalar_type())) : at::Tensor();
-    const at::Tensor y = at::empty_like(x);
-    const at::Tensor mean = at::empty_like(*weight), invstd = at::empty_like(*weight);
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    const at::Tensor x = channels_last(
+        given.tensor("input", input, IMAGES, {SOME, SOME, SOME, SOME}, Strides::any));
+    at::Tensor z = given.optional("residual", residual, IMAGES, x.sizes(), Strides::any);
+    if (z.defined()) z = channels_last(z.to(x.scalar_type()));
+    const auto per_channel = [&](const char* name, const at::Tensor* t) -> const at::Tensor& {
+      return given.tensor(name, t, at::kFloat, {x.size(1)}, Strides::contiguous);
+    };
+    const at::Tensor &w = per_channel("weight", weight), &b = per_channel("bias", bias);
+    const at::Tensor& mean_so_far = per_channel("running_mean", running_mean);
+    const at::Tensor& var_so_far = per_channel("running_var", running_var);
+    const at::Tensor y = at::empty_like(x), mean = at::empty_like(w), invstd = at::empty_like(w);
     const float floor = relu ? 0.0f : NO_FLOOR;
     const auto forward =
         x.scalar_type() == at::kBFloat16 ? batch_norm_forward<bf16> : batch_norm_forward<float>;
-    forward(x, z, *weight, *bias, *running_mean, *running_var, momentum, eps, floor, y, mean,
-            invstd);
+    forward(x, z, w, b, mean_so_far, var_so_far, momentum, eps, floor, y, mean, invstd);
     out[0] = hand_over(y);
     out[1] = hand_over(mean);
     out[2] = hand_over(invstd);
@@ -387,15 +517,24 @@ const char* earlybird_batch_norm_gradients(const at::Tensor* grad, const at::Ten
                                            const at::Tensor* output, const at::Tensor* weight,
                                            const at::Tensor* mean, const at::Tensor* invstd,
                                            bool relu, bool want_residual, at::Tensor* out[4]) {
-  return guarded([&] {
-    const at::Tensor x = channels_last(*input), y = channels_last(*output);
-    const at::Tensor g = channels_last(grad->to(x.scalar_type()));
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    const at::Tensor x = channels_last(
+        given.tensor("input", input, IMAGES, {SOME, SOME, SOME, SOME}, Strides::any));
+    const at::Tensor y = channels_last(
+        given.tensor("output", output, x.scalar_type(), x.sizes(), Strides::any));
+    const at::Tensor g = channels_last(
+        given.tensor("grad", grad, IMAGES, x.sizes(), Strides::any).to(x.scalar_type()));
+    const auto per_channel = [&](const char* name, const at::Tensor* t) -> const at::Tensor& {
+      return given.tensor(name, t, at::kFloat, {x.size(1)}, Strides::contiguous);
+    };
+    const at::Tensor& w = per_channel("weight", weight);
+    const at::Tensor &m = per_channel("mean", mean), &d = per_channel("invstd", invstd);
     const at::Tensor dx = at::empty_like(x), dz = want_residual ? at::empty_like(x) : at::Tensor();
-    const at::Tensor dweight = at::empty_like(*weight), dbias = at::empty_like(*weight);
+    const at::Tensor dweight = at::empty_like(w), dbias = at::empty_like(w);
     const float floor = relu ? 0.0f : NO_FLOOR;
     const auto backward = x.scalar_type() == at::kBFloat16 ? batch_norm_gradients<bf16>
                                                            : batch_norm_gradients<float>;
-    backward(g, x, y, *weight, *mean, *invstd, floor, dx, dz, dweight, dbias);
+    backward(g, x, y, w, m, d, floor, dx, dz, dweight, dbias);
     out[0] = hand_over(dx);
     out[1] = hand_over(dweight);
     out[2] = hand_over(dbias);
@@ -406,20 +545,24 @@ const char* earlybird_batch_norm_gradients(const at::Tensor* grad, const at::Ten
 const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* labels,
                                     const at::Tensor* factors, double smoothing,
                                     at::Tensor* out[3]) {
-  return guarded([&] {
-    const at::Tensor z = logits->contiguous(), y = labels->contiguous(), f = factors->contiguous();
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    const at::Tensor z =
+        given.tensor("logits", logits, at::kFloat, {ANY, SOME}, Strides::any).contiguous();
     const int64_t b = z.size(0), classes = z.size(1);
-    TORCH_CHECK(z.scalar_type() == at::kFloat && y.scalar_type() == at::kLong,
-                "cross entropy of other types");
+    const at::Tensor y =
+        given.tensor("labels", labels, at::kLong, {b}, Strides::any).contiguous();
+    const at::Tensor f =
+        given.tensor("factors", factors, at::kFloat, {b}, Strides::any).contiguous();
     const at::Tensor figures = at::empty({b, 5}, z.options()), gradient = at::empty_like(z);
+    const int64_t* truth = read<int64_t>(y);
+    const float *row = read<float>(z), *factor = read<float>(f);
+    float *to = write<float>(figures), *slope = write<float>(gradient);
     double sum = 0.0;
     for (int64_t i = 0; i < b; i++) {
-      const int64_t truth = read<int64_t>(y)[i];
-      TORCH_CHECK(truth >= 0 && truth < classes, "label ", truth, " of ", classes, " classes");
+      given.index("labels", i, truth[i], classes);
       float loss;
-      cross_entropy_row(read<float>(z) + i * classes, classes, truth, float(smoothing),
-                        read<float>(f)[i], &loss, write<float>(figures) + i * 5,
-                        write<float>(gradient) + i * classes);
+      cross_entropy_row(row + i * classes, classes, truth[i], float(smoothing), factor[i], &loss,
+                        to + i * 5, slope + i * classes);
       sum += loss;
     }
     out[0] = hand_over(at::full({1}, sum / double(b), z.options()));
@@ -432,30 +575,44 @@ const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* i
                                     const at::Tensor* crops, const at::Tensor* scale,
                                     const at::Tensor* shift, int64_t h, int64_t w, int64_t c,
                                     at::Tensor* out[1]) {
-  return guarded([&] {
-    const int64_t b = index->size(0), n = bytes->size(0), image = h * w * c;
-    TORCH_CHECK(bytes->is_contiguous() && bytes->size(1) == image && index->is_contiguous(),
-                "images of another shape");
-    const at::Tensor moves = crops ? crops->contiguous() : at::Tensor();
-    const float *factor = read<float>(*scale), *offset = read<float>(*shift);
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    given.number("h", h, 1, LARGEST);
+    given.number("w", w, 1, LARGEST);
+    given.number("c", c, 1, LARGEST);
+    int64_t image = 0;
+    TORCH_CHECK(!c10::mul_overflows(h * w, c, &image), "gather_images: h, w and c are too large");
+    const at::Tensor& pixels =
+        given.tensor("bytes", bytes, at::kByte, {ANY, image}, Strides::contiguous);
+    const at::Tensor which =
+        given.tensor("index", index, at::kLong, {ANY}, Strides::any).contiguous();
+    const int64_t n = pixels.size(0), b = which.size(0);
+    at::Tensor moves = given.optional("crops", crops, at::kLong, {b, 3}, Strides::any);
+    if (moves.defined()) moves = moves.contiguous();
+    const float* factor =
+        read<float>(given.tensor("scale", scale, at::kFloat, {c}, Strides::contiguous));
+    const float* offset =
+        read<float>(given.tensor("shift", shift, at::kFloat, {c}, Strides::contiguous));
     std::vector<float> table(size_t(256 * c));
     for (int64_t v = 0; v < 256; v++)
       for (int64_t k = 0; k < c; k++) table[size_t(v * c + k)] = float(v) * factor[k] + offset[k];
     const at::Tensor images = at::empty({b, h, w, c}, scale->options());
+    const int64_t* numbers = read<int64_t>(which);
+    const int64_t* move = moves.defined() ? read<int64_t>(moves) : nullptr;
     float* to = write<float>(images);
     for (int64_t i = 0; i < b; i++) {
-      const int64_t number = read<int64_t>(*index)[i];
-      TORCH_CHECK(number >= 0 && number < n, "image ", number, " of ", n);
-      const uint8_t* from = read<uint8_t>(*bytes) + number * image;
-      if (!crops) {
+      given.index("index", i, numbers[i], n);
+      const uint8_t* from = read<uint8_t>(pixels) + numbers[i] * image;
+      if (!move) {
         for (int64_t p = 0; p < h * w; p++, to += c)
           for (int64_t k = 0; k < c; k++) to[k] = table[size_t(from[p * c + k] * c + k)];
         continue;
       }
-      const int64_t* move = read<int64_t>(moves) + i * 3;
+      const int64_t down = move[i * 3], right = move[i * 3 + 1], mirrored = move[i * 3 + 2];
+      given.number("down in crops", down, -LARGEST, LARGEST);
+      given.number("right in crops", right, -LARGEST, LARGEST);
       for (int64_t y = 0; y < h; y++)
         for (int64_t x = 0; x < w; x++, to += c) {
-          const int64_t row = y + move[0], column = move[2] ? w - 1 - x - move[1] : x + move[1];
+          const int64_t row = y + down, column = mirrored ? w - 1 - x - right : x + right;
           const bool inside = row >= 0 && row < h && column >= 0 && column < w;
           for (int64_t k = 0; k < c; k++) {
             const uint8_t value = inside ? from[(row * w + column) * c + k] : 0;
@@ -468,15 +625,24 @@ const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* i
 }
 
 const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor* out[1]) {
-  return guarded([&] {
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    given.number("index", index, 0, std::numeric_limits<at::DeviceIndex>::max());
+    const at::Tensor& t =
+        given.tensor("tensor", tensor, {at::kFloat, at::kLong}, {ANY_RANK}, Strides::any);
     const at::Device device(at::kCUDA, at::DeviceIndex(index));
-    const auto type = tensor->scalar_type();
-    out[0] = hand_over(tensor->pin_memory().to(device, type, /*non_blocking=*/true));
+    out[0] = hand_over(t.pin_memory().to(device, t.scalar_type(), /*non_blocking=*/true));
+  });
+}
+
+const char* earlybird_to_meta(const at::Tensor* tensor, at::Tensor* out[1]) {
+  return guarded(__func__, Where::processor, [&](Arguments& given) {
+    out[0] = hand_over(
+        given.tensor("tensor", tensor, {}, {ANY_RANK}, Strides::any).to(at::kMeta));
   });
 }
 
 const char* earlybird_cuda_math(bool tf32, bool benchmark) {
-  return guarded([&] {
+  return guarded(__func__, Where::processor, [&](Arguments&) {
     at::globalContext().setAllowTF32CuDNN(tf32);
     at::globalContext().setAllowTF32CuBLAS(tf32);
     at::globalContext().setBenchmarkCuDNN(benchmark);

@@ -4,7 +4,8 @@
 // A function that can fail returns null, or its error message, which stays this thread's until the
 // next call; no exception crosses the border. `out[n]` is room for n tensors that the caller owns
 // afterwards; a null there stands for none. A tensor behind a pointer to const is only read, any
-// other one is written in place.
+// other one is written in place. Every function checks device, type, sizes and strides of all of
+// its tensors before it touches their memory.
 //
 // Images are [b, c, h, w] in f32 or bf16, all of one call on one device, in any strides:
 // channels-last ones are not copied. What is said to be per channel is f32 [c], contiguous.
@@ -79,6 +80,9 @@ const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* i
 // A copy of an f32 or i64 tensor of the processor's on CUDA device `index`, for which the host does
 // not wait: through pinned memory, which LibTorch keeps until it is read.
 const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor* out[1]);
+
+// The form of a tensor without memory, on LibTorch's device "meta": the tests' second device.
+const char* earlybird_to_meta(const at::Tensor* tensor, at::Tensor* out[1]);
 
 // How CUDA devices of this process compute from here on.
 const char* earlybird_cuda_math(bool tf32, bool benchmark);

@@ -1,6 +1,7 @@
-//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. build.rs writes the
-//! declarations from `shim.h`. An error of ATen becomes a panic with its message: the trainer
-//! thread turns that into a `failed` event.
+//! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. `shim.h` says what
+//! each function demands of its tensors, which the shim checks before it touches their memory;
+//! build.rs writes the declarations from it. Errors of the shim and of ATen become panics with their
+//! message: the trainer thread turns them into a `failed` event.
 
 use super::{Convolution, Norm, Sgd};
 use std::ffi::{CStr, c_char};
@@ -42,7 +43,7 @@ pub(super) fn convolution_backward(
     op: Convolution,
     want_input: bool,
 ) -> [Option<Tensor>; 2] {
-    // SAFETY: the tensors live through the call, which only reads them.
+    // SAFETY: the tensors live through the call, which checks them and only reads them.
     take(|out| unsafe {
         earlybird_convolution_backward(
             grad.as_ptr(),
@@ -208,3 +209,13 @@ pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
     // SAFETY: sets flags of LibTorch's own.
     let [] = take(|_| unsafe { earlybird_cuda_math(tf32, benchmark) });
 }
+
+/// The form of a tensor without memory: a tensor that is not on the processor, on any machine.
+#[cfg(test)]
+fn to_meta(tensor: &Tensor) -> [Option<Tensor>; 1] {
+    // SAFETY: as above.
+    take(|out| unsafe { earlybird_to_meta(tensor.as_ptr(), out) })
+}
+
+#[cfg(test)]
+mod tests;
