@@ -91,14 +91,14 @@ fn undo_in_one_cockpit_takes_back_what_was_changed_there_and_nothing_else() {
     two.wait("training", |s| s.contains("images/s"));
     one.press("e777\r");
     two.wait("the other's change", |s| s.contains("E: 50000 -> 777"));
-    two.press("n4321\r");
-    one.wait("the other's change", |s| s.contains("N: 100000 -> 4321"));
+    two.press("n90000\r");
+    one.wait("the other's change", |s| s.contains("N: 100000 -> 90000"));
     one.press("u");
     two.wait("the first one's change taken back", |s| s.contains("E: 777 -> 50000"));
     one.press("u");
     one.wait("nothing of its own is left", |s| s.contains("nothing to undo"));
     two.press("u");
-    one.wait("the second one's change taken back", |s| s.contains("N: 4321 -> 100000"));
+    one.wait("the second one's change taken back", |s| s.contains("N: 90000 -> 100000"));
     two.press("u");
     two.wait("nothing of its own is left", |s| s.contains("nothing to undo"));
     one.press("qs");
