@@ -195,30 +195,98 @@ impl Scale {
         y0 + (y1 - y0) * (epochs - x0) / (x1 - x0)
     }
 
-    /// Round places between two ends, at most so many, and what stands there.
-    pub fn ticks(&self, (low, high): (f64, f64), most: usize) -> Vec<(f64, String)> {
-        let smallest = if self.unit == Unit::Epochs && high - low >= 2.0 { 1.0 } else { 0.0 };
-        let least = ((high - low) / most.max(1) as f64).max(smallest).max(1e-9);
-        let step = match self.unit {
-            Unit::Time => round_time(least),
-            _ => round_up(least),
-        };
-        let label = |v: f64| match self.unit {
-            Unit::Time => super::text::clock(v),
-            _ => short_number(v, step),
-        };
-        let first = (low / step).ceil() as i64;
-        (first..)
-            .map(|k| k as f64 * step)
-            .take_while(|v| *v <= high + 1e-9 * step)
-            .take(100)
-            .map(|v| (v, label(v)))
-            .collect()
+    /// Round places between two ends, in what the axis counts, and what stands there; see [`ticks`].
+    pub fn ticks(&self, ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
+        match self.unit {
+            Unit::Time => clock_ticks(ends, most),
+            Unit::Epochs if ends.1 - ends.0 >= 2.0 => whole_ticks(ends, most),
+            Unit::Epochs | Unit::Steps | Unit::Samples => ticks(ends, most),
+        }
     }
 }
 
+/// Ticks of a linear axis within two ends, ascending, with their labels: multiples of 1, 2 or 5
+/// times a power of ten, no closer together than the `most`th part of the axis. There are at least
+/// two where `most` is 2 or more.
+pub fn ticks(ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
+    labelled(ends, most, round_up, |step| round_up(step / 2.6), number)
+}
+
+/// The same for what comes in whole numbers only.
+pub fn whole_ticks(ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
+    labelled(ends, most, |v| round_up(v).max(1.0), |step| round_up(step / 2.6).max(1.0), number)
+}
+
+/// The same for seconds, which are round by the clock.
+fn clock_ticks(ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
+    labelled(ends, most, round_time, |step| round_time(step / 3.1), |v, _| super::text::clock(v))
+}
+
+/// The same on a logarithmic axis, whose ends are above 0: 1, 2 and 5 times powers of ten, or
+/// powers of ten alone; as on a linear one where it is short.
+pub fn log_ticks((low, high): (f64, f64), most: usize) -> Vec<(f64, String)> {
+    let within = |v: &f64| *v >= low * (1.0 - 1e-9) && *v <= high * (1.0 + 1e-9);
+    if !(low > 0.0 && high > low && high.is_finite()) {
+        return Vec::new();
+    }
+    let decades = high.log10() - low.log10();
+    let powers = low.log10().floor() as i32..=high.log10().floor() as i32;
+    let fine: Vec<f64> = powers
+        .clone()
+        .flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(p)))
+        .filter(within)
+        .collect();
+    if fine.len() < 2 {
+        return ticks((low, high), most);
+    }
+    let every = (decades / most.max(1) as f64).ceil().max(1.0) as i32;
+    let coarse: Vec<f64> = powers
+        .filter(|p| p.rem_euclid(every) == 0)
+        .map(|p| 10_f64.powi(p))
+        .filter(within)
+        .collect();
+    let places = match coarse.len() {
+        _ if 2_f64.log10() * most as f64 >= decades => fine,
+        0 | 1 if most >= 2 => vec![fine[0], fine[fine.len() - 1]],
+        _ => coarse,
+    };
+    places.into_iter().map(|v| (v, number(v, v))).collect()
+}
+
+/// Multiples of the step that `round` makes of the `most`th part of the axis. Where fewer than two
+/// lie on it, the first and the last of the `finer` step.
+fn labelled(
+    (low, high): (f64, f64),
+    most: usize,
+    round: impl Fn(f64) -> f64,
+    finer: impl Fn(f64) -> f64,
+    label: impl Fn(f64, f64) -> String,
+) -> Vec<(f64, String)> {
+    let most = most.max(1);
+    let mut step = round((high - low) / most as f64);
+    // Beyond that, neighbours are the same floating-point number.
+    let can_be_told_apart = low.abs().max(high.abs()) / step < 1e12;
+    if !(low < high && step > 0.0 && can_be_told_apart) {
+        return Vec::new();
+    }
+    let multiples = |step: f64| -> Vec<f64> {
+        let (first, last) =
+            ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        (first..=last).map(|k| k as f64 * step).collect()
+    };
+    let mut places = multiples(step);
+    if places.len() < 2 && most >= 2 {
+        step = finer(step);
+        places = multiples(step);
+        if let [first, .., last] = places[..] {
+            places = vec![first, last];
+        }
+    }
+    places.into_iter().map(|v| (v, label(v, step))).collect()
+}
+
 /// The smallest of 1, 2, 5, 10, ... that is not below.
-pub(super) fn round_up(v: f64) -> f64 {
+fn round_up(v: f64) -> f64 {
     let power = 10_f64.powf(v.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
         .into_iter()
@@ -236,15 +304,23 @@ fn round_time(v: f64) -> f64 {
     STEPS.into_iter().find(|s| *s >= v).unwrap_or_else(|| 86_400.0 * round_up(v / 86_400.0))
 }
 
-/// `1200000` as `1.2M`; as exact as `step` asks for.
-fn short_number(v: f64, step: f64) -> String {
+/// `1200000` as `1.2M`, with as many decimals as multiples of `step` need to be told apart.
+fn number(v: f64, step: f64) -> String {
+    let magnitude = |v: f64| (v.abs().log10() + 1e-9).floor();
     let (divisor, mark) = match v.abs() {
         a if a >= 1e6 => (1e6, "M"),
         a if a >= 1e4 => (1e3, "k"),
         _ => (1.0, ""),
     };
-    let digits = (-(step / divisor).log10().floor()).max(0.0) as usize;
-    format!("{:.*}{mark}", digits, v / divisor)
+    let decimals = (-magnitude(step / divisor)).max(0.0) as usize;
+    if v != 0.0 && (v.abs() >= 1e9 || decimals > 4) {
+        let digits = (magnitude(v) - magnitude(step)).max(0.0) as usize;
+        return format!("{v:.digits$e}");
+    }
+    if v == 0.0 && decimals > 4 {
+        return "0".into();
+    }
+    format!("{:.decimals$}{mark}", v / divisor)
 }
 
 #[cfg(test)]
@@ -306,13 +382,85 @@ mod tests {
         assert_eq!(labels((0.0, 12.0), 3), ["0", "5", "10"]);
         assert_eq!(labels((3.5, 8.5), 10), ["4", "5", "6", "7", "8"]);
         assert_eq!(labels((0.0, 0.1), 5), ["0.00", "0.02", "0.04", "0.06", "0.08", "0.10"]);
-        assert_eq!(
-            (short_number(25_000.0, 5_000.0), short_number(1.5e6, 5e5)),
-            ("25k".into(), "1.5M".into())
-        );
+        assert_eq!((number(25_000.0, 5_000.0), number(1.5e6, 5e5)), ("25k".into(), "1.5M".into()));
+        assert_eq!((number(2e20, 1e20), number(5e-6, 5e-6)), ("2e20".into(), "5e-6".into()));
+    }
+
+    #[test]
+    fn values_have_round_ticks_however_few_fit() {
+        let labels = |ends, most| ticks(ends, most).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(labels((37.3, 87.1), 3), ["40", "60", "80"]);
+        assert_eq!(labels((0.0, 2.2), 3), ["0", "1", "2"]);
+        assert_eq!(labels((1.0, 9.0), 2), ["2", "8"]);
+        assert_eq!(labels((0.92, 0.96), 3), ["0.92", "0.94", "0.96"]);
+        assert_eq!(labels((3.0, 3.0), 3), [""; 0]);
+        let whole = whole_ticks((0.0, 1.5), 4).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(whole, ["0", "1"], "there are no halves");
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_powers_of_ten_and_what_lies_between_where_there_is_room() {
+        let labels =
+            |ends, most| log_ticks(ends, most).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(labels((0.37, 2.5), 6), ["0.5", "1", "2"]);
+        assert_eq!(labels((0.001, 20.0), 5), ["0.001", "0.01", "0.1", "1", "10"]);
+        assert_eq!(labels((0.2, 8.0), 3), ["0.2", "5"]);
+        assert_eq!(labels((0.56, 0.67), 3), ["0.60", "0.65"]);
+        assert_eq!(labels((1.0, 1e9), 3), ["1", "1000", "1M", "1e9"]);
+        assert!(labels((0.0, 1.0), 3).is_empty());
+    }
+
+    /// Whether `v` is 1, 2 or 5 times a power of ten.
+    fn is_round(v: f64) -> bool {
+        let mantissa = v / 10_f64.powf((v.log10() + 1e-9).floor());
+        [1.0, 2.0, 5.0].iter().any(|m| (mantissa - m).abs() < 1e-6)
+    }
+
+    /// Whether all lie within the ends, ascend, and read differently.
+    fn are_told_apart(ticks: &[(f64, String)], (low, high): (f64, f64)) -> bool {
+        let slack = 1e-6 * (high - low);
+        let labels: std::collections::HashSet<_> = ticks.iter().map(|t| &t.1).collect();
+        ticks.iter().all(|t| t.0 >= low - slack && t.0 <= high + slack)
+            && ticks.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && labels.len() == ticks.len()
     }
 
     proptest::proptest! {
+        #[test]
+        fn ticks_are_multiples_of_a_round_step_and_at_least_two(
+            low in -1e3_f64..1e3,
+            power in -3_f64..8.0,
+            most in 1_usize..20,
+        ) {
+            let ends = (low, low + 10_f64.powf(power));
+            let found = ticks(ends, most);
+            proptest::prop_assert!(are_told_apart(&found, ends), "{found:?}");
+            proptest::prop_assert!(found.len() <= most + 1 && (most < 2 || found.len() >= 2));
+            if let [a, b, c, ..] = &found[..] {
+                proptest::prop_assert!(is_round(b.0 - a.0), "{found:?}");
+                proptest::prop_assert!((c.0 - b.0) / (b.0 - a.0) - 1.0 < 1e-6, "{found:?}");
+            }
+            for (at, _) in &found {
+                let finest = 10_f64.powf(((ends.1 - ends.0) / most as f64 / 2.6).log10().floor());
+                proptest::prop_assert!(((at / finest).round() - at / finest).abs() < 1e-4);
+            }
+        }
+
+        #[test]
+        fn logarithmic_ticks_are_round_and_at_least_two(
+            low in -6_f64..6.0,
+            decades in 0.02_f64..12.0,
+            most in 2_usize..20,
+        ) {
+            let ends = (10_f64.powf(low), 10_f64.powf(low + decades));
+            let found = log_ticks(ends, most);
+            proptest::prop_assert!(are_told_apart(&found, ends), "{found:?}");
+            proptest::prop_assert!(found.len() >= 2, "{found:?}");
+            if decades > 1.0 {
+                proptest::prop_assert!(found.iter().all(|t| is_round(t.0)), "{found:?}");
+            }
+        }
+
         #[test]
         fn any_sequence_of_keys_leaves_a_window_that_can_be_drawn(
             keys in proptest::collection::vec(0_u8..6, 0..60),

@@ -245,12 +245,7 @@ fn balance_course(frame: &mut Frame<'_>, app: &App, area: Rect) {
     }
     let points = d.epochs.iter().map(|e| (e.epoch as f64, e.balance)).collect();
     let curve = Curve { points, role: Role::Drawn, kind: CurveKind::Line };
-    let values = Values {
-        from_zero: false,
-        within: (0.0, 1.0),
-        margin: 0.02,
-        may_be_log: false,
-        label: |v| format!("{v:.2}"),
-    };
+    let values =
+        Values { from_zero: false, within: (0.0, 1.0), margin: 0.02, may_be_log: false, unit: "" };
     plot::draw(frame, app, inner, 0, vec![curve], &values);
 }

@@ -194,14 +194,14 @@ fn chart(frame: &mut Frame<'_>, app: &App, area: Rect) {
             within: (0.0, 1.0),
             margin: 0.02,
             may_be_log: false,
-            label: |v| format!("{v:.2}"),
+            unit: "",
         },
         Figure::MeasuredLoss | Figure::TrainLoss => Values {
             from_zero: false,
             within: (0.0, f64::INFINITY),
             margin: 0.05,
             may_be_log: true,
-            label: |v| format!("{v:.2}"),
+            unit: "",
         },
     };
     plot::draw_mapped(frame, app, inner, CHART, curves, &values);

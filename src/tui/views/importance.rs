@@ -5,7 +5,7 @@ use super::super::app::App;
 use super::super::text::{clip, percent, thousands};
 use super::super::theme::Role;
 use super::super::widgets::{Columns, Curve, CurveKind};
-use super::overview::{PERCENT, known_weights, recording_words};
+use super::overview::{EASY_TO_HARD, PERCENT, known_weights, recording_words};
 use super::plot::{self, axis_words, cursor_words, epoch_at};
 use super::title;
 use crate::protocol::EpochSummary;
@@ -81,13 +81,13 @@ fn histogram(frame: &mut Frame<'_>, app: &App, area: Rect) {
         Some(Line::from(app.span(hint, Role::Dim))),
     );
     let most = w.draw_edges.last().copied().unwrap_or(0.0);
+    // One draw is what every sample gets without bias.
+    let one_draw = [1.0 / most.max(1.0)];
     let columns = if app.shows_draws {
-        let ends = ["0 never".to_owned(), format!("{:.1}", most / 2.0), format!("{most:.1} times")];
-        // One draw is what every sample gets without bias.
-        Columns { counts: &w.draw_counts, marks: &[1.0 / most.max(1.0)], ends, ..columns(app) }
+        let (x, ends) = ((0.0, f64::from(most)), ["never", "times"]);
+        Columns { counts: &w.draw_counts, marks: &one_draw, x, ends, ..columns(app) }
     } else {
-        let ends = ["0 easy".to_owned(), "0.5".to_owned(), "hard 1".to_owned()];
-        Columns { counts: &w.counts, marks: &w.spread.quartiles, ends, ..columns(app) }
+        Columns { counts: &w.counts, marks: &w.spread.quartiles, ..columns(app) }
     };
     frame.render_widget(Columns { part: part.map_or(&[], |p| p), ..columns }, inner);
 }
@@ -99,7 +99,8 @@ fn columns(app: &App) -> Columns<'_> {
         part: &[],
         marks: &[],
         log: app.axis.log,
-        ends: Default::default(),
+        x: (0.0, 1.0),
+        ends: EASY_TO_HARD,
         glyphs,
         theme,
     }

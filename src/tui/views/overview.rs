@@ -110,7 +110,7 @@ fn loss(frame: &mut Frame<'_>, app: &App, area: Rect) {
         within: (0.0, f64::INFINITY),
         margin: 0.0,
         may_be_log: true,
-        label: |v| format!("{v:.2}"),
+        unit: "",
     };
     plot::draw(frame, app, inner, LOSS, curves, &values);
 }
@@ -156,13 +156,11 @@ fn accuracy(frame: &mut Frame<'_>, app: &App, area: Rect) {
 }
 
 /// Percent of something, never outside 0 to 100.
-pub(super) const PERCENT: Values = Values {
-    from_zero: false,
-    within: (0.0, 100.0),
-    margin: 2.0,
-    may_be_log: false,
-    label: |v| format!("{v:.0}%"),
-};
+pub(super) const PERCENT: Values =
+    Values { from_zero: false, within: (0.0, 100.0), margin: 2.0, may_be_log: false, unit: "%" };
+
+/// What the smallest and the largest weight mean.
+pub(super) const EASY_TO_HARD: [&str; 2] = ["easy", "hard"];
 
 fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let d = &app.dashboard;
@@ -192,7 +190,8 @@ fn weights(frame: &mut Frame<'_>, app: &App, area: Rect) {
             part: &[],
             marks: &w.spread.quartiles,
             log: app.axis.log,
-            ends: ["0 easy".into(), "0.5".into(), "hard 1".into()],
+            x: (0.0, 1.0),
+            ends: EASY_TO_HARD,
             glyphs: &look.glyphs,
             theme: &look.theme,
         },

@@ -4,7 +4,7 @@
 use super::super::app::{App, Hit};
 use super::super::axis::Scale;
 use super::super::theme::Role;
-use super::super::widgets::{Curve, CurveChart, CurveKind, plot_area};
+use super::super::widgets::{Curve, CurveChart, CurveKind};
 use crate::dashboard::Dashboard;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -20,8 +20,8 @@ pub(super) struct Values {
     pub margin: f64,
     /// Whether a logarithmic axis makes sense.
     pub may_be_log: bool,
-    /// How they are written.
-    pub label: fn(f64) -> String,
+    /// What stands behind them, e.g. `%`.
+    pub unit: &'static str,
 }
 
 /// Draws `curves` (x in epochs of the run shown) on `area`, which belongs to panel `number`.
@@ -83,11 +83,11 @@ pub(super) fn draw_mapped(
         ticks: scale.ticks(x, usize::from(area.width) / 9),
         y,
         log,
-        label: values.label,
+        unit: values.unit,
         glyphs: &look.glyphs,
         theme: &look.theme,
     };
-    app.at(plot_area(area, y, values.label), Hit::Plot(number));
+    app.at(chart.plot_area(area), Hit::Plot(number));
     frame.render_widget(chart, area);
 }
 

@@ -201,14 +201,13 @@ fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     }
     let ticks =
         Scale::of(app.race.dashboard(0, 0), Unit::Epochs).ticks(x, usize::from(inner.width) / 9);
-    let label = |v| format!("{v:.0}%");
     let chart = CurveChart {
         curves: drawn,
         x,
         ticks,
         y,
         log: false,
-        label,
+        unit: "%",
         glyphs: &look.glyphs,
         theme: &look.theme,
     };

@@ -147,7 +147,7 @@ fn throughput(frame: &mut Frame<'_>, app: &App, area: Rect) {
         within: (0.0, f64::INFINITY),
         margin: 0.0,
         may_be_log: true,
-        label: |v| if v >= 1e4 { format!("{:.0}k", v / 1e3) } else { format!("{v:.0}") },
+        unit: "",
     };
     plot::draw(frame, app, inner, THROUGHPUT, curves, &values);
 }

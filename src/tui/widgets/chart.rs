@@ -1,9 +1,11 @@
 //! Curves over an axis of steps.
 
+use super::super::axis::{log_ticks, ticks};
 use super::super::glyphs::Glyphs;
 use super::super::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::symbols::Marker;
 use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{Canvas, Line, Points};
 use unicode_width::UnicodeWidthStr;
@@ -63,26 +65,58 @@ pub struct CurveChart<'a> {
     pub y: (f64, f64),
     /// Whether that is logarithmic; both ends are above 0 then.
     pub log: bool,
-    /// How values are written.
-    pub label: fn(f64) -> String,
+    /// What stands behind values, e.g. `%`.
+    pub unit: &'static str,
     /// Characters.
     pub glyphs: &'a Glyphs,
     /// Colours.
     pub theme: &'a Theme,
 }
 
-/// Where a chart of `area` draws its curves: right of the labels, above the axis.
-pub fn plot_area(area: Rect, y: (f64, f64), label: fn(f64) -> String) -> Rect {
-    let widest = label(y.0).width().max(label(y.1).width()) as u16;
-    let left = (widest + 1).min(area.width);
-    let below = 2.min(area.height);
-    Rect { x: area.x + left, y: area.y, width: area.width - left, height: area.height - below }
+/// Rows of labels at most.
+const LABELS: usize = 6;
+
+/// As many labels as stand apart on so many rows.
+pub(super) fn labels_on(rows: usize) -> usize {
+    rows.div_ceil(2).clamp(rows.min(2), LABELS)
+}
+
+/// The cell of `cells` at which a canvas with so many dots a cell draws a share of its length.
+fn cell(share: f64, cells: u16, dots: u16) -> u16 {
+    (share * f64::from((cells * dots).saturating_sub(1))).round() as u16 / dots
+}
+
+impl CurveChart<'_> {
+    /// Where on `area` the curves are drawn: right of the labels, above the axis.
+    pub fn plot_area(&self, area: Rect) -> Rect {
+        let height = area.height - 2.min(area.height);
+        let widest = self.labels(height).iter().map(|l| l.1.width()).max().unwrap_or(0) as u16;
+        let left = (widest + 1).min(area.width);
+        Rect { x: area.x + left, y: area.y, width: area.width - left, height }
+    }
+
+    /// What stands beside `rows` rows, and at which values.
+    fn labels(&self, rows: u16) -> Vec<(f64, String)> {
+        let make = if self.log { log_ticks } else { ticks };
+        let mut labels = make(self.y, labels_on(usize::from(rows)));
+        labels.iter_mut().for_each(|(_, text)| text.push_str(self.unit));
+        labels
+    }
+
+    /// Dots that a cell of curves has, across and down.
+    fn dots(&self) -> (u16, u16) {
+        match self.glyphs.curve {
+            Marker::Braille => (2, 4),
+            Marker::HalfBlock => (1, 2),
+            _ => (1, 1),
+        }
+    }
 }
 
 impl Widget for CurveChart<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
         let up = |v: f64| if self.log { v.max(f64::MIN_POSITIVE).log10() } else { v };
-        let plot = plot_area(area, self.y, self.label);
+        let plot = self.plot_area(area);
         if plot.width < 2 || plot.height < 1 || self.x.1 <= self.x.0 {
             return;
         }
@@ -138,15 +172,18 @@ impl CurveChart<'_> {
             buf.set_string(plot.x - 1, base, g.axis_corner, border);
             buf.set_string(plot.x, base, g.axis_h.repeat(usize::from(plot.width)), border);
         }
-        let labels = if plot.height >= 10 { 5 } else { 3.min(plot.height) };
-        for k in 0..labels {
-            let row = if labels == 1 { 0 } else { (plot.height - 1) * k / (labels - 1) };
-            let share = f64::from(plot.height - 1 - row) / f64::from((plot.height - 1).max(1));
-            let value = y.0 + (y.1 - y.0) * share;
-            let text = (self.label)(if self.log { 10_f64.powf(value) } else { value });
+        let (across, down) = self.dots();
+        let mut lowest = base; // rows from here on are taken
+        for (value, text) in self.labels(plot.height) {
+            let value = if self.log { value.log10() } else { value };
+            let row = plot.y + cell((y.1 - value) / (y.1 - y.0), plot.height, down);
+            if row >= lowest {
+                continue;
+            }
+            lowest = row;
             let room = usize::from(plot.x - 1 - area.x);
             let text: String = text.chars().take(room).collect();
-            buf.set_string(plot.x - 1 - text.width() as u16, plot.y + row, text, dim);
+            buf.set_string(plot.x - 1 - text.width() as u16, row, text, dim);
         }
         if base + 1 >= area.bottom() {
             return;
@@ -154,7 +191,7 @@ impl CurveChart<'_> {
         let mut free = area.x;
         for (at, text) in &self.ticks {
             let share = (at - self.x.0) / (self.x.1 - self.x.0);
-            let column = plot.x + (share * f64::from(plot.width - 1)).round() as u16;
+            let column = plot.x + cell(share, plot.width, across);
             let from = column.saturating_sub(text.width() as u16 / 2).max(area.x);
             if from < free || from + text.width() as u16 > area.right() {
                 continue;
@@ -175,7 +212,9 @@ fn visible(points: &[(f64, f64)], x: (f64, f64)) -> &[(f64, f64)] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::theme::Themes;
     use super::*;
+    use termprofile::TermProfile;
 
     #[test]
     fn a_line_that_leaves_the_window_is_drawn_up_to_its_edge() {
@@ -185,5 +224,37 @@ mod tests {
         assert_eq!(xs((-1.0, 20.0)).len(), 10);
         assert_eq!(xs((20.0, 30.0)), [9.0]);
         assert!(visible(&[], (0.0, 1.0)).is_empty());
+    }
+
+    #[test]
+    fn labels_stand_on_the_row_of_a_curve_of_their_value() {
+        use super::super::super::glyphs::{ASCII, UNICODE};
+        let theme = Themes::default().get("dark", TermProfile::TrueColor).expect("there");
+        for (glyphs, log) in [(UNICODE, false), (UNICODE, true), (ASCII, false)] {
+            for height in 4..40 {
+                let area = Rect::new(0, 0, 40, height);
+                let chart = |value| CurveChart {
+                    curves: vec![Curve::level(value, Role::Loss)],
+                    x: (0.0, 10.0),
+                    ticks: Vec::new(),
+                    y: (0.31, 87.4),
+                    log,
+                    unit: "%",
+                    glyphs: &glyphs,
+                    theme: &theme,
+                };
+                let labels = chart(1.0).labels(height - 2);
+                assert!(labels.len() >= 2, "{labels:?}");
+                for (value, text) in labels {
+                    let mut buf = Buffer::empty(area);
+                    chart(value).render(area, &mut buf);
+                    let row = |y| (0..40).map(|x| buf[(x, y)].symbol()).collect::<String>();
+                    let plot = chart(value).plot_area(area);
+                    let drawn = (0..height - 2).find(|y| buf[(plot.x + 5, *y)].symbol() != " ");
+                    let row = row(drawn.expect("a line"));
+                    assert!(row.trim_start().starts_with(&text), "{text} {height}: {row}");
+                }
+            }
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Rows by epochs as shades.
 
+use super::super::axis::whole_ticks;
 use super::super::glyphs::Glyphs;
 use super::super::text::fit;
 use super::super::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
+use unicode_width::UnicodeWidthStr;
 
 /// A row: its name, whether it is selected, and a value in [0, 1] for each epoch.
 #[derive(Clone, Debug)]
@@ -38,6 +40,9 @@ pub struct Heatmap<'a> {
     /// Colours.
     pub theme: &'a Theme,
 }
+
+/// Columns from one label to the next, at least.
+const APART: usize = 8;
 
 /// Which epochs (from 0) column `x` of `width` shows: one or more.
 fn epochs_of(x: usize, width: usize, epochs: usize) -> std::ops::Range<usize> {
@@ -83,16 +88,40 @@ impl Widget for Heatmap<'_> {
             }
             buf.set_string(left + width as u16 + 1, y, &row.end, dim);
         }
-        let base = area.bottom() - 1;
-        let mark = |epoch: usize| left + ((epoch * width) / epochs).min(width - 1) as u16;
-        buf.set_string(left, base, "1", dim);
+        self.epoch_axis(
+            Rect { x: left, y: area.bottom() - 1, width: width as u16, height: 1 },
+            buf,
+        );
+    }
+}
+
+impl Heatmap<'_> {
+    /// Round epochs below their columns, and E between two.
+    fn epoch_axis(&self, area: Rect, buf: &mut Buffer) {
+        let (width, epochs) = (usize::from(area.width), self.epochs.max(1));
+        let dim = self.theme.style(Role::Dim);
+        let mut taken = area.right()..area.right();
         if self.switch > 0 && self.switch < epochs {
             let label = format!("{}E={}", self.glyphs.switch, self.switch);
-            let at = mark(self.switch).min(left + width.saturating_sub(label.len()) as u16);
-            buf.set_string(at.max(left + 2), base, label, dim);
+            let length = label.width();
+            let at = (self.switch * width / epochs).min(width.saturating_sub(length)).max(2);
+            taken = area.x + at as u16..area.x + (at + length) as u16;
+            buf.set_string(taken.start, area.y, label, dim);
         }
-        let last = epochs.to_string();
-        buf.set_string(left + (width.saturating_sub(last.len())) as u16, base, last, dim);
+        // Epochs count from 1.
+        let mut places = vec![(1.0, "1".to_owned())];
+        places.extend(whole_ticks((2.0, epochs as f64), (width / APART).max(1)));
+        let mut free = area.x;
+        for (epoch, text) in places {
+            let length = text.width() as u16;
+            let middle = area.x + ((epoch - 0.5) * width as f64 / epochs as f64) as u16;
+            let from = if epoch == 1.0 { area.x } else { middle.saturating_sub(length / 2) };
+            let meets_e = from <= taken.end && from + length >= taken.start;
+            if from >= free && from + length <= area.right() && !meets_e {
+                buf.set_string(from, area.y, text, dim);
+                free = from + length + 1;
+            }
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Columns over bins, with marks below.
 
+use super::super::axis::{log_ticks, ticks, whole_ticks};
 use super::super::glyphs::Glyphs;
 use super::super::theme::{Role, Theme};
+use super::chart::labels_on;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
@@ -18,8 +20,10 @@ pub struct Columns<'a> {
     pub marks: &'a [f32],
     /// Whether heights go by the logarithm of counts.
     pub log: bool,
-    /// What stands below: at the left end, in the middle, at the right end.
-    pub ends: [String; 3],
+    /// Values at the ends of the bins.
+    pub x: (f64, f64),
+    /// What the smallest and the largest value mean, in a word.
+    pub ends: [&'static str; 2],
     /// Characters.
     pub glyphs: &'a Glyphs,
     /// Colours.
@@ -49,12 +53,114 @@ fn eighths(densities: &[f64], bars: usize) -> Vec<usize> {
     densities.iter().map(|d| height(d) as usize).collect()
 }
 
+/// Columns from which there is room for counts beside the bars.
+const WITH_COUNTS: usize = 24;
+/// Columns from one label below the bars to the next, at least.
+const APART: usize = 12;
+
+/// Labels of counts beside `rows` rows of bars, each with the height of its count in rows.
+fn count_labels(densities: &[f64], rows: usize, log: bool) -> Vec<(f64, String)> {
+    let tallest = densities.iter().copied().fold(0.0, f64::max).max(1e-9);
+    let most = labels_on(rows);
+    let labels = if log {
+        let mut labels = log_ticks((1.0, tallest.exp_m1()), most);
+        labels.insert(0, (0.0, "0".into()));
+        labels
+    } else {
+        whole_ticks((0.0, tallest), most)
+    };
+    let height = |count: f64| if log { count.ln_1p() } else { count } / tallest * rows as f64;
+    labels.into_iter().map(|(count, text)| (height(count), text)).collect()
+}
+
+fn widest(labels: &[(f64, String)]) -> usize {
+    labels.iter().map(|l| l.1.width()).max().unwrap_or(0)
+}
+
+impl Columns<'_> {
+    /// Counts to the left of the bars, on the row that a bar of that count reaches; gives what is
+    /// left for bars.
+    fn count_axis(&self, area: Rect, buf: &mut Buffer) -> Rect {
+        let (width, bars) = (usize::from(area.width), usize::from(area.height) - 2);
+        if width < WITH_COUNTS {
+            return area;
+        }
+        // How high the tallest column is depends on how many there are, and that on the labels.
+        let room = widest(&count_labels(&densities(self.counts, width, self.log), bars, self.log));
+        let left = room as u16 + 1;
+        let plot = Rect { x: area.x + left, width: area.width - left, ..area };
+        let heights = densities(self.counts, usize::from(plot.width), self.log);
+        let base = area.y + bars as u16;
+        let (dim, border) = (self.theme.style(Role::Dim), self.theme.style(Role::Border));
+        for row in area.y..base {
+            buf.set_string(plot.x - 1, row, self.glyphs.axis_v, border);
+        }
+        buf.set_string(plot.x - 1, base, self.glyphs.axis_corner, border);
+        let mut free = base;
+        for (height, text) in count_labels(&heights, bars, self.log) {
+            let up = (height.round() as usize).max(usize::from(height > 0.0)).min(bars);
+            let row = base - up as u16;
+            if row > free || text.width() > room {
+                continue;
+            }
+            buf.set_string(plot.x - 1 - text.width() as u16, row, text, dim);
+            free = row.saturating_sub(1);
+        }
+        plot
+    }
+
+    /// Values below the bars, and marks.
+    fn value_axis(&self, plot: Rect, buf: &mut Buffer) {
+        let (style, base) = (|role| self.theme.style(role), plot.bottom() - 2);
+        let width = usize::from(plot.width);
+        buf.set_string(plot.x, base, self.glyphs.axis_h.repeat(width), style(Role::Border));
+        let column =
+            |share: f64| plot.x + (share.clamp(0.0, 1.0) * (width - 1) as f64).round() as u16;
+        let places = ticks(self.x, (width / APART).max(1));
+        let mut free = plot.x;
+        for (k, (value, text)) in places.iter().enumerate() {
+            let share = (value - self.x.0) / (self.x.1 - self.x.0);
+            let at = column(share);
+            // "0.0" says no more than "0".
+            let text = if value.fract() == 0.0 { format!("{value:.0}") } else { text.clone() };
+            let digits = text.width() as u16;
+            let [first, last] = self.ends;
+            // A word stands on the side of the number where there is room.
+            let (words, before) = match (k == 0, k + 1 == places.len()) {
+                (true, _) => (format!("{text} {first}"), 0),
+                (_, true) if share > 0.99 => {
+                    (format!("{last} {text}"), last.width() as u16 + 1 + digits)
+                }
+                (_, true) => (format!("{text} {last}"), digits / 2),
+                _ => (text.clone(), digits / 2),
+            };
+            let fits =
+                |from: u16, text: &str| from >= free && from + text.width() as u16 <= plot.right();
+            let whole = (at + u16::from(share > 0.99)).saturating_sub(before);
+            let bare = at.saturating_sub(digits / 2).min(plot.right().saturating_sub(digits));
+            let (from, text) = match () {
+                () if fits(whole, &words) => (whole, words),
+                () if fits(bare, &text) => (bare, text),
+                () => continue,
+            };
+            free = from + text.width() as u16 + 1;
+            buf.set_string(at, base, self.glyphs.axis_tick, style(Role::Border));
+            buf.set_string(from, base + 1, text, style(Role::Dim));
+        }
+        for mark in self.marks {
+            let at = column(f64::from(*mark));
+            buf.set_string(at, base, self.glyphs.quartile, style(Role::Quartile));
+        }
+    }
+}
+
 impl Widget for Columns<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
-        let (width, height) = (usize::from(area.width), usize::from(area.height));
-        if width < 4 || height < 3 || self.counts.is_empty() {
+        if area.width < 4 || area.height < 3 || self.counts.is_empty() {
             return;
         }
+        let plot = self.count_axis(area, buf);
+        let (width, height) = (usize::from(plot.width), usize::from(plot.height));
         let bars = height - 2; // one line for the axis, one for its labels
         let all = eighths(&densities(self.counts, width, self.log), bars);
         let part = if self.part.is_empty() {
@@ -67,7 +173,7 @@ impl Widget for Columns<'_> {
                 let below = (bars - 1 - row) * 8;
                 let (filled, of_part) =
                     (whole.saturating_sub(below).min(8), part.saturating_sub(below).min(8));
-                let at = (area.x + x as u16, area.y + row as u16);
+                let at = (plot.x + x as u16, plot.y + row as u16);
                 if of_part >= 4 {
                     buf.set_string(
                         at.0,
@@ -85,36 +191,7 @@ impl Widget for Columns<'_> {
                 }
             }
         }
-        let axis = area.y + bars as u16;
-        buf.set_string(
-            area.x,
-            axis,
-            self.glyphs.axis_h.repeat(width),
-            self.theme.style(Role::Border),
-        );
-        for mark in self.marks {
-            let x = (mark.clamp(0.0, 1.0) * (width - 1) as f32).round() as u16;
-            buf.set_string(
-                area.x + x,
-                axis,
-                self.glyphs.quartile,
-                self.theme.style(Role::Quartile),
-            );
-        }
-        let dim = self.theme.style(Role::Dim);
-        let [left, middle, right] = &self.ends;
-        buf.set_stringn(area.x, axis + 1, left, width, dim);
-        if width >= 30 {
-            buf.set_string(
-                area.x + (width / 2 - middle.width().min(width) / 2) as u16,
-                axis + 1,
-                middle,
-                dim,
-            );
-        }
-        if width > left.width() + right.width() {
-            buf.set_string(area.right() - right.width() as u16, axis + 1, right, dim);
-        }
+        self.value_axis(plot, buf);
     }
 }
 

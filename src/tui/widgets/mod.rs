@@ -7,7 +7,7 @@ mod histogram;
 mod sparkline;
 mod timeline;
 
-pub use chart::{Curve, CurveChart, CurveKind, plot_area};
+pub use chart::{Curve, CurveChart, CurveKind};
 pub use class_bars::ClassBars;
 pub use heatmap::{HeatRow, Heatmap};
 pub use histogram::Columns;
