@@ -182,11 +182,13 @@ fn a_replay_and_an_inline_run_say_what_they_are() {
         let lines: Vec<&str> = text.lines().collect();
         format!("{}\n{}\n\n", lines[0], lines[22..].join("\n"))
     };
-    app.watching = Watching::Replay { playing: true, speed: 12.0, at: 185.0, of: 1_200.0 };
+    app.connection.watching =
+        Watching::Replay { playing: true, speed: 12.0, at: 185.0, of: 1_200.0 };
     let mut out = ends(&mut app);
-    app.watching = Watching::Replay { playing: false, speed: 12.0, at: 185.0, of: 1_200.0 };
+    app.connection.watching =
+        Watching::Replay { playing: false, speed: 12.0, at: 185.0, of: 1_200.0 };
     out += &ends(&mut app);
-    app.watching = Watching::InlineRun;
+    app.connection.watching = Watching::InlineRun;
     press(&mut app, KeyCode::Char('q'));
     out += &ends(&mut app);
     insta::assert_snapshot!(out);

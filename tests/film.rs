@@ -11,7 +11,8 @@ use earlybird::protocol::{
 };
 use earlybird::train::Pictures;
 use earlybird::tui::{
-    App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Themes, Watching, draw,
+    App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Tab, Themes, Watching,
+    draw,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -27,7 +28,7 @@ pub fn app_in(theme: &str, level: TermProfile, ascii: bool) -> App {
 
 /// Everything that tabs show beside the run's own figures.
 pub fn furnish(app: &mut App) {
-    app.sheet = Some(sheet());
+    app.shared.sheet = Some(sheet());
     let mut other = Dashboard::default();
     for (k, event) in records(13).into_iter().enumerate() {
         other.fold(Record { seq: k as u64 + 1, t: k as f64 / 9.0, event });
@@ -37,12 +38,12 @@ pub fn furnish(app: &mut App) {
     }
     other.best = other.best.map(|(best, epoch)| (best - 0.013, epoch));
     let run = |id: &str, shown| Other { id: id.into(), dashboard: other.clone(), shown };
-    app.others.list = vec![
+    app.shared.others.list = vec![
         run("demo-006", true),
         run("demo-005-with-a-name-that-is-longer-than-its-column", false),
     ];
-    app.others.baseline = Some("demo-006".into());
-    app.machine = Some(MachineFigures {
+    app.shared.others.baseline = Some("demo-006".into());
+    app.shared.machine = Some(MachineFigures {
         cores: vec![97.0, 88.0],
         load: 1.9,
         memory: (3 << 30, 24 << 30),
@@ -50,7 +51,7 @@ pub fn furnish(app: &mut App) {
         cockpit: Some(ProcessFigures { pid: 4712, cpu: 1.2, memory: 41 << 20 }),
         gpus: Vec::new(),
     });
-    app.costs = Costs { bytes_per_s: 3_210.0, frames_per_s: 9.8, bytes: 654_321 };
+    app.shared.costs = Costs { bytes_per_s: 3_210.0, frames_per_s: 9.8, bytes: 654_321 };
 }
 
 /// A few samples of every class, as gradients.
@@ -206,6 +207,11 @@ pub fn screen(app: &mut App, width: u16, height: u16) -> String {
                 + "\n"
         })
         .collect()
+}
+
+/// The tab of this name.
+pub fn tab(name: &str) -> Tab {
+    Tab::named(name).unwrap()
 }
 
 pub fn press(app: &mut App, code: KeyCode) {

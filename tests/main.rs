@@ -36,5 +36,6 @@ mod resume;
 mod samples;
 mod screens;
 mod signals;
+mod structure;
 mod support;
 mod terminal;

@@ -4,7 +4,7 @@
 use crate::support::Runs;
 use crate::terminal::Terminal;
 use crossterm::event::KeyCode;
-use earlybird::tui::{Action, BINDINGS, Key, Tab};
+use earlybird::tui::{Action, Key, Keymap, Tab, tab_keys};
 use std::io::Write;
 
 const LONG: [&str; 6] = [
@@ -97,7 +97,7 @@ fn every_key_of_the_table_on_every_tab_leaves_a_cockpit_that_answers() {
     t.wait("training", |s| s.contains("TRAINING") && s.contains("images/s"));
     t.resize(120, 36);
     for (k, tab) in Tab::ALL.into_iter().enumerate() {
-        for binding in BINDINGS {
+        for (binding, _) in Keymap::new(&tab_keys()).rows() {
             if matches!(binding.run, Action::Quit | Action::Suspend | Action::Play(_)) {
                 continue; // they are pressed elsewhere
             }

@@ -1,8 +1,11 @@
 //! Every tab at three sizes: what is read, in which colours, and which bytes a terminal gets.
 
-use crate::film::{app_in, furnish, hear, press, records, screen};
-use crossterm::event::{Event as TermEvent, KeyCode};
-use earlybird::protocol::Event;
+use crate::film::{app_in, furnish, hear, press, records, screen, tab};
+use crossterm::event::{
+    Event as TermEvent, KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+use earlybird::link::Delivery;
+use earlybird::protocol::{Event, Record};
 use earlybird::tui::{App, Tab, draw};
 use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::layout::Rect;
@@ -49,29 +52,94 @@ fn views_behind_a_key_and_panels_on_the_whole_screen() {
         press(app, KeyCode::Esc);
     };
     let key = KeyCode::Char;
-    shot("importance_of_a_class", Tab::Importance, &[key('J'), key('v'), key('y')], &mut app);
-    shot("classes_map_of_draws", Tab::Classes, &[key('v')], &mut app);
-    shot("classes_map_of_recall", Tab::Classes, &[key('v'), key('s')], &mut app);
-    shot("sample_enlarged", Tab::Samples, &[key('v'), key('l'), KeyCode::Enter], &mut app);
+    shot("importance_of_a_class", tab("Importance"), &[key('J'), key('v'), key('y')], &mut app);
+    shot("classes_map_of_draws", tab("Classes"), &[key('v')], &mut app);
+    shot("classes_map_of_recall", tab("Classes"), &[key('v'), key('s')], &mut app);
+    shot("sample_enlarged", tab("Samples"), &[key('v'), key('l'), KeyCode::Enter], &mut app);
     shot(
         "compare_losses_over_time",
-        Tab::Compare,
+        tab("Compare"),
         &[key('v'), key('x'), key('x'), key('x')],
         &mut app,
     );
     shot(
         "overview_zoomed_with_cursor",
-        Tab::Overview,
+        tab("Overview"),
         &[key('j'), key('z'), key('i'), key('h'), key('h'), key('h')],
         &mut app,
     );
-    shot("settings", Tab::Overview, &[key('S'), key('j'), KeyCode::Enter, key('9')], &mut app);
+    shot("settings", tab("Overview"), &[key('S'), key('j'), KeyCode::Enter, key('9')], &mut app);
     shot(
         "command_line",
-        Tab::Overview,
+        tab("Overview"),
         &[key(':'), key('s'), key('e'), key('t'), key(' '), key('s')],
         &mut app,
     );
+}
+
+/// The screen after a click at the first cell of `text`.
+fn clicked(app: &mut App, text: &str) -> String {
+    let before = screen(app, 80, 24);
+    let (row, line) = before
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.contains(text))
+        .unwrap_or_else(|| panic!("no {text} on\n{before}"));
+    let column = line[..line.find(text).unwrap()].chars().count() as u16;
+    click(app, column, row as u16);
+    screen(app, 80, 24)
+}
+
+fn click(app: &mut App, column: u16, row: u16) {
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    let modifiers = KeyModifiers::NONE;
+    app.handle(&TermEvent::Mouse(MouseEvent { kind, column, row, modifiers }));
+}
+
+/// The cell in which a gallery marks the selected sample.
+fn mark(text: &str) -> (usize, usize) {
+    let mut lines = text.lines().enumerate().skip(5);
+    lines.find_map(|(row, l)| l.chars().position(|c| c == '▸').map(|column| (column, row))).unwrap()
+}
+
+#[test]
+fn a_click_means_what_is_under_it_on_every_tab_while_a_message_takes_three_lines() {
+    let reason = "the trainer panicked: ".to_owned() + &"index out of bounds, ".repeat(8);
+    let mut app = furnished(TermProfile::TrueColor, false);
+    app.hear(Delivery::Record(Record { seq: 999, t: 24.0, event: Event::Failed { reason } }));
+    let text = screen(&mut app, 80, 24);
+    let below = text.lines().rev().take_while(|l| !l.starts_with('╰')).count();
+    assert_eq!(below, 4, "three lines of message, one of keys\n{text}");
+    for (name, target, found) in [
+        ("Overview", " train loss", "▸ train loss"),
+        ("Overview", " class freq", "▸ class freq"),
+        ("Importance", " figures ", "▸ figures "),
+        ("Importance", " draws by epoch", "▸ draws by epoch"),
+        ("Classes", "Shirt  ", "▸ Shirt "),
+        ("Classes", "Trouser", "▸ Trouser"),
+        ("Compare", "demo-005", "▸○ demo-005"),
+        ("Compare", " accuracy ", "▸ accuracy "),
+        ("System", " throughput ", "▸ throughput "),
+        ("System", " messages ", "▸ messages "),
+    ] {
+        let text = clicked(&mut app, &format!(" {name}"));
+        assert!(text.contains(target), "{name}\n{text}");
+        let text = clicked(&mut app, target);
+        assert!(text.contains(found), "{name}: {target}\n{text}");
+    }
+    // Every sample that is shown, and from the first of them a row down.
+    let text = clicked(&mut app, " Samples");
+    let first = mark(&text);
+    let label: Vec<char> = text.lines().nth(first.1).unwrap().chars().collect();
+    let columns = (first.0 + 1..label.len() - 1)
+        .filter(|x| label[*x - 1] == ' ' && label[*x - 2] == ' ' && label[*x] != ' ');
+    let columns: Vec<usize> = columns.collect();
+    assert!(columns.len() > 1, "{text}");
+    for column in columns {
+        click(&mut app, column as u16, first.1 as u16);
+        let marked = mark(&screen(&mut app, 80, 24));
+        assert!(marked.1 == first.1 && marked.0 + 1 == column, "{column} {marked:?}\n{text}");
+    }
 }
 
 /// Which colours and modifiers there are on each line, and on how many cells.
@@ -221,7 +289,7 @@ fn a_thousand_classes_with_long_and_wide_names_stay_in_their_columns() {
     use unicode_width::UnicodeWidthStr;
     for count in [100, 1_000] {
         let mut app = with_classes(count);
-        for tab in [Tab::Overview, Tab::Classes] {
+        for tab in [tab("Overview"), tab("Classes")] {
             app.show(tab);
             for (width, height) in SIZES {
                 for key in ['v', 's', 'v', 'G', 'v', 'g'] {
@@ -243,7 +311,7 @@ fn a_thousand_classes_with_long_and_wide_names_stay_in_their_columns() {
 #[test]
 fn classes_are_sorted_scrolled_and_filtered() {
     let mut app = with_classes(1_000);
-    app.show(Tab::Classes);
+    app.show(tab("Classes"));
     press(&mut app, KeyCode::Char('G'));
     assert!(seen(&mut app, 120, 36).contains("Пожарная машина 🚒 999"));
     (0..4).for_each(|_| press(&mut app, KeyCode::Char('s'))); // by recall
@@ -256,7 +324,7 @@ fn classes_are_sorted_scrolled_and_filtered() {
         text.contains("250 of 1000") && text.contains("only: 珍しい") && !text.contains("Пожарная"),
         "{text}"
     );
-    app.show(Tab::Overview);
+    app.show(tab("Overview"));
     let text = seen(&mut app, 80, 24);
     assert!(text.contains("動物") && !text.contains("Пож") && text.contains("more"), "{text}");
     press(&mut app, KeyCode::Char('/'));

@@ -59,24 +59,24 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, BenchError>
     }
     let fold_ns = 1e9 * began.elapsed().as_secs_f64() / count as f64;
     app.handle(&TermEvent::Resize(SIZE.0, SIZE.1));
-    app.sheet = Some(sheet(classes));
+    app.shared.sheet = Some(sheet(classes));
     let beside = |k: usize| Other {
         id: format!("run-{k:03}"),
         dashboard: app.dashboard.clone(),
         shown: k < 3,
     };
-    app.others.list = (0..10).map(beside).collect();
+    app.shared.others.list = (0..10).map(beside).collect();
     let mut tabs = Vec::new();
     for tab in Tab::ALL {
         app.show(tab);
-        let views = if tab == Tab::Classes { 3 } else { 1 };
+        let views = if tab.name() == "Classes" { 3 } else { 1 };
         for view in 0..views {
             let name = if views > 1 {
                 format!("{} {}", tab.name(), view + 1)
             } else {
                 tab.name().to_owned()
             };
-            tabs.push(TabFigures { tab: name, frame_ms: frames(&app) });
+            tabs.push(TabFigures { tab: name, frame_ms: frames(&mut app) });
             app.handle(&TermEvent::Key(KeyCode::Char('v').into()));
         }
     }
@@ -84,7 +84,7 @@ pub fn screen(steps: usize, classes: usize) -> Result<ScreenFigures, BenchError>
 }
 
 /// Median and longest of a hundred frames, milliseconds.
-fn frames(app: &App) -> [f64; 2] {
+fn frames(app: &mut App) -> [f64; 2] {
     let Ok(mut terminal) = Terminal::new(TestBackend::new(SIZE.0, SIZE.1));
     let mut frames: Vec<f64> = Vec::new();
     for _ in 0..100 {

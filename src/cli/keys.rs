@@ -1,11 +1,11 @@
 //! `earlybird keys`: the table that the cockpit goes by, with a person's own keys.
 
 use super::{Outcome, complain, say};
-use crate::tui::{Asked, Preferences, Wrong, config_directory, keys_table};
+use crate::tui::{Asked, Preferences, Wrong, config_directory, keys_table, tab_keys};
 
 /// Prints it.
 pub(super) fn run() -> Outcome {
-    let (preferences, wrong) = Preferences::load(&Asked::default());
+    let (preferences, wrong) = Preferences::load(&Asked::default(), &tab_keys());
     wrong.iter().for_each(complain);
     say(keys_table(&preferences.keymap));
     let file = config_directory().join("cockpit.toml");

@@ -32,7 +32,6 @@ pub struct Array {
 
 /// Values of an array.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Values {
     F32(Vec<f32>),
     F64(Vec<f64>),

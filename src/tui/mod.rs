@@ -1,71 +1,60 @@
-//! The cockpit: shows a run and steers it. `app` decides what keys mean, `views` draw the figures
-//! of its dashboard, and the loop here moves bytes. Knows no tensors: all it has is a link, or a
-//! journal.
+//! The cockpit: shows a run and steers it. The loop here moves bytes; `app` decides what they mean;
+//! `tabs`, `overlay` and `shell` are what there is to see, each with its keys and its picture. Knows
+//! no tensors: all it has is a link, or a journal.
+//!
+//! ```text
+//! app -> overlay, shell, tabs -> scene -> feeds, requests, chart -> look -> input -> terminal
+//! ```
 
 mod app;
-mod appearance;
-mod axis;
-mod background;
-mod canvas;
-mod classes;
-mod command;
-mod frames;
-mod gallery;
-mod glyphs;
-mod history;
-mod images;
+mod chart;
+mod connection;
+mod feeds;
 mod input;
-mod key;
-mod keymap;
-mod machine;
-mod others;
+mod look;
+mod near;
+mod overlay;
 mod player;
-mod preferences;
 mod race;
-mod sheet;
+mod requests;
+mod scene;
+mod screen;
+mod shell;
 mod tabs;
 mod terminal;
-mod text;
-mod theme;
-mod views;
-mod watchdog;
-mod widgets;
 
-pub use app::{App, Costs, Effect, Lost, Watching};
-pub use appearance::{Appearance, Terminal, can_draw};
-pub use glyphs::{ASCII, Braille, Glyphs, UNICODE};
+pub use app::{App, Effect, draw};
+pub use chart::axis::AxisView;
+pub use connection::{Connection, Lost, Watching};
+pub use feeds::{Costs, GpuFigures, MachineFigures, Other, Others, ProcessFigures, Sheet};
 pub use input::Answer;
-pub use key::Key;
-pub use keymap::{Action, BINDINGS, Binding, Keymap, Place, Playback};
-pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
-pub use others::{Other, Others};
-pub use player::Player;
-pub use preferences::{
+pub use input::key::Key;
+pub use input::keymap::{Action, Binding, Keymap, Place, Playback, Tab, TabKeys};
+pub use look::appearance::{Appearance, Terminal, can_draw};
+pub use look::glyphs::{ASCII, Braille, Glyphs, UNICODE};
+pub use look::preferences::{
     Asked, ColorLevel, ImageStyle, Notify, Preferences, Wrong, directory as config_directory,
 };
+pub use look::theme::{Role, Theme, ThemeError, Themes};
+pub use player::Player;
 pub use race::{Left, watch};
-pub use sheet::Sheet;
-pub use tabs::Tab;
+pub use scene::Shared;
+pub use tabs::keys as tab_keys;
 pub use terminal::give_back;
-pub use theme::{Role, Theme, ThemeError, Themes};
-pub use views::draw;
 
 use crate::dashboard::RunState;
 use crate::link::{CockpitEnd, Delivery};
 use crate::protocol::End;
 use crate::run::RunDirectory;
-use crate::signals::Ending;
-use background::Background;
-use crossterm::queue;
-use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
-use frames::{Frames, until};
-use input::{Heard, Input};
+use feeds::Background;
+use input::Heard;
+use screen::{Signals, ask, draw_with, tell};
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
+use terminal::frames::{Frames, until};
+use terminal::watchdog::Watchdog;
 use terminal::{Guard, Screen};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use watchdog::Watchdog;
 
 /// Where a cockpit's figures come from.
 #[derive(Debug)]
@@ -118,7 +107,7 @@ impl Setup {
     /// # Errors
     /// When not even the program's own themes can be drawn.
     pub fn find(asked: &Asked) -> Result<Self, ThemeError> {
-        let (mut preferences, wrong) = Preferences::load(asked);
+        let (mut preferences, wrong) = Preferences::load(asked, &tabs::keys());
         let mut warnings: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         let unknown = preferences
             .theme
@@ -156,7 +145,7 @@ pub fn run(
     let mut app = App::new(setup.look.clone(), watching);
     app.keymap = wanted.keymap.clone();
     app.mouse = wanted.mouse;
-    app.history = history::read();
+    app.history = overlay::history::read();
     setup.warnings.iter().for_each(|text| app.warn(text));
     let began_with = app.history.len();
     let mut background = Background::new(directory.clone(), trainer);
@@ -180,19 +169,19 @@ pub fn run(
         Err(e) => return Err(e),
     }
     if app.history.len() != began_with {
-        history::write(&app.history);
+        overlay::history::write(&app.history);
     }
     let d = &app.dashboard;
-    let summary = views::summary_text(&app)
+    let summary = overlay::summary_text(d, &app.shared.others)
         .unwrap_or_else(|| format!("Run {} was left before its end", d.run));
     Ok(match d.state {
-        _ if app.again && app.is_parted() => Ended::Reattach,
-        _ if app.again => Ended::Again,
-        _ if app.is_replay() => Ended::Left,
+        _ if app.connection.again && app.connection.is_parted(d) => Ended::Reattach,
+        _ if app.connection.again => Ended::Again,
+        _ if app.connection.is_replay() => Ended::Left,
         RunState::Finished { end: End::Complete } => Ended::Finished(summary),
         RunState::Finished { end: End::Stopped } => Ended::Stopped(summary),
         RunState::Failed => Ended::Failed(summary),
-        _ => match app.lost.take() {
+        _ => match app.connection.lost.take() {
             None => Ended::Left,
             Some(Lost::Gone(why)) => Ended::Lost(why),
             Some(Lost::Parted(why)) => Ended::Parted(why),
@@ -200,12 +189,18 @@ pub fn run(
     })
 }
 
-/// The table of keys in Markdown: that of docs/keys.md, and what `earlybird keys` prints.
+/// The table of keys in Markdown: the README's, and what `earlybird keys` prints.
 pub fn keys_table(keymap: &Keymap) -> String {
     let mut out = String::from("| keys | what they do | where | name |\n|---|---|---|---|\n");
     for (b, keys) in keymap.rows() {
         let keys = keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(out, "| {keys} | {} | {} | {} |", b.description, b.place.words(), b.name);
+        let _ = writeln!(
+            out,
+            "| {keys} | {} | {} | {} |",
+            b.description,
+            keymap.words(b.place),
+            b.name
+        );
     }
     out
 }
@@ -268,25 +263,6 @@ impl Stream {
     }
 }
 
-/// Signals that concern a terminal.
-struct Signals {
-    /// Those after which it is given back.
-    ending: Ending,
-    stop: Signal,
-    go_on: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let from_raw = |s: rustix::process::Signal| signal(SignalKind::from_raw(s.as_raw()));
-        Ok(Self {
-            ending: Ending::new()?,
-            stop: from_raw(rustix::process::Signal::TSTP)?,
-            go_on: from_raw(rustix::process::Signal::CONT)?,
-        })
-    }
-}
-
 async fn drive(
     app: &mut App,
     mut stream: Stream,
@@ -297,8 +273,6 @@ async fn drive(
 ) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let mut frames = Frames::new(app.appearance.frame);
-    let size = screen.size()?;
-    app.size = (size.width, size.height);
     guard.listen_to_mouse(screen, app.mouse)?;
     let mut input = ask(screen, &app.questions(), &mut frames)?;
     loop {
@@ -322,9 +296,9 @@ async fn drive(
                     Some(Heard::Event(event)) => event,
                 };
                 frames.mark();
-                let tab = app.tab;
+                let tab = app.tab();
                 let effect = app.handle(&event);
-                if app.tab != tab {
+                if app.tab() != tab {
                     background.hurry();
                 }
                 match effect {
@@ -358,8 +332,8 @@ async fn drive(
                     tell(screen, notify, &text)?;
                 }
             }
-            found = background.next(app.tab, app.classes().len()) => {
-                if found.put_into(app, background) {
+            found = background.next(app.needs(), app.classes()) => {
+                if app.take(found) {
                     frames.mark();
                 }
             }
@@ -374,38 +348,7 @@ async fn drive(
             }
         }
         if let Stream::Player(player, _) = &stream {
-            app.watching = watching(player);
+            app.connection.watching = watching(player);
         }
     }
-}
-
-/// Asks the terminal `questions`, if there are any, and listens to it from then on. The first frame
-/// waits a moment for answers.
-fn ask(screen: &mut Screen, questions: &str, frames: &mut Frames) -> io::Result<Input> {
-    let input = Input::new(!questions.is_empty())?;
-    terminal::say(screen, questions)?;
-    frames.hold(input.first_frame());
-    Ok(input)
-}
-
-/// Tells somebody who does not look at the screen.
-fn tell(screen: &mut Screen, notify: Notify, text: &str) -> io::Result<()> {
-    let plain: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-    let out = screen.backend_mut();
-    match notify {
-        Notify::Off => return Ok(()),
-        Notify::Bell => io::Write::write_all(out, b"\x07")?,
-        Notify::Desktop => {
-            io::Write::write_all(out, format!("\x1b]9;earlybird: {plain}\x1b\\\x07").as_bytes())?
-        }
-    }
-    io::Write::flush(out)
-}
-
-/// One frame inside a synchronized update (DEC 2026), so that no terminal shows half of it.
-fn draw_with(screen: &mut Screen, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
-    queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
-    screen.draw(draw)?;
-    queue!(screen.backend_mut(), EndSynchronizedUpdate)?;
-    io::Write::flush(screen.backend_mut())
 }

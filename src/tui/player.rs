@@ -1,7 +1,7 @@
 //! A journal as a film: records by the run's own clock, at any speed, with seeking. Pure: time
 //! comes from outside.
 
-use super::keymap::Playback;
+use super::input::keymap::Playback;
 use crate::dashboard::Dashboard;
 use crate::protocol::{Event, Record};
 

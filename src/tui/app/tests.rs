@@ -2,10 +2,13 @@
 
 use super::*;
 use crate::config;
+use crate::dashboard::RunState;
 use crate::link::Delivery;
-use crate::protocol::{Effective, End, Event, Record, Reply};
+use crate::protocol::{Cause, Effective, End, Event, Record, Reply, Stop};
 use crate::tui::Themes;
+use crate::tui::scene::Hit;
 use crossterm::event::{KeyCode, KeyModifiers};
+use ratatui::backend::TestBackend;
 use termprofile::TermProfile;
 
 fn app() -> App {
@@ -17,6 +20,24 @@ fn app() -> App {
     app.dashboard.config = config::demo(&[]).expect("demo");
     app.dashboard.state = RunState::Training;
     app
+}
+
+fn set(key: &str, value: serde_json::Value) -> Command {
+    Command::Set { key: key.to_owned(), value }
+}
+
+/// The panel with the mark of the focus.
+fn focused(app: &mut App) -> usize {
+    let mut terminal = ratatui::Terminal::new(TestBackend::new(80, 24)).expect("a screen");
+    terminal.draw(|frame| draw(frame, app)).expect("drawn");
+    let marked = |area: &Rect| {
+        terminal.backend().buffer()[(area.x + 1, area.y)].symbol() == app.appearance.glyphs.pointer
+    };
+    let mut panels = app.picture.hits.iter().filter_map(|(area, hit)| match hit {
+        Hit::Panel(panel) => marked(area).then_some(*panel),
+        _ => None,
+    });
+    panels.next_back().expect("one has the focus")
 }
 
 fn press(app: &mut App, code: KeyCode) -> Effect {
@@ -32,7 +53,7 @@ fn e_asks_checks_while_typing_and_sends_on_enter() {
     let mut app = app();
     typed(&mut app, "e99");
     let Overlay::Prompt(prompt) = &app.overlay else { panic!("no prompt") };
-    let objection = app.check(prompt).expect_err("99 is beyond N");
+    let objection = prompt.objection(&app.scene()).expect("99 is beyond N");
     assert!(objection.contains("beyond train.epochs"), "{objection}");
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
     assert!(matches!(app.overlay, Overlay::Prompt(_)), "a bad value stays open");
@@ -74,7 +95,7 @@ fn stopped() -> Event {
 fn quitting_asks_and_training_on_without_the_cockpit_is_the_default() {
     let mut app = app();
     assert_eq!(press(&mut app, KeyCode::Char('q')), Effect::None);
-    assert!(matches!(app.overlay, Overlay::Quit));
+    assert!(matches!(app.overlay, Overlay::Quit(_)));
     assert_eq!(press(&mut app, KeyCode::Esc), Effect::None, "stays");
     typed(&mut app, "q");
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::Leave);
@@ -86,13 +107,13 @@ fn quitting_asks_and_training_on_without_the_cockpit_is_the_default() {
 #[test]
 fn a_run_in_this_process_is_not_left_by_accident() {
     let mut app = app();
-    app.watching = Watching::InlineRun;
+    app.connection.watching = Watching::InlineRun;
     typed(&mut app, "q");
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
     assert!(matches!(app.overlay, Overlay::None));
     typed(&mut app, "q");
     assert_eq!(typed(&mut app, "d"), Effect::None);
-    assert!(matches!(app.overlay, Overlay::Quit), "nothing to detach from");
+    assert!(matches!(app.overlay, Overlay::Quit(_)), "nothing to detach from");
 }
 
 #[test]
@@ -104,23 +125,23 @@ fn going_back_is_offered_after_a_failure_and_for_a_loss_that_is_not_finite() {
     assert_eq!(typed(&mut app, "r"), Effect::Send(Command::Rewind { lr_factor: 0.5 }));
     hear(&mut app, Event::Failed { reason: "out of memory".into() });
     assert_eq!(typed(&mut app, "r"), Effect::Leave);
-    assert!(app.again);
+    assert!(app.connection.again);
 }
 
 #[test]
 fn a_process_that_is_gone_is_told_and_the_run_can_be_resumed() {
     let mut app = app();
     assert!(!app.hear(Delivery::Closed("demo-001 is not being trained".into())));
-    assert!(app.lost.is_some());
+    assert!(app.connection.lost.is_some());
     assert_eq!(typed(&mut app, "r"), Effect::Leave);
-    assert!(app.again);
+    assert!(app.connection.again);
 }
 
 #[test]
 fn a_host_that_hangs_up_is_not_taken_for_gone_and_can_be_attached_to_again() {
     let mut app = app();
     app.hear(Delivery::Parted("a frame is longer than 65536 bytes".into()));
-    assert!(app.is_parted() && app.is_over());
+    assert!(app.connection.is_parted(&app.dashboard) && app.is_over());
     let said =
         |app: &App| app.dashboard.messages.last().map(|m| m.text.clone()).unwrap_or_default();
     assert!(
@@ -131,7 +152,7 @@ fn a_host_that_hangs_up_is_not_taken_for_gone_and_can_be_attached_to_again() {
     press(&mut app, KeyCode::Char(' '));
     assert!(said(&app).contains("cut off"), "{}", said(&app));
     assert_eq!(typed(&mut app, "r"), Effect::Leave);
-    assert!(app.again && app.is_parted());
+    assert!(app.connection.again && app.connection.is_parted(&app.dashboard));
 }
 
 #[test]
@@ -142,9 +163,9 @@ fn a_book_that_comes_as_keys_is_cut_and_a_cut_command_is_not_carried_out_unseen(
         typed(&mut app, open);
         typed(&mut app, &book);
         let length = match &app.overlay {
-            Overlay::Command(asking) => asking.input.value().len(),
-            Overlay::Filter(input) => input.value().len(),
-            Overlay::Prompt(prompt) => prompt.input.value().len(),
+            Overlay::Command(asking) => asking.field.value().len(),
+            Overlay::Filter(filter) => filter.field.value().len(),
+            Overlay::Prompt(prompt) => prompt.field.value().len(),
             other => panic!("{open}: {other:?}"),
         };
         assert_eq!(length, 1000, "{open}");
@@ -231,7 +252,7 @@ fn undo_takes_nothing_back_that_another_cockpit_changed() {
     hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.6.into()));
     assert_eq!(sent(&mut app, "u", 2), set("importance.uniform_mix", 0.0.into()));
     hear(&mut app, changed("train.lr_scale", 0.5.into(), 0.1.into()));
-    assert_eq!(app.requests.words().count(), 1, "another's change answers nothing");
+    assert_eq!(app.connection.requests.words().count(), 1, "another's change answers nothing");
     app.hear(Delivery::Reply(Reply { id: 2, record: None }));
     let again = sent(&mut app, "u", 3);
     assert_eq!(again, set("importance.uniform_mix", 0.0.into()), "it was not carried out");
@@ -241,12 +262,12 @@ fn undo_takes_nothing_back_that_another_cockpit_changed() {
 fn what_is_asked_is_known_until_it_is_answered() {
     let mut app = app();
     sent(&mut app, "+", 7);
-    let asked: Vec<&str> = app.requests.words().collect();
+    let asked: Vec<&str> = app.connection.requests.words().collect();
     assert_eq!(asked, ["importance.pretrain_epochs = 4"]);
     let effective = Effective::WeightsAfter(4);
     let (key, old, new) = ("importance.pretrain_epochs".into(), 3.into(), 4.into());
     answered(&mut app, 7, Event::Changed { epoch: 2, step: 5, key, old, new, effective });
-    assert_eq!(app.requests.words().count(), 0);
+    assert_eq!(app.connection.requests.words().count(), 0);
     assert_eq!(app.dashboard.pending.len(), 1, "it waits for the weights");
 }
 
@@ -306,7 +327,7 @@ fn the_settings_begin_with_what_can_be_changed_and_take_a_value_in_place() {
 #[test]
 fn a_replay_takes_no_commands() {
     let mut app = app();
-    app.watching = Watching::Replay { playing: true, speed: 1.0, at: 0.0, of: 1.0 };
+    app.connection.watching = Watching::Replay { playing: true, speed: 1.0, at: 0.0, of: 1.0 };
     typed(&mut app, ":E 5");
     assert_eq!(press(&mut app, KeyCode::Enter), Effect::None);
     assert!(app.dashboard.messages.last().is_some_and(|m| m.text.contains("replay")));
@@ -320,30 +341,32 @@ fn a_replay_takes_no_commands() {
 fn a_mouse_opens_tabs_focuses_panels_and_reads_values() {
     use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
     let mut app = app();
+    let classes = Tab::named("Classes").expect("there");
     let step = Event::Step { epoch: 4, step: 10, steps: 20, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
     hear(&mut app, step);
     let area = |x, y, width, height| Rect { x, y, width, height };
-    app.hits.replace(vec![
-        (area(0, 3, 10, 1), Hit::Tab(Tab::Classes)),
+    app.picture.hits = vec![
+        (area(0, 3, 10, 1), Hit::Tab(classes)),
         (area(0, 4, 40, 10), Hit::Panel(1)),
-        (area(4, 5, 31, 8), Hit::Plot(1)),
-    ]);
+        (area(4, 5, 31, 8), Hit::Plot),
+    ];
     let click = |column, row| {
         let kind = MouseEventKind::Down(MouseButton::Left);
         TermEvent::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
     };
     app.handle(&click(14, 6));
-    assert_eq!(app.focused(), 1);
-    assert_eq!(app.axis.cursor, Some(3.5), "a third of 12 epochs is 4, and 3.5 are there");
+    assert_eq!(app.shared.axis.cursor, Some(3.5), "a third of 12 epochs is 4, and 3.5 are there");
     app.handle(&click(5, 3));
-    assert_eq!(app.tab, Tab::Classes);
+    assert_eq!(app.tab(), classes);
+    app.show(Tab::default());
+    assert_eq!(focused(&mut app), 1);
 }
 
 #[test]
 fn the_end_is_summed_up_and_told_to_somebody_who_does_not_look() {
     let mut app = app();
     hear(&mut app, stopped());
-    assert!(matches!(app.overlay, Overlay::Summary));
+    assert!(matches!(app.overlay, Overlay::Summary(_)));
     assert!(
         app.take_notice().is_some_and(|text| text.contains("is over"))
             && app.take_notice().is_none()

@@ -31,7 +31,7 @@ pub enum Answer {
 
 impl Answer {
     /// Whether everything that was asked before has been answered by now.
-    pub(in crate::tui) fn is_last(self) -> bool {
+    pub fn is_last(self) -> bool {
         matches!(self, Self::Kind { .. } | Self::Status)
     }
 }

@@ -2,16 +2,21 @@
 //! asked. Bytes are read here, not by crossterm, which takes an answer that it does not know, or
 //! half of one, for keys.
 
+mod action;
 mod answers;
+mod bindings;
 mod decode;
+pub mod key;
+pub mod keymap;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
 pub use answers::{ASK_BACKGROUND, ASK_KIND, Answer};
+pub use bindings::row;
 
-use super::frames::until;
-use super::terminal;
+use crate::tui::terminal;
+use crate::tui::terminal::frames::until;
 use crossterm::event::Event;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use scanner::{Scanner, Token};
@@ -34,7 +39,7 @@ const SILENT: Duration = Duration::from_secs(10);
 
 /// What was heard.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Heard {
+pub enum Heard {
     /// Something that a person did.
     Event(Event),
     /// What the terminal says of itself.
@@ -43,7 +48,7 @@ pub(super) enum Heard {
 
 /// The terminal's side of the conversation.
 #[derive(Debug)]
-pub(super) struct Input {
+pub struct Input {
     terminal: AsyncFd<OwnedFd>,
     resized: Signal,
     scanner: Scanner,
@@ -58,7 +63,7 @@ impl Input {
     ///
     /// # Errors
     /// When the system does not let it.
-    pub(super) fn new(asked: bool) -> io::Result<Self> {
+    pub fn new(asked: bool) -> io::Result<Self> {
         let terminal = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
         // SAFETY: the descriptor is owned, and is neither replaced nor closed while this lives.
         let terminal = unsafe { AsyncFd::register_with_interest(terminal, Interest::READABLE) }?;
@@ -74,7 +79,7 @@ impl Input {
     }
 
     /// Until when a first frame should wait; `None`: not at all.
-    pub(super) fn first_frame(&self) -> Option<Instant> {
+    pub fn first_frame(&self) -> Option<Instant> {
         self.asked.map(|asked| asked + FIRST_FRAME)
     }
 
@@ -83,7 +88,7 @@ impl Input {
     ///
     /// # Errors
     /// Whatever the terminal says.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Heard>> {
+    pub async fn next(&mut self) -> io::Result<Option<Heard>> {
         loop {
             if let Some(heard) = self.heard.pop_front() {
                 return Ok(Some(heard));
