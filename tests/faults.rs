@@ -5,7 +5,7 @@ use crate::support::{
     Headless, Runs, advance_to, apply, epochs, finish, hash, noise, session, small_args,
 };
 use earlybird::dashboard::Dashboard;
-use earlybird::link::{Greeting, Hello, PROTOCOL, Purpose, ToHost};
+use earlybird::link::{ClientKind, Greeting, Hello, PROTOCOL, ToHost};
 use earlybird::protocol::{Cause, CheckpointKind, Command, EpochSummary, Event};
 use earlybird::run::{RunDirectory, read_journal};
 use earlybird::train::Checkpoint;
@@ -408,8 +408,11 @@ fn going_on_with_a_loss_that_is_not_finite_is_the_persons_to_say() {
 }
 
 fn hello() -> String {
-    let hello =
-        ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was: None });
+    let hello = ToHost::Hello(Hello {
+        greeting: Greeting::ours(),
+        purpose: ClientKind::Cockpit,
+        was: None,
+    });
     serde_json::to_string(&hello).unwrap() + "\n"
 }
 

@@ -2,7 +2,7 @@
 
 use crate::environment::program;
 use crate::support::{Headless, Runs, small_args};
-use earlybird::link::{FromHost, Greeting, Hello, Purpose, ToHost};
+use earlybird::link::{ClientKind, FromHost, Greeting, Hello, ToHost};
 use earlybird::printable::is_unprintable;
 use earlybird::protocol::Event;
 use earlybird::run::{RunDirectory, TrainedBy, read_journal};
@@ -237,7 +237,7 @@ fn what_another_program_sends_is_answered_before_the_line_is_cut() {
     let runs = Runs::new();
     let child = training(&runs);
     let mut stream = UnixStream::connect(runs.directory("demo-001").socket()).unwrap();
-    let hello = Hello { greeting: Greeting::ours(), purpose: Purpose::Ask, was: None };
+    let hello = Hello { greeting: Greeting::ours(), purpose: ClientKind::Ask, was: None };
     let hello = serde_json::to_string(&ToHost::Hello(hello)).unwrap() + "\n";
     stream.write_all(hello.as_bytes()).unwrap();
     let _ = stream.write_all(&vec![b'x'; 200_000]);

@@ -12,6 +12,6 @@ mod statistics;
 pub use arms::{Arm, ArmError, BASELINE, NULL, choose};
 pub use design::{Design, OUTCOME, PRETRAIN, Piece, is_comparison};
 pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome, Tested};
-pub use race::{Entry, Lane, Race};
+pub use race::{ArmProgress, Entry, Race};
 pub use runner::{CompareError, Comparison, Said, Stopper};
 pub use statistics::{Difference, Speedup, Spread, points, speedup};

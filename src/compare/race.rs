@@ -15,7 +15,7 @@ pub struct Race {
     design: Design,
     /// What all arms of a seed share.
     pretraining: Vec<Entry>,
-    lanes: Vec<Lane>,
+    arms: Vec<ArmProgress>,
     outcome: Outcome,
     /// Runs that were finished when `outcome` was made.
     counted: usize,
@@ -23,7 +23,7 @@ pub struct Race {
 
 /// An arm.
 #[derive(Debug)]
-pub struct Lane {
+pub struct ArmProgress {
     /// Its name.
     pub arm: String,
     /// Its runs, one a seed.
@@ -82,15 +82,15 @@ impl Race {
                 .map(|&seed| Entry::new(&Piece { seed, arm: arm.to_owned() }, directory))
                 .collect()
         };
-        let lanes = design
+        let arms = design
             .arms
             .iter()
-            .map(|(arm, _)| Lane { arm: arm.clone(), entries: entries(arm) })
+            .map(|(arm, _)| ArmProgress { arm: arm.clone(), entries: entries(arm) })
             .collect();
         let outcome = design.outcome(directory)?;
         let pretraining = entries(PRETRAIN);
         let mut race =
-            Self { directory: directory.clone(), design, pretraining, lanes, outcome, counted: 0 };
+            Self { directory: directory.clone(), design, pretraining, arms, outcome, counted: 0 };
         race.refresh()?;
         Ok(race)
     }
@@ -102,7 +102,7 @@ impl Race {
     pub fn refresh(&mut self) -> io::Result<bool> {
         let mut news = false;
         for entry in
-            self.pretraining.iter_mut().chain(self.lanes.iter_mut().flat_map(|l| &mut l.entries))
+            self.pretraining.iter_mut().chain(self.arms.iter_mut().flat_map(|l| &mut l.entries))
         {
             news |= entry.refresh()?;
         }
@@ -125,8 +125,8 @@ impl Race {
     }
 
     /// The arms, the baseline first.
-    pub fn lanes(&self) -> &[Lane] {
-        &self.lanes
+    pub fn arms(&self) -> &[ArmProgress] {
+        &self.arms
     }
 
     /// What the finished runs reached.
@@ -136,18 +136,18 @@ impl Race {
 
     /// Runs that are finished.
     pub fn done(&self) -> usize {
-        self.lanes.iter().flat_map(|l| &l.entries).filter(|e| e.is_done()).count()
+        self.arms.iter().flat_map(|l| &l.entries).filter(|e| e.is_done()).count()
     }
 
     /// Runs in all, the pretrainings not counted.
     pub fn of(&self) -> usize {
-        self.lanes.iter().map(|l| l.entries.len()).sum()
+        self.arms.iter().map(|l| l.entries.len()).sum()
     }
 
     /// The runs that are under way: seed, arm, figures.
     pub fn under_way(&self) -> Vec<(u64, &str, &Dashboard)> {
         let pretraining = self.pretraining.iter().map(|e| (PRETRAIN, e));
-        let arms = self.lanes.iter().flat_map(|l| l.entries.iter().map(|e| (l.arm.as_str(), e)));
+        let arms = self.arms.iter().flat_map(|l| l.entries.iter().map(|e| (l.arm.as_str(), e)));
         // A fork has the journal of its pretraining: it is under way once it says so itself.
         let all = pretraining.chain(arms).filter(|(_, e)| e.is_under_way());
         all.map(|(arm, e)| (e.seed, arm, &e.dashboard)).collect()
@@ -155,15 +155,15 @@ impl Race {
 
     /// Epochs of an arm with a seed (by position): its own, else those of the pretraining that it
     /// will be forked from.
-    pub fn epochs(&self, lane: usize, seed: usize) -> &[EpochSummary] {
-        let own = &self.lanes[lane].entries[seed].dashboard.epochs;
+    pub fn epochs(&self, arm: usize, seed: usize) -> &[EpochSummary] {
+        let own = &self.arms[arm].entries[seed].dashboard.epochs;
         if own.is_empty() { &self.pretraining[seed].dashboard.epochs } else { own }
     }
 
     /// The figures of an arm with a seed (by position), those of the pretraining before it is
     /// forked.
-    pub fn dashboard(&self, lane: usize, seed: usize) -> &Dashboard {
-        let own = &self.lanes[lane].entries[seed].dashboard;
+    pub fn dashboard(&self, arm: usize, seed: usize) -> &Dashboard {
+        let own = &self.arms[arm].entries[seed].dashboard;
         if own.epochs.is_empty() { &self.pretraining[seed].dashboard } else { own }
     }
 }

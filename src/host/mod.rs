@@ -109,7 +109,7 @@ pub struct Host {
 }
 
 /// Everything that a session is made of.
-struct Materials {
+struct Inputs {
     config: RunConfig,
     /// Where it goes on from, if not from the beginning.
     checkpoint: Option<Checkpoint>,
@@ -122,7 +122,7 @@ struct Materials {
     device_name: String,
 }
 
-impl Materials {
+impl Inputs {
     fn build(self) -> Result<Session, TrainError> {
         let session = match &self.checkpoint {
             None => Session::new(
@@ -187,12 +187,12 @@ pub fn begin(
     let (tensorboard, data_path) = (config.checkpoint.tensorboard, config.data.path.clone());
     let resumed = past.checkpoint.is_some().then(|| directory.id());
     let checkpoint = past.checkpoint.take();
-    let materials = provide(&directory, config, checkpoint, plan.device, plan.threads, report);
-    let mut materials = materials.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
-    materials.anew = past.begins_anew();
-    warnings.extend(materials.dataset.findings.iter().map(|f| ("data", f.text().to_owned())));
+    let inputs = provide(&directory, config, checkpoint, plan.device, plan.threads, report);
+    let mut inputs = inputs.map_err(|e| moved(e, &data_path, resumed.as_deref()))?;
+    inputs.anew = past.begins_anew();
+    warnings.extend(inputs.dataset.findings.iter().map(|f| ("data", f.text().to_owned())));
     let prepared =
-        crate::train::prepare(move || materials.build(), received).map_err(HostError::from)?;
+        crate::train::prepare(move || inputs.build(), received).map_err(HostError::from)?;
 
     // From here on the run is another one than before.
     let journal = directory.file("journal.jsonl");
@@ -270,7 +270,7 @@ fn provide(
     device_name: DeviceName,
     threads: Option<usize>,
     report: &mut dyn FnMut(StartUp),
-) -> Result<Materials, HostError> {
+) -> Result<Inputs, HostError> {
     use_threads(threads);
     let device = device_name.open().map_err(HostError::from)?;
     let dataset =
@@ -282,7 +282,7 @@ fn provide(
     };
     config.name = directory.id();
     let anew = false;
-    Ok(Materials {
+    Ok(Inputs {
         config,
         checkpoint,
         anew,

@@ -184,7 +184,7 @@ fn largest<W: Copy + Into<f64> + Sync>(weights: &[W]) -> Result<f64, AliasError>
 
 /// Indices on one side of the mean, in their order; found by the hundred, without a branch for
 /// each.
-struct Finger<F> {
+struct Scan<F> {
     mass: F,
     heavy: bool,
     /// Indices found, and how many of them were given.
@@ -196,7 +196,7 @@ struct Finger<F> {
     end: usize,
 }
 
-impl<F: Fn(usize) -> f64> Finger<F> {
+impl<F: Fn(usize) -> f64> Scan<F> {
     fn new(mass: F, heavy: bool, range: Range<usize>) -> Self {
         Self {
             mass,
@@ -210,7 +210,7 @@ impl<F: Fn(usize) -> f64> Finger<F> {
     }
 }
 
-impl<F: Fn(usize) -> f64> Iterator for Finger<F> {
+impl<F: Fn(usize) -> f64> Iterator for Scan<F> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
@@ -249,10 +249,10 @@ fn sweep(n: usize, mass: impl Fn(usize) -> f64 + Copy + Sync) -> Vec<Cell> {
     let in_hand = in_hand(blocks, block, mass);
     (0..blocks).into_par_iter().for_each(|b| {
         let until = in_hand.get(b + 1).copied().flatten().map(|(heavy, _)| heavy);
-        let mut lights = Finger::new(mass, false, block(b));
+        let mut lights = Scan::new(mass, false, block(b));
         let mut light = lights.next();
         if let Some((mut heavy, mut left)) = in_hand[b] {
-            let mut heavies = Finger::new(mass, true, heavy + 1..n);
+            let mut heavies = Scan::new(mass, true, heavy + 1..n);
             loop {
                 // The next block goes on with the heavy one that it was foretold, whatever the
                 // rounding was here.
@@ -317,7 +317,7 @@ fn in_hand(
             return None;
         }
         let mut owed = lack - before[from][1];
-        for heavy in Finger::new(mass, true, block(from).start..block(blocks - 1).end) {
+        for heavy in Scan::new(mass, true, block(from).start..block(blocks - 1).end) {
             let left = mass(heavy) - owed;
             if left >= 1.0 {
                 return Some((heavy, left));

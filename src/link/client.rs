@@ -4,7 +4,7 @@
 use super::Delivery;
 use super::server::short_path;
 use super::wire::{
-    FrameError, FromHost, Greeting, Hello, OVER, Purpose, ToHost, client_codec, line, parse,
+    ClientKind, FrameError, FromHost, Greeting, Hello, OVER, ToHost, client_codec, line, parse,
     too_long, whole,
 };
 use crate::printable::{in_one_line, printable};
@@ -100,7 +100,7 @@ fn name_of(path: &Path) -> String {
 impl Line {
     async fn open(
         path: &Path,
-        purpose: Purpose,
+        purpose: ClientKind,
         was: Option<u64>,
         patience: Duration,
     ) -> Result<Self, ConnectError> {
@@ -206,13 +206,13 @@ pub fn connect(path: &Path) -> Result<super::CockpitEnd, ConnectError> {
     let strange = |e: io::Error| ConnectError::Strange { run: name_of(path), why: e.to_string() };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(strange)?;
-    let line = runtime.block_on(Line::open(path, Purpose::Cockpit, None, GREETING))?;
+    let line = runtime.block_on(Line::open(path, ClientKind::Cockpit, None, GREETING))?;
     let (commands, asked) = mpsc::unbounded_channel();
     let (delivered, deliveries) = mpsc::channel(DELIVERIES);
     let (path, pid) = (path.to_owned(), line.pid);
     let attend = move || runtime.block_on(keep_up(line, path, asked, delivered));
     let thread = std::thread::Builder::new().name("link".into()).spawn(attend).map_err(strange)?;
-    Ok(super::CockpitEnd::new(super::Way::Socket(Connection {
+    Ok(super::CockpitEnd::new(super::Transport::Socket(Connection {
         pid,
         commands: Some(commands),
         deliveries,
@@ -286,7 +286,7 @@ async fn mend(
 ) -> Result<Line, ConnectError> {
     let mut tries = 0;
     loop {
-        match Line::open(path, Purpose::Cockpit, Some(was), GREETING).await {
+        match Line::open(path, ClientKind::Cockpit, Some(was), GREETING).await {
             Err(ConnectError::Strange { .. } | ConnectError::Refused { .. })
                 if tries < TRIES && !delivered.is_closed() =>
             {
@@ -362,7 +362,7 @@ pub fn ask(path: &Path, command: Command) -> Result<Answered, ConnectError> {
         return Err(ConnectError::TooLong(why));
     }
     runtime.block_on(async {
-        let mut line = Line::open(path, Purpose::Ask, None, GREETING).await?;
+        let mut line = Line::open(path, ClientKind::Ask, None, GREETING).await?;
         line.send(&request).await.map_err(strange)?;
         let answered = tokio::time::timeout(ANSWER, answer(&mut line)).await;
         let why = match answered {
@@ -433,7 +433,7 @@ pub fn is_served(path: &Path) -> bool {
 /// The same of many sockets, all asked at once.
 pub fn probe_all(paths: &[PathBuf]) -> Vec<Option<bool>> {
     let ask = |path: PathBuf| async move {
-        match Line::open(&path, Purpose::Ask, None, GLANCE).await {
+        match Line::open(&path, ClientKind::Ask, None, GLANCE).await {
             Ok(line) => Some(line.paused),
             Err(ConnectError::NotLive(_) | ConnectError::Denied(_)) => None,
             Err(_) => Some(false),

@@ -30,12 +30,12 @@ pub struct Feed {
 #[derive(Debug, Default)]
 struct Inner {
     dashboard: Dashboard,
-    seats: Vec<Arc<Seat>>,
+    inboxes: Vec<Arc<Inbox>>,
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct Inbox {
     backlog: Backlog,
     queue: Mutex<Queue>,
     bell: Notify,
@@ -55,7 +55,7 @@ struct Queue {
 #[derive(Debug)]
 pub struct Subscription {
     feed: Feed,
-    seat: Arc<Seat>,
+    inbox: Arc<Inbox>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,8 +72,8 @@ impl Feed {
     pub fn publish(&self, record: Record) {
         let mut inner = locked(&self.inner);
         inner.dashboard.fold(record.clone());
-        for seat in &inner.seats {
-            seat.put(&record);
+        for inbox in &inner.inboxes {
+            inbox.put(&record);
         }
     }
 
@@ -84,7 +84,7 @@ impl Feed {
 
     /// Subscribers at the moment.
     pub fn subscribers(&self) -> usize {
-        locked(&self.inner).seats.len()
+        locked(&self.inner).inboxes.len()
     }
 
     /// A new subscriber.
@@ -92,23 +92,23 @@ impl Feed {
         let mut inner = locked(&self.inner);
         let queue =
             Queue { behind: backlog == Backlog::Bounded, closed: inner.closed, ..Queue::default() };
-        let seat = Arc::new(Seat { backlog, queue: Mutex::new(queue), bell: Notify::new() });
-        inner.seats.push(seat.clone());
-        Subscription { feed: self.clone(), seat }
+        let inbox = Arc::new(Inbox { backlog, queue: Mutex::new(queue), bell: Notify::new() });
+        inner.inboxes.push(inbox.clone());
+        Subscription { feed: self.clone(), inbox }
     }
 
     /// Nothing more will come.
     pub fn close(&self) {
         let mut inner = locked(&self.inner);
         inner.closed = true;
-        for seat in &inner.seats {
-            locked(&seat.queue).closed = true;
-            seat.bell.notify_one();
+        for inbox in &inner.inboxes {
+            locked(&inbox.queue).closed = true;
+            inbox.bell.notify_one();
         }
     }
 }
 
-impl Seat {
+impl Inbox {
     fn put(&self, record: &Record) {
         let mut queue = locked(&self.queue);
         if queue.behind {
@@ -148,11 +148,11 @@ impl Subscription {
     /// The next delivery; `None` when the feed is closed and everything was delivered.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
-            match self.seat.take() {
+            match self.inbox.take() {
                 Some(Next::Record(record)) => return Some(Delivery::Record(*record)),
                 Some(Next::Snapshot) => return Some(Delivery::Snapshot(Box::new(self.snapshot()))),
                 Some(Next::End) => return None,
-                None => self.seat.bell.notified().await,
+                None => self.inbox.bell.notified().await,
             }
         }
     }
@@ -160,7 +160,7 @@ impl Subscription {
     /// The dashboard as of now; what comes after it comes as records.
     fn snapshot(&self) -> Dashboard {
         let inner = locked(&self.feed.inner);
-        let mut queue = locked(&self.seat.queue);
+        let mut queue = locked(&self.inbox.queue);
         *queue = Queue { closed: inner.closed, ..Queue::default() };
         inner.dashboard.clone()
     }
@@ -168,7 +168,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        locked(&self.feed.inner).seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        locked(&self.feed.inner).inboxes.retain(|inbox| !Arc::ptr_eq(inbox, &self.inbox));
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
         assert!(matches!(sleeper.next().await, Some(Delivery::Snapshot(_))));
         for i in 0..100_000 {
             feed.publish(note(i));
-            let queue = locked(&sleeper.seat.queue);
+            let queue = locked(&sleeper.inbox.queue);
             assert!(queue.records.len() <= BEHIND);
         }
         feed.close();

@@ -10,7 +10,7 @@ mod wire;
 pub use client::{Answered, ConnectError, ask, connect, is_served, probe, probe_all};
 pub use feed::{Backlog, Feed, Subscription};
 pub use server::{Server, ServerError, serve};
-pub use wire::{FromHost, Greeting, Hello, PROTOCOL, Purpose, ToHost, refusal};
+pub use wire::{ClientKind, FromHost, Greeting, Hello, PROTOCOL, ToHost, refusal};
 
 use crate::dashboard::Dashboard;
 use crate::protocol::{Answer, Command, Record, Reply, Request};
@@ -47,13 +47,13 @@ pub fn requests() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
 /// A cockpit's end of a link.
 #[derive(Debug)]
 pub struct CockpitEnd {
-    way: Way,
+    transport: Transport,
     /// Number of the last request.
     last: Cell<u64>,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Transport {
     Here(Here),
     Socket(client::Connection),
 }
@@ -69,26 +69,26 @@ struct Here {
 }
 
 impl CockpitEnd {
-    fn new(way: Way) -> Self {
-        Self { way, last: Cell::new(0) }
+    fn new(transport: Transport) -> Self {
+        Self { transport, last: Cell::new(0) }
     }
 
     /// The end in the trainer's own process.
     pub fn here(requests: mpsc::Sender<Request>, subscription: Subscription) -> Self {
         let (to, replies) = mpsc::unbounded_channel();
-        Self::new(Way::Here(Here { requests, subscription, replies, to }))
+        Self::new(Transport::Here(Here { requests, subscription, replies, to }))
     }
 
     /// Sends a command, and gives the number under which its [`Delivery::Reply`] comes; `None` when
     /// the trainer is gone or has too many waiting.
     pub fn send(&self, command: Command) -> Option<u64> {
         let id = self.last.get() + 1;
-        let is_sent = match &self.way {
-            Way::Here(here) => {
+        let is_sent = match &self.transport {
+            Transport::Here(here) => {
                 let answer = Some(Answer::new(id, &here.to));
                 here.requests.try_send(Request { command, answer }).is_ok()
             }
-            Way::Socket(connection) => connection.send(id, command),
+            Transport::Socket(connection) => connection.send(id, command),
         };
         self.last.set(id);
         is_sent.then_some(id)
@@ -96,21 +96,21 @@ impl CockpitEnd {
 
     /// The process that trains.
     pub fn trainer(&self) -> u32 {
-        match &self.way {
-            Way::Here(_) => std::process::id(),
-            Way::Socket(connection) => connection.pid,
+        match &self.transport {
+            Transport::Here(_) => std::process::id(),
+            Transport::Socket(connection) => connection.pid,
         }
     }
 
     /// The next delivery; `None` after the last.
     pub async fn next(&mut self) -> Option<Delivery> {
-        match &mut self.way {
-            Way::Here(here) => tokio::select! {
+        match &mut self.transport {
+            Transport::Here(here) => tokio::select! {
                 biased; // the record itself comes first
                 delivery = here.subscription.next() => delivery,
                 Some(reply) = here.replies.recv() => Some(Delivery::Reply(reply)),
             },
-            Way::Socket(connection) => connection.next().await,
+            Transport::Socket(connection) => connection.next().await,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! sends garbage is hung up on; no other notices.
 
 use super::wire::{
-    FrameError, FromHost, Greeting, Hello, OVER, Purpose, ToHost, host_codec, line, parse, whole,
+    ClientKind, FrameError, FromHost, Greeting, Hello, OVER, ToHost, host_codec, line, parse, whole,
 };
 use super::{Backlog, Delivery, Feed, Subscription};
 use crate::advice::uninterrupted;
@@ -284,13 +284,13 @@ async fn converse(
         Err(why) => return hang_up(frames, out, why.to_string()).await,
     };
     let mut subscription =
-        (hello.purpose == Purpose::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
+        (hello.purpose == ClientKind::Cockpit).then(|| shared.feed.subscribe(Backlog::Bounded));
     if let Some(why) = hello.was.and_then(|was| shared.why_dropped(was)) {
         out.send(&FromHost::Notice(why)).await?;
     }
     let (replies, mut replied) = mpsc::unbounded_channel();
     let mut waiting = 0_usize; // requests without an answer
-    let asks = hello.purpose == Purpose::Ask;
+    let asks = hello.purpose == ClientKind::Ask;
     loop {
         tokio::select! {
             () = tokio::time::sleep(shared.patience.idle), if asks && waiting == 0 => {
@@ -419,8 +419,11 @@ mod tests {
     }
 
     fn hello(was: Option<u64>) -> String {
-        line(&ToHost::Hello(Hello { greeting: Greeting::ours(), purpose: Purpose::Cockpit, was }))
-            + "\n"
+        line(&ToHost::Hello(Hello {
+            greeting: Greeting::ours(),
+            purpose: ClientKind::Cockpit,
+            was,
+        })) + "\n"
     }
 
     #[test]
@@ -465,7 +468,7 @@ mod tests {
         let mut cockpit = connected();
         cockpit.write_all(hello(None).as_bytes()).expect("greeted");
         let mut asker = connected();
-        let (greeting, purpose) = (Greeting::ours(), Purpose::Ask);
+        let (greeting, purpose) = (Greeting::ours(), ClientKind::Ask);
         let asks = ToHost::Hello(Hello { greeting, purpose, was: None });
         asker.write_all((line(&asks) + "\n").as_bytes()).expect("greeted");
         let told = BufReader::new(asker).lines().map_while(Result::ok).last();

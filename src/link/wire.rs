@@ -59,7 +59,7 @@ pub struct Hello {
     #[serde(flatten)]
     pub greeting: Greeting,
     /// What it wants.
-    pub purpose: Purpose,
+    pub purpose: ClientKind,
     /// The number it had before its line broke, if it is back.
     #[serde(default)]
     pub was: Option<u64>,
@@ -68,7 +68,7 @@ pub struct Hello {
 /// What a client is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Purpose {
+pub enum ClientKind {
     /// To be shown everything, and to steer.
     Cockpit,
     /// To ask for something and be answered.
@@ -131,10 +131,10 @@ pub(super) fn host_codec() -> LinesCodec {
 }
 
 /// Frames as a client reads them.
-pub(super) fn client_codec(purpose: Purpose) -> LinesCodec {
+pub(super) fn client_codec(purpose: ClientKind) -> LinesCodec {
     LinesCodec::new_with_max_length(match purpose {
-        Purpose::Cockpit => TO_COCKPIT,
-        Purpose::Ask => TO_ASKER,
+        ClientKind::Cockpit => TO_COCKPIT,
+        ClientKind::Ask => TO_ASKER,
     })
 }
 

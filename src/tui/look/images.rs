@@ -31,14 +31,14 @@ const SHADES: [&str; 5] = [" ", "░", "▒", "▓", "█"];
 
 /// How images are drawn.
 pub struct Images {
-    way: Way,
+    method: Method,
     /// What the terminal is asked, and has said, of its graphics.
     graphics: Option<Graphics>,
     /// By sample and size.
     encoded: RefCell<HashMap<(u32, u16, u16), Protocol>>,
 }
 
-enum Way {
+enum Method {
     /// Half blocks in these colours.
     Blocks(TermProfile),
     /// The terminal's own graphics.
@@ -68,34 +68,34 @@ impl fmt::Debug for Images {
 impl Default for Images {
     /// Half blocks in any colour.
     fn default() -> Self {
-        Self::new(Way::Blocks(TermProfile::TrueColor))
+        Self::new(Method::Blocks(TermProfile::TrueColor))
     }
 }
 
 impl Images {
-    fn new(way: Way) -> Self {
-        Self { way, graphics: None, encoded: RefCell::default() }
+    fn new(method: Method) -> Self {
+        Self { method, graphics: None, encoded: RefCell::default() }
     }
 
     /// As `style` says, on a terminal with these colours, until the terminal says what more it can:
     /// it is to be asked the [`Self::question`].
     pub fn find(style: ImageStyle, level: TermProfile) -> Self {
         let wanted = match style {
-            ImageStyle::Ascii => return Self::new(Way::Characters(false)),
+            ImageStyle::Ascii => return Self::new(Method::Characters(false)),
             _ if level < TermProfile::Ansi256
                 && !matches!(style, ImageStyle::Kitty | ImageStyle::Iterm2 | ImageStyle::Sixel) =>
             {
-                return Self::new(Way::Characters(true));
+                return Self::new(Method::Characters(true));
             }
-            ImageStyle::Blocks => return Self::new(Way::Blocks(level)),
-            ImageStyle::Auto if !has_graphics() => return Self::new(Way::Blocks(level)),
+            ImageStyle::Blocks => return Self::new(Method::Blocks(level)),
+            ImageStyle::Auto if !has_graphics() => return Self::new(Method::Blocks(level)),
             ImageStyle::Auto => None,
             ImageStyle::Kitty => Some(ProtocolType::Kitty),
             ImageStyle::Iterm2 => Some(ProtocolType::Iterm2),
             ImageStyle::Sixel => Some(ProtocolType::Sixel),
         };
         let graphics = Graphics { level, wanted, told: None, cell: terminal::cell() };
-        let mut images = Self::new(graphics.way());
+        let mut images = Self::new(graphics.method());
         images.graphics = Some(graphics);
         images
     }
@@ -111,7 +111,7 @@ impl Images {
         Some(Parser::query(in_tmux, options))
     }
 
-    /// The terminal said something, at once or late; whether images are drawn in another way now.
+    /// The terminal said something, at once or late; whether images are drawn in another method now.
     pub fn learn(&mut self, answer: Answer) -> bool {
         let Some(graphics) = &mut self.graphics else { return false };
         let before = (graphics.told, graphics.cell);
@@ -128,7 +128,7 @@ impl Images {
         if (graphics.told, graphics.cell) == before {
             return false;
         }
-        self.way = graphics.way();
+        self.method = graphics.method();
         self.forget();
         true
     }
@@ -138,9 +138,9 @@ impl Images {
     pub fn draw(&self, index: u32, pixels: &[u8], shape: [usize; 3], area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
         let Some(image) = image_of(pixels, shape).filter(|_| !area.is_empty()) else { return };
-        match &self.way {
-            Way::Characters(unicode) => characters(&image, *unicode, area, buf),
-            Way::Blocks(_) | Way::Graphics(_) => {
+        match &self.method {
+            Method::Characters(unicode) => characters(&image, *unicode, area, buf),
+            Method::Blocks(_) | Method::Graphics(_) => {
                 let mut encoded = self.encoded.borrow_mut();
                 if encoded.len() > KEPT {
                     encoded.clear();
@@ -158,7 +158,8 @@ impl Images {
                     }
                 };
                 Image::new(protocol).render(area, buf);
-                if let Way::Blocks(level @ (TermProfile::Ansi256 | TermProfile::Ansi16)) = self.way
+                if let Method::Blocks(level @ (TermProfile::Ansi256 | TermProfile::Ansi16)) =
+                    self.method
                 {
                     adapt(level, area, buf);
                 }
@@ -167,9 +168,9 @@ impl Images {
     }
 
     fn encode(&self, image: DynamicImage, size: Size) -> Result<Protocol, Errors> {
-        match &self.way {
+        match &self.method {
             // Pixels as they are: small images are not to be blurred.
-            Way::Graphics(picker) => {
+            Method::Graphics(picker) => {
                 picker.new_protocol(image, size, Resize::Scale(Some(FilterType::Nearest)))
             }
             _ => Halfblocks::new(image, size).map(Protocol::Halfblocks),
@@ -185,9 +186,9 @@ impl Images {
 impl Graphics {
     /// How images are drawn by what is known now. What nobody asked for needs the size of a
     /// character.
-    fn way(&self) -> Way {
+    fn method(&self) -> Method {
         if self.cell.is_none() && self.wanted.is_none() {
-            return Way::Blocks(self.level);
+            return Method::Blocks(self.level);
         }
         let (width, height) = self.cell.unwrap_or(USUAL_CELL);
         #[expect(
@@ -200,8 +201,8 @@ impl Graphics {
             picker.set_protocol_type(protocol);
         }
         match picker.protocol_type() {
-            ProtocolType::Halfblocks => Way::Blocks(self.level),
-            _ => Way::Graphics(Box::new(picker)),
+            ProtocolType::Halfblocks => Method::Blocks(self.level),
+            _ => Method::Graphics(Box::new(picker)),
         }
     }
 }
@@ -273,13 +274,13 @@ mod tests {
     #[test]
     fn brightness_becomes_characters() {
         let (area, pixels) = (Rect::new(0, 0, 4, 2), [0, 0, 255, 255, 0, 0, 255, 255]);
-        let drawn = |way: Way| {
+        let drawn = |method: Method| {
             let mut buf = Buffer::empty(area);
-            Images::new(way).draw(0, &pixels, [1, 2, 4], area, &mut buf);
+            Images::new(method).draw(0, &pixels, [1, 2, 4], area, &mut buf);
             (0..4).map(|x| buf[(x, 0)].symbol().to_owned()).collect::<String>()
         };
-        assert_eq!(drawn(Way::Characters(false)), "  @@");
-        assert_eq!(drawn(Way::Characters(true)), "  ██");
+        assert_eq!(drawn(Method::Characters(false)), "  @@");
+        assert_eq!(drawn(Method::Characters(true)), "  ██");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
     .areas(area);
     header(frame, app, head);
     frame.render_widget(Paragraph::new(under_way(app, facts.width)), facts);
-    let rows = app.race.lanes().len() as u16;
+    let rows = app.race.arms().len() as u16;
     if area.width < FULL.0 || area.height < FULL.1 {
         table(frame, app, panels);
     } else {
@@ -86,7 +86,7 @@ fn header(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let dot = look.glyphs.dot;
     let facts = format!(
         " {dot} {} arms {dot} {} seed(s) {dot} E {} of N {}",
-        race.lanes().len(),
+        race.arms().len(),
         race.design().seeds.len(),
         config.importance.pretrain_epochs,
         config.train.epochs
@@ -157,7 +157,7 @@ fn arm_role(arm: usize) -> Role {
 fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let look = &app.appearance;
     let curves: Vec<Vec<(f64, f64)>> =
-        (0..app.race.lanes().len()).map(|arm| curve(app, arm)).collect();
+        (0..app.race.arms().len()).map(|arm| curve(app, arm)).collect();
     let target = curves[0].iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
     let whose = match app.seed {
         Some(seed) => format!("seed {} ", app.race.design().seeds[seed]),
@@ -220,16 +220,14 @@ fn frequencies(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     // shown.
     let seeds = app.race.design().seeds.len();
     let seed = app.seed.or_else(|| {
-        (0..seeds)
-            .rev()
-            .find(|s| !app.race.lanes()[app.arm].entries[*s].dashboard.epochs.is_empty())
+        (0..seeds).rev().find(|s| !app.race.arms()[app.arm].entries[*s].dashboard.epochs.is_empty())
     });
     let seed = seed.unwrap_or(0);
     let d = app.race.dashboard(app.arm, seed);
     let g = &look.glyphs;
     let epoch = d.epochs.last().map_or_else(String::new, |e| format!("epoch {} ", e.epoch));
     let words = format!("seed {} {epoch}", app.race.design().seeds[seed]);
-    let name = app.race.lanes()[app.arm].arm.clone();
+    let name = app.race.arms()[app.arm].arm.clone();
     let top = Line::from(vec![
         look.span(format!(" {name} "), arm_role(app.arm)),
         look.span(words, Role::Dim),
@@ -253,23 +251,23 @@ struct Reached {
 }
 
 fn reached(race: &Race, arm: usize) -> Reached {
-    let row = race.outcome().rows().into_iter().find(|r| r.arm == race.lanes()[arm].arm);
+    let row = race.outcome().rows().into_iter().find(|r| r.arm == race.arms()[arm].arm);
     let dash = || "-".to_owned();
     Reached {
         last: row.as_ref().map_or_else(dash, |r| r.last.percent()),
         gain: row.as_ref().and_then(|r| r.last_gain).map_or_else(dash, |d| d.points()),
         speedup: if arm == 0 { dash() } else { speedups(race, arm) },
-        done: race.lanes()[arm].entries.iter().filter(|e| e.is_done()).count(),
+        done: race.arms()[arm].entries.iter().filter(|e| e.is_done()).count(),
     }
 }
 
 /// Seed by seed: reached (as soon as it is), not reached, or still open.
 fn speedups(race: &Race, arm: usize) -> String {
     let one = |seed: usize| {
-        if !race.lanes()[0].entries[seed].is_done() {
+        if !race.arms()[0].entries[seed].is_done() {
             return "?".to_owned(); // the baseline's best is not known yet
         }
-        let own = &race.lanes()[arm].entries[seed];
+        let own = &race.arms()[arm].entries[seed];
         match speedup(race.epochs(0, seed), &own.dashboard.epochs) {
             Some(Speedup::Reached { epochs, .. }) => format!("{epochs:.2}x"),
             _ if own.is_done() => "no".to_owned(),
@@ -296,7 +294,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     );
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let names = race.lanes().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24);
+    let names = race.arms().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24);
     // On a narrow screen the interval gives way to the speedups of all seeds.
     let with_interval = inner.width >= WITH_INTERVAL;
     let (gain, gain_head) =
@@ -308,7 +306,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
         ),
         Role::Dim,
     ))];
-    for (arm, lane) in race.lanes().iter().enumerate() {
+    for (arm, progress) in race.arms().iter().enumerate() {
         let r = reached(race, arm);
         let words = if with_interval {
             r.gain.as_str()
@@ -316,7 +314,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
             r.gain.split(' ').next().unwrap_or_default()
         };
         let here = if arm == app.arm { ">" } else { " " };
-        let name = clip(&lane.arm, names, look.glyphs.cut);
+        let name = clip(&progress.arm, names, look.glyphs.cut);
         let pad = " ".repeat(names.saturating_sub(name.width()));
         lines.push(Line::from(vec![
             look.span(format!("{here} "), Role::Key),
@@ -324,7 +322,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
             look.span(
                 format!(
                     "  {:<7}{:<16}{words:<gain$}{}",
-                    format!("{}/{}", r.done, lane.entries.len()),
+                    format!("{}/{}", r.done, progress.entries.len()),
                     r.last,
                     r.speedup
                 ),

@@ -67,7 +67,7 @@ impl RaceApp {
     pub fn new(race: Race, setup: &Setup, is_live: bool) -> Self {
         let (appearance, keymap) = (setup.look.clone(), setup.preferences.keymap.clone());
         // The method is what people came for; the baseline and the null arm come first.
-        let arm = race.lanes().len().min(3) - 1;
+        let arm = race.arms().len().min(3) - 1;
         Self {
             race,
             appearance,
@@ -97,7 +97,7 @@ impl RaceApp {
             }
             Over::Nothing => {}
         }
-        let (arms, seeds) = (self.race.lanes().len() as i64, self.race.design().seeds.len() as i64);
+        let (arms, seeds) = (self.race.arms().len() as i64, self.race.design().seeds.len() as i64);
         let Some(action) = self.keymap.action(key, Where::Comparison) else { return Turn::Stay };
         match action {
             Action::Help => self.over = Over::Help,

@@ -8,7 +8,7 @@ mod sheet;
 mod weighing;
 
 pub(super) use self::planner::Planned;
-use self::planner::{Bias, Planner, Recipe, Source};
+use self::planner::{DrawSource, Planner, Recipe, Weighting};
 pub(super) use self::restore::all;
 pub use self::sheet::{Pictures, SampleSheet};
 use crate::config::{ImportanceConfig, RunConfig};
@@ -257,15 +257,17 @@ impl Samples {
             (Phase::Pretrain, _) | (Phase::Uniform, true) => Sampler::Uniform,
             (Phase::Biased, _) | (Phase::Uniform, false) => c.sampler,
         };
-        let bias = |importance: &Arc<Importance>| Bias {
+        let weighting = |importance: &Arc<Importance>| Weighting {
             importance: importance.clone(),
             shaping: c.shaping(),
             draw: c.draw,
         };
         let source = match (sampler.sampling().needs_weights(), &self.importance) {
-            (false, _) => Source { sampler, bias: None },
-            (true, Some(importance)) => Source { sampler, bias: Some(bias(importance)) },
-            (true, None) => Source { sampler: Sampler::Uniform, bias: None },
+            (false, _) => DrawSource { sampler, weighting: None },
+            (true, Some(importance)) => {
+                DrawSource { sampler, weighting: Some(weighting(importance)) }
+            }
+            (true, None) => DrawSource { sampler: Sampler::Uniform, weighting: None },
         };
         Recipe { epoch, seed: draw_seed(config), source }
     }

@@ -12,26 +12,26 @@ pub(super) struct Recipe {
     /// Counted from 1.
     pub(super) epoch: usize,
     pub(super) seed: u64,
-    pub(super) source: Source,
+    pub(super) source: DrawSource,
 }
 
 /// What is drawn from, epoch after epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Source {
+pub(super) struct DrawSource {
     pub(super) sampler: Sampler,
     /// There for samplers that need it.
-    pub(super) bias: Option<Bias>,
+    pub(super) weighting: Option<Weighting>,
 }
 
 /// What probabilities are made of, and how draws are made by them.
 #[derive(Clone, Debug)]
-pub(super) struct Bias {
+pub(super) struct Weighting {
     pub(super) importance: Arc<Importance>,
     pub(super) shaping: Shaping,
     pub(super) draw: Draw,
 }
 
-impl PartialEq for Bias {
+impl PartialEq for Weighting {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.importance, &other.importance)
             && self.shaping == other.shaping
@@ -42,7 +42,7 @@ impl PartialEq for Bias {
 /// Probabilities; they serve until what they are of changes.
 #[derive(Clone, Debug)]
 struct Kept {
-    source: Source,
+    source: DrawSource,
     shaped: Shaped,
 }
 
@@ -99,13 +99,15 @@ impl Planner {
 
 /// Probabilities that were kept serve again if they are of the same source.
 fn make(recipe: &Recipe, labels: &[u32], classes: usize, kept: Option<Kept>) -> Planned {
-    let Source { sampler, bias } = &recipe.source;
+    let DrawSource { sampler, weighting } = &recipe.source;
     let sampling = sampler.sampling();
     let of = Population {
         labels,
         classes,
-        weights: bias.as_ref().map(|bias| (&bias.importance.weights, &bias.shaping)),
-        draw: bias.as_ref().map_or(Draw::Multinomial, |bias| bias.draw),
+        weights: weighting
+            .as_ref()
+            .map(|weighting| (&weighting.importance.weights, &weighting.shaping)),
+        draw: weighting.as_ref().map_or(Draw::Multinomial, |weighting| weighting.draw),
     };
     let kept = kept.filter(|kept| kept.source == recipe.source).unwrap_or_else(|| {
         let shaped = Shaped::new(sampling.probabilities(&of));
@@ -134,21 +136,22 @@ mod tests {
     fn a_plan_made_ahead_is_the_plan_made_when_it_is_due_and_a_changed_recipe_is_not_taken_for_it()
     {
         let labels: Arc<[u32]> = (0..100).map(|i| i % 3).collect();
-        let bias = |shaping| Bias { importance: importance(100), shaping, draw: Draw::Multinomial };
-        let plain = bias(Shaping::default());
+        let weighting =
+            |shaping| Weighting { importance: importance(100), shaping, draw: Draw::Multinomial };
+        let plain = weighting(Shaping::default());
         let steep =
-            Bias { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
-        let by = |bias| Source { sampler: Sampler::Biased, bias: Some(bias) };
-        let without = |sampler| Source { sampler, bias: None };
+            Weighting { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
+        let by = |weighting| DrawSource { sampler: Sampler::Biased, weighting: Some(weighting) };
+        let without = |sampler| DrawSource { sampler, weighting: None };
         let sources = [
             without(Sampler::Uniform),
             without(Sampler::UniformReplacement),
             without(Sampler::ClassBalanced),
             by(plain.clone()),
-            by(Bias { draw: Draw::Systematic, ..plain }),
+            by(Weighting { draw: Draw::Systematic, ..plain }),
             by(steep),
             // other weights, though they are equal
-            by(bias(Shaping::default())),
+            by(weighting(Shaping::default())),
         ];
         let recipe = |k: usize| Recipe { epoch: 7, seed: 3, source: sources[k].clone() };
         for (due, foreseen) in (0..sources.len())
@@ -167,19 +170,20 @@ mod tests {
     fn probabilities_serve_until_they_change() {
         let labels: Arc<[u32]> = vec![0; 50].into();
         let (shaping, draw) = (Shaping::default(), Draw::Multinomial);
-        let bias = Bias { importance: importance(50), shaping, draw };
-        let recipe = |epoch, bias: &Bias| Recipe {
+        let weighting = Weighting { importance: importance(50), shaping, draw };
+        let recipe = |epoch, weighting: &Weighting| Recipe {
             epoch,
             seed: 1,
-            source: Source { sampler: Sampler::Biased, bias: Some(bias.clone()) },
+            source: DrawSource { sampler: Sampler::Biased, weighting: Some(weighting.clone()) },
         };
         let mut planner = Planner::new(labels, 1);
-        let first = planner.plan(&recipe(1, &bias));
-        planner.foresee(recipe(2, &bias));
-        let second = planner.plan(&recipe(2, &bias));
+        let first = planner.plan(&recipe(1, &weighting));
+        planner.foresee(recipe(2, &weighting));
+        let second = planner.plan(&recipe(2, &weighting));
         assert!(Arc::ptr_eq(&first.q, &second.q));
         assert_ne!(draws(&first), draws(&second));
-        let mixed = Bias { shaping: Shaping { uniform_mix: 0.5, ..Shaping::default() }, ..bias };
+        let mixed =
+            Weighting { shaping: Shaping { uniform_mix: 0.5, ..Shaping::default() }, ..weighting };
         assert!(!Arc::ptr_eq(&first.q, &planner.plan(&recipe(3, &mixed)).q));
     }
 }
