@@ -6,8 +6,8 @@
 //! ```text
 //! cli -+-> tui ---> link --> dashboard --> protocol
 //!      |-> compare --> host
-//!      `-> host --> link, run --> train --> importance, model, data
-//!    (all) --> protocol, config, stream
+//!      `-> host --> link, run --> train --> protocol
+//! protocol --> config --> importance, model, data --> stream
 //! ```
 //!
 //! - [`importance`]: the method in plain Rust: slices in, slices out

@@ -221,7 +221,7 @@ fn no_two_files_or_folders_import_each_other() {
 }
 
 #[test]
-fn an_error_is_words_only_where_the_command_line_shows_it() {
+fn no_function_but_of_the_command_line_fails_with_a_string() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let mut found = Vec::new();
     for file in sources(".rs").into_iter().filter(|f| !f.starts_with(&root)) {

@@ -1,6 +1,7 @@
 //! What a person changed: what was before, and what waits for a boundary.
 //! Knows nothing of how a change is asked for.
 
+use crate::config::Live;
 use crate::protocol::{Effective, Topic, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,7 +51,11 @@ impl Pending {
         epoch: usize,
     ) -> Option<Self> {
         let waits = match effective {
-            Effective::NextStep | Effective::Other(_) => false,
+            Effective::NextStep => false,
+            // Another version's words: the key tells.
+            Effective::Other(_) => {
+                key.key().is_some_and(|key| !matches!(key.live, Live::No | Live::NextStep))
+            }
             Effective::Now
             | Effective::NextEpoch
             | Effective::AfterThisEpoch
@@ -74,12 +79,20 @@ impl Pending {
 
     /// Whether new weights bring it.
     pub(super) fn comes_with_weights(&self) -> bool {
-        matches!(
-            self.effective,
+        match self.effective {
             Effective::WithTheWeights
-                | Effective::WeightsAfter(_)
-                | Effective::BackToPretraining { .. }
-        )
+            | Effective::WeightsAfter(_)
+            | Effective::BackToPretraining { .. } => true,
+            Effective::Other(_) => {
+                let live = self.key.key().map(|key| key.live);
+                matches!(live, Some(Live::AtScoring | Live::MovesE))
+            }
+            Effective::Now
+            | Effective::NextStep
+            | Effective::NextEpoch
+            | Effective::AfterThisEpoch
+            | Effective::AfterThatEpoch => false,
+        }
     }
 
     /// In a few words: `E 8: weights after epoch 8`.

@@ -10,6 +10,7 @@ use super::wire::{
 use crate::printable::{in_one_line, printable};
 use crate::protocol::{Command, Record, Reply};
 use futures_util::StreamExt;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -257,24 +258,32 @@ async fn keep_up(
     mut asked: mpsc::UnboundedReceiver<(u64, Command)>,
     delivered: mpsc::Sender<Delivery>,
 ) {
-    loop {
-        match converse(&mut line, &mut asked, &delivered).await {
+    let last = loop {
+        let mut open = BTreeSet::new();
+        let end = converse(&mut line, &mut asked, &mut open, &delivered).await;
+        // What was carried out before the line broke is seen; that it was asked here is not known.
+        unanswered(open, &delivered).await;
+        match end {
             End::Left => return,
-            End::Bye(why) if why == OVER => {
-                return drop(delivered.send(Delivery::Closed(why)).await);
-            }
-            End::Bye(why) => return drop(delivered.send(Delivery::Parted(why)).await),
+            End::Bye(why) if why == OVER => break Delivery::Closed(why),
+            End::Bye(why) => break Delivery::Parted(why),
             End::Broken => {}
         }
-        let last = match mend(&path, line.client, &delivered).await {
-            Ok(mended) => {
-                line = mended;
-                continue;
-            }
-            Err(e @ ConnectError::NotLive(_)) => Delivery::Closed(e.to_string()),
-            Err(e) => Delivery::Parted(e.to_string()),
-        };
-        return drop(delivered.send(last).await);
+        match mend(&path, line.client, &delivered).await {
+            Ok(mended) => line = mended,
+            Err(e @ ConnectError::NotLive(_)) => break Delivery::Closed(e.to_string()),
+            Err(e) => break Delivery::Parted(e.to_string()),
+        }
+    };
+    let waiting = std::iter::from_fn(|| asked.try_recv().ok()).map(|(id, _)| id).collect();
+    unanswered(waiting, &delivered).await;
+    let _ = delivered.send(last).await;
+}
+
+/// Tells that these requests are not answered any more.
+async fn unanswered(requests: BTreeSet<u64>, delivered: &mpsc::Sender<Delivery>) {
+    for id in requests {
+        let _ = delivered.send(Delivery::Reply(Reply { id, record: None })).await;
     }
 }
 
@@ -298,9 +307,11 @@ async fn mend(
     }
 }
 
+/// Asks and delivers until the line ends; `open` are the requests that have no answer yet.
 async fn converse(
     line: &mut Line,
     asked: &mut mpsc::UnboundedReceiver<(u64, Command)>,
+    open: &mut BTreeSet<u64>,
     delivered: &mpsc::Sender<Delivery>,
 ) -> End {
     loop {
@@ -315,6 +326,7 @@ async fn converse(
                     let _ = delivered.send(Delivery::Reply(Reply { id, record: None })).await;
                     continue;
                 }
+                open.insert(id);
                 if !matches!(tokio::time::timeout(PARTING, line.send(&request)).await, Ok(Ok(()))) {
                     return End::Broken;
                 }
@@ -329,7 +341,10 @@ async fn converse(
                     Ok(FromHost::Record(record)) => Delivery::Record(record),
                     Ok(FromHost::Notice(text)) => Delivery::Notice(printable(&text).into_owned()),
                     Ok(FromHost::Bye(why)) => return End::Bye(printable(&why).into_owned()),
-                    Ok(FromHost::Answer { id, record }) => Delivery::Reply(Reply { id, record }),
+                    Ok(FromHost::Answer { id, record }) => {
+                        open.remove(&id);
+                        Delivery::Reply(Reply { id, record })
+                    }
                     Ok(FromHost::Welcome { .. }) => continue,
                 };
                 if delivered.send(delivery).await.is_err() && asked.is_closed() {

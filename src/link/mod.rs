@@ -107,7 +107,9 @@ impl CockpitEnd {
         match &mut self.transport {
             Transport::Here(here) => tokio::select! {
                 biased; // the record itself comes first
-                delivery = here.subscription.next() => delivery,
+                delivery = here.subscription.next() => {
+                    delivery.or_else(|| here.replies.try_recv().ok().map(Delivery::Reply))
+                }
                 Some(reply) = here.replies.recv() => Some(Delivery::Reply(reply)),
             },
             Transport::Socket(connection) => connection.next().await,

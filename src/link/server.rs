@@ -293,10 +293,7 @@ async fn converse(
     let asks = hello.purpose == ClientKind::Ask;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(shared.patience.idle), if asks && waiting == 0 => {
-                let why = format!("nothing was asked for {} s", shared.patience.idle.as_secs());
-                return hang_up(frames, out, why).await;
-            }
+            biased; // a record comes before the answer that it is
             frame = frames.next() => {
                 let Some(frame) = frame else { return Ok(()) };
                 match parse::<ToHost>(frame) {
@@ -316,10 +313,6 @@ async fn converse(
                     Err(e) => return hang_up(frames, out, e.to_string()).await,
                 }
             }
-            Some(Reply { id, record }) = replied.recv(), if waiting > 0 => {
-                waiting -= 1;
-                out.send(&FromHost::Answer { id, record }).await?;
-            }
             delivery = next(&mut subscription) => match delivery {
                 Some(Delivery::Snapshot(dashboard)) => {
                     out.send(&FromHost::Snapshot(dashboard)).await?;
@@ -330,8 +323,21 @@ async fn converse(
                 Some(Delivery::Closed(why) | Delivery::Parted(why)) => {
                     return out.send(&FromHost::Bye(why)).await;
                 }
-                None => return out.send(&FromHost::Bye(OVER.into())).await,
+                None => {
+                    while let Ok(Reply { id, record }) = replied.try_recv() {
+                        out.send(&FromHost::Answer { id, record }).await?;
+                    }
+                    return out.send(&FromHost::Bye(OVER.into())).await;
+                }
             },
+            Some(Reply { id, record }) = replied.recv(), if waiting > 0 => {
+                waiting -= 1;
+                out.send(&FromHost::Answer { id, record }).await?;
+            }
+            () = tokio::time::sleep(shared.patience.idle), if asks && waiting == 0 => {
+                let why = format!("nothing was asked for {} s", shared.patience.idle.as_secs());
+                return hang_up(frames, out, why).await;
+            }
         }
     }
 }

@@ -116,7 +116,7 @@ pub enum FromHost {
     Answer {
         /// The client's number for the request.
         id: u64,
-        /// `None`: the trainer is gone.
+        /// `None`: the trainer ended, or had too many waiting.
         record: Option<Record>,
     },
     /// Something about the link, for people.

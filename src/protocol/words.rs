@@ -71,7 +71,8 @@ impl Topic {
     pub fn short(&self) -> &str {
         match self {
             Self::Key(key) => key.short(),
-            other => other.as_str(),
+            Self::Verb(verb) => verb.word(),
+            Self::Unknown(text) => text.rsplit('.').next().unwrap_or(text),
         }
     }
 }
@@ -127,7 +128,7 @@ pub enum Effective {
     WithTheWeights,
     /// With the weights, which are computed after this epoch.
     WeightsAfter(usize),
-    /// Epochs after `pretraining` are vanilla again, up to the one after which weights are computed
+    /// Epochs after `after` are vanilla again, up to `weights_after`, after which weights are computed
     /// anew.
     BackToPretraining {
         after: usize,

@@ -58,7 +58,10 @@ impl Sgd {
     ) -> Tensor<D> {
         let velocity = match self.velocities.remove(&id) {
             None => gradient.zeros_like(),
-            Some(velocity) => velocity.values.reshape(gradient.dims()),
+            Some(Velocity { values, shape }) => {
+                assert_eq!(shape, gradient.dims(), "the velocity has another shape");
+                values.reshape(gradient.dims())
+            }
         };
         let op = kernels::Sgd {
             lr,

@@ -189,7 +189,7 @@ pub fn run(
     })
 }
 
-/// The table of keys in Markdown: the README's, and what `earlybird keys` prints.
+/// The table of keys in Markdown: docs/keys.md, and what `earlybird keys` prints.
 pub fn keys_table(keymap: &Keymap) -> String {
     let mut out = String::from("| keys | what they do | where | name |\n|---|---|---|---|\n");
     for (b, keys) in keymap.rows() {

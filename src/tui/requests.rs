@@ -2,6 +2,7 @@
 //! back. Answers are matched by the number of the request, so that what another cockpit of the same
 //! run changes is neither taken for an answer nor undone from here.
 
+use crate::config::RunConfig;
 use crate::protocol::{Bias, Command, Event, Reply, Stop};
 use serde_json::Value;
 
@@ -15,6 +16,17 @@ struct Change {
     key: String,
     /// The value before.
     old: Value,
+    /// The value since.
+    new: Value,
+}
+
+/// Why nothing is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoUndo {
+    #[error("nothing to undo: changes of values can be undone, one after the other")]
+    Nothing,
+    #[error("nothing to undo: what was changed here has been changed again elsewhere")]
+    ChangedSince,
 }
 
 /// Requests, and the changes that they made.
@@ -37,11 +49,25 @@ struct Waiting {
 }
 
 impl Requests {
-    /// The command that takes the newest change back, if there was one. It has to be sent next.
-    pub fn undo(&mut self) -> Option<Command> {
-        self.undoing = self.changes.pop();
-        let Change { key, old } = self.undoing.clone()?;
-        Some(Command::Set { key, value: old })
+    /// The command that takes the newest change back; it has to be sent next. What somebody else
+    /// has changed since stays as it is.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn undo(&mut self, now: &RunConfig) -> Result<Command, NoUndo> {
+        let config = serde_json::to_value(now).unwrap_or_default();
+        let value = |key: &str| key.split('.').try_fold(&config, |v, part| v.get(part));
+        let mut why = NoUndo::Nothing;
+        while let Some(change) = self.changes.pop() {
+            if value(&change.key) != Some(&change.new) {
+                why = NoUndo::ChangedSince;
+                continue;
+            }
+            let command = Command::Set { key: change.key.clone(), value: change.old.clone() };
+            self.undoing = Some(change);
+            return Ok(command);
+        }
+        Err(why)
     }
 
     /// `command` was sent with this number, or could not be sent.
@@ -59,19 +85,14 @@ impl Requests {
         let undoes = place.and_then(|at| self.waiting.remove(at).undoes);
         match (reply.record.map(|r| r.event), undoes) {
             (None, Some(change)) => self.changes.push(change),
-            (Some(Event::Changed { key, old, .. }), None) => {
-                let change = |key: &'static str| Change { key: key.to_owned(), old };
+            (Some(Event::Changed { key, old, new, .. }), None) => {
+                let change = |key: &'static str| Change { key: key.to_owned(), old, new };
                 self.changes.extend(key.key().map(|key| change(key.path)));
                 let surplus = self.changes.len().saturating_sub(UNDO);
                 self.changes.drain(..surplus);
             }
             _ => {}
         }
-    }
-
-    /// What waited on a line that broke is not answered any more.
-    pub fn forget(&mut self) {
-        self.waiting.clear();
     }
 
     /// What waits for its answer, in a few words each, oldest first.

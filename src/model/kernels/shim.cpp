@@ -84,7 +84,11 @@ class Arguments {
  private:
   // Whether its values lie in memory as its sizes and strides say.
   static bool is_in_memory(const at::Tensor& t) {
-    return t.layout() == at::kStrided && !t.is_neg() && !t._is_zerotensor();
+    if (t.layout() != at::kStrided || t.is_neg() || t._is_zerotensor()) return false;
+    int64_t last = t.storage_offset();
+    for (int64_t d = 0; d < t.dim(); ++d) last += (t.size(d) - 1) * t.stride(d);
+    const auto bytes = static_cast<uint64_t>(last + 1) * t.element_size();
+    return t.numel() == 0 || t.is_meta() || bytes <= t.storage().nbytes();
   }
 
   static bool is_one_of(at::ArrayRef<at::ScalarType> types, const at::Tensor& t) {

@@ -130,14 +130,13 @@ impl App {
 
     /// Takes the last change back.
     fn undo(&mut self) -> Effect {
-        if let Some(command) = self.connection.requests.undo() {
-            return Effect::Send(command);
+        match self.connection.requests.undo(&self.dashboard.config) {
+            Ok(command) => Effect::Send(command),
+            Err(why) => {
+                self.say(Tone::Note, why.to_string());
+                Effect::None
+            }
         }
-        self.say(
-            Tone::Note,
-            "nothing to undo: changes of values can be undone, one after the other",
-        );
-        Effect::None
     }
 
     /// A command was sent, with this number, or the trainer takes none.

@@ -51,7 +51,6 @@ impl App {
 
     /// Everything so far, instead of what was known.
     fn begin_with(&mut self, dashboard: Dashboard) {
-        self.connection.requests.forget();
         self.dashboard = dashboard;
         for text in &self.warnings {
             self.dashboard.say(Tone::Warning, text.clone());

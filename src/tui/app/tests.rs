@@ -247,15 +247,28 @@ fn undo_takes_changes_back_one_after_the_other() {
 fn undo_takes_nothing_back_that_another_cockpit_changed() {
     let mut app = app();
     hear(&mut app, changed("train.lr_scale", 1.0.into(), 0.5.into()));
-    assert_eq!(typed(&mut app, "u"), Effect::None);
-    answered(&mut app, 1, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
+    assert_eq!(typed(&mut app, "u"), Effect::None, "it was changed elsewhere");
+    answered(&mut app, 1, changed("importance.exponent", 1.0.into(), 2.0.into()));
+    answered(&mut app, 2, changed("importance.uniform_mix", 0.0.into(), 0.3.into()));
     hear(&mut app, changed("importance.uniform_mix", 0.3.into(), 0.6.into()));
-    assert_eq!(sent(&mut app, "u", 2), set("importance.uniform_mix", 0.0.into()));
+    assert_eq!(sent(&mut app, "u", 3), set("importance.exponent", 1.0.into()), "0.6 stays");
     hear(&mut app, changed("train.lr_scale", 0.5.into(), 0.1.into()));
     assert_eq!(app.connection.requests.words().count(), 1, "another's change answers nothing");
-    app.hear(Delivery::Reply(Reply { id: 2, record: None }));
-    let again = sent(&mut app, "u", 3);
-    assert_eq!(again, set("importance.uniform_mix", 0.0.into()), "it was not carried out");
+    app.hear(Delivery::Reply(Reply { id: 3, record: None }));
+    let again = sent(&mut app, "u", 4);
+    assert_eq!(again, set("importance.exponent", 1.0.into()), "it was not carried out");
+}
+
+#[test]
+fn an_undo_that_is_answered_after_a_snapshot_is_still_no_change_to_undo() {
+    let mut app = app();
+    answered(&mut app, 1, changed("importance.exponent", 1.0.into(), 2.0.into()));
+    sent(&mut app, "u", 2);
+    app.hear(Delivery::Snapshot(Box::new(app.dashboard.clone())));
+    assert_eq!(app.connection.requests.words().count(), 1, "its answer comes");
+    answered(&mut app, 2, changed("importance.exponent", 2.0.into(), 1.0.into()));
+    assert_eq!(app.connection.requests.words().count(), 0);
+    assert_eq!(typed(&mut app, "u"), Effect::None);
 }
 
 #[test]
