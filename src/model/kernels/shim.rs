@@ -1,7 +1,7 @@
 //! Safe wrappers around `shim.cpp`: LibTorch tensors in, LibTorch tensors out. `shim.h` says what
 //! each function demands of its tensors, which the shim checks before it touches their memory;
-//! build.rs writes the declarations from it. Errors of the shim and of ATen become panics with their
-//! message: the trainer thread turns them into a `failed` event.
+//! build.rs writes the declarations from it. Errors of the shim and of ATen become panics with
+//! their message: the trainer thread turns them into a `failed` event.
 
 use super::{Convolution, Norm, Sgd};
 use std::ffi::{CStr, c_char};

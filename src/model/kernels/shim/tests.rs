@@ -449,8 +449,8 @@ fn a_refusal_says_what_there_is_and_what_is_needed() {
         message(|| _ = batch_norm_forward(&x, None, [&c, &four], &mut [c.copy(), c.copy()], OP));
     assert_eq!(
         text,
-        "LibTorch: batch_norm_forward: bias is Double [4] on cpu with strides [1]; it must be Float \
-         [3] on cpu, contiguous"
+        "LibTorch: batch_norm_forward: bias is Double [4] on cpu with strides [1]; it must be \
+         Float [3] on cpu, contiguous"
     );
     let labels = Tensor::from_slice(&[0_i64, 1]);
     let text = message(|| _ = cross_entropy(&floats(&[2, 0]), &labels, &floats(&[2]), 0.0));
