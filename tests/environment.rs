@@ -1,7 +1,10 @@
 //! The environment that tests start programs in: the same whoever runs them, wherever. A variable
 //! that counts in a test is set by it.
 
-use std::process::Command;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// The program that is tested.
 pub const EARLYBIRD: &str = env!("CARGO_BIN_EXE_earlybird");
@@ -26,4 +29,37 @@ pub fn plain(mut command: Command) -> Command {
 /// The program that is tested, in this environment.
 pub fn program() -> Command {
     plain(Command::new(EARLYBIRD))
+}
+
+/// The program with these arguments, on the runs in `runs`.
+pub fn earlybird(runs: &Path, args: &[&str]) -> Command {
+    let mut command = program();
+    command.args(args).arg("--runs-dir").arg(runs).stdin(Stdio::null());
+    command
+}
+
+/// What came of the program with these arguments, on the runs in `runs`.
+pub fn ran(runs: &Path, args: &[&str]) -> Output {
+    earlybird(runs, args).output().unwrap()
+}
+
+/// What could not be tested here, and why.
+static SKIPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Counts a test, or a part of one, that this machine cannot run. After the summary of the runner,
+/// which calls such a test passed, they are listed: it captures whatever is printed before.
+pub fn skipped(what: &str) {
+    let mut all = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    if all.is_empty() {
+        // SAFETY: the function is called once, as the process ends, and unwinds nowhere.
+        unsafe { libc::atexit(list_skipped) };
+    }
+    all.push(what.to_owned());
+}
+
+extern "C" fn list_skipped() {
+    let all = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut text = format!("skipped on this machine: {}\n", all.len());
+    all.iter().for_each(|what| text += &format!("  {what}\n"));
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

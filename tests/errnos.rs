@@ -1,7 +1,7 @@
 //! What a file system or a sandbox may refuse: what can go on goes on, messages fit the error, and
 //! what was not written is not called a success.
 
-use crate::environment::{EARLYBIRD, plain, program};
+use crate::environment::{self, EARLYBIRD, plain, skipped};
 use crate::faulty::{Fault, can_be_made, variables};
 use crate::support::{Headless, Runs, hash, small_args};
 use crate::terminal::Terminal;
@@ -14,8 +14,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 fn earlybird(runs: &Path, args: &[&str], faults: &[Fault]) -> Command {
-    let mut command = program();
-    command.args(args).arg("--runs-dir").arg(runs).stdin(Stdio::null());
+    let mut command = environment::earlybird(runs, args);
     if !faults.is_empty() {
         command.envs(variables(faults));
     }
@@ -289,7 +288,7 @@ fn a_limit_on_the_size_of_files_is_told_and_when_it_is_raised_the_run_goes_on() 
 #[test]
 fn output_that_could_not_be_written_is_no_success() {
     if !Path::new("/dev/full").exists() {
-        eprintln!("skipped: 7 commands, which need /dev/full");
+        skipped("7 commands, which need /dev/full");
         return;
     }
     let runs = Runs::new();

@@ -1,15 +1,10 @@
 //! A trained model outside its run: evaluated to the very figures of its last epoch, exported, and
 //! refused where it does not fit.
 
-use crate::environment::program;
+use crate::environment::ran;
 use crate::support::Runs;
 use earlybird::protocol::Event;
-use std::path::Path;
 use std::process::Output;
-
-fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
-}
 
 fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
@@ -26,7 +21,7 @@ fn a_run_is_evaluated_to_the_figures_of_its_last_epoch() {
         .unwrap();
     // The run's config.toml is the resolved one: the same data, the same split.
     let logits = runs.path().join("logits.safetensors");
-    let found = json(&earlybird(
+    let found = json(&ran(
         runs.path(),
         &["evaluate", "demo-001", "--json", "--logits", logits.to_str().unwrap()],
     ));
@@ -52,14 +47,12 @@ fn a_run_is_evaluated_to_the_figures_of_its_last_epoch() {
     // As a file of its own, with a config that says what it is.
     let file = runs.path().join("model.safetensors");
     assert!(
-        earlybird(runs.path(), &["export", "demo-001", "--to", file.to_str().unwrap()])
-            .status
-            .success()
+        ran(runs.path(), &["export", "demo-001", "--to", file.to_str().unwrap()]).status.success()
     );
     let config = runs.path().join("demo-001/config.toml");
     let args = ["evaluate", file.to_str().unwrap(), "--data", config.to_str().unwrap(), "--json"];
-    assert_eq!(json(&earlybird(runs.path(), &args))["accuracy"], found["accuracy"]);
-    let text = String::from_utf8(earlybird(runs.path(), &["evaluate", "demo-001"]).stdout).unwrap();
+    assert_eq!(json(&ran(runs.path(), &args))["accuracy"], found["accuracy"]);
+    let text = String::from_utf8(ran(runs.path(), &["evaluate", "demo-001"]).stdout).unwrap();
     assert!(text.contains("Ankle boot") && text.contains("test accuracy"), "{text}");
 }
 
@@ -68,7 +61,7 @@ fn a_run_in_progress_gives_its_newest_checkpoint() {
     let runs = Runs::new();
     let child = runs.headless("train", &["--set", "train.epochs=100000"]);
     child.until(|e| matches!(e, Event::Checkpoint { epoch: 2, .. }));
-    let found = json(&earlybird(runs.path(), &["evaluate", "demo-001", "--json"]));
+    let found = json(&ran(runs.path(), &["evaluate", "demo-001", "--json"]));
     assert!(found["model"].as_str().unwrap().contains("checkpoints/epoch-"), "{found}");
 }
 
@@ -79,7 +72,7 @@ fn what_does_not_fit_is_told() {
     let garbage = runs.path().join("garbage.safetensors");
     std::fs::write(&garbage, b"nonsense").unwrap();
     let text = |args: &[&str], code| {
-        let output = earlybird(runs.path(), args);
+        let output = ran(runs.path(), args);
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };

@@ -1,6 +1,6 @@
 //! Killed, cut, filled, flipped and fed garbage: nothing is lost, and it says what happened.
 
-use crate::environment::{EARLYBIRD, plain, program};
+use crate::environment::{EARLYBIRD, plain, program, skipped};
 use crate::support::{
     Headless, Runs, advance_to, apply, epochs, finish, hash, noise, session, small_args,
 };
@@ -214,7 +214,7 @@ fn fill(path: &Path) {
 #[test]
 fn a_full_disk_pauses_the_run_and_space_lets_it_go_on() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: mounting a file system needs a right that this process lacks");
+        skipped("mounting a file system needs a right that this process lacks");
         return;
     };
     let straight = Runs::new();
@@ -270,7 +270,7 @@ fn a_full_disk_pauses_the_run_and_space_lets_it_go_on() {
 #[test]
 fn a_run_that_shall_not_wait_for_its_disk_goes_on() {
     let Some(disk) = SmallDisk::mount() else {
-        eprintln!("skipped: mounting a file system needs a right that this process lacks");
+        skipped("mounting a file system needs a right that this process lacks");
         return;
     };
     let mut process = program();
@@ -521,7 +521,7 @@ fn another_version_is_told_which_side_to_update() {
 #[test]
 fn another_user_cannot_connect() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: becoming another user needs a right that this process lacks");
+        skipped("becoming another user needs a right that this process lacks");
         return;
     }
     let runs = Runs::new();
@@ -550,7 +550,7 @@ fn another_user_cannot_connect() {
         output.ok().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
     };
     let Some(said) = as_nobody().filter(|s| !s.is_empty()) else {
-        eprintln!("skipped: another user has no Python here");
+        skipped("another user has no Python here");
         return;
     };
     assert_eq!(said, "PermissionError");

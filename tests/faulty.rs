@@ -1,6 +1,7 @@
 //! A process whose calls of the C library fail as a file system or a sandbox would:
 //! `native/fault.c`, compiled here and loaded before the program.
 
+use crate::environment::skipped;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,7 +26,7 @@ fn library() -> Option<&'static Path> {
 pub fn can_be_made(cases: usize) -> bool {
     let can = library().is_some();
     if !can {
-        eprintln!("skipped: {cases} cases, which need Linux and a C compiler");
+        skipped(&format!("{cases} cases, which need Linux and a C compiler"));
     }
     can
 }

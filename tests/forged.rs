@@ -1,7 +1,7 @@
 //! What no run can have written: refused with the file and the key, whatever checksums it has; and
 //! the model that is a run's.
 
-use crate::environment::program;
+use crate::environment::ran;
 use crate::support::{Runs, advance_to, session};
 use earlybird::protocol::{CheckpointKind, Event};
 use earlybird::run::read_journal;
@@ -11,21 +11,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
-
-fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
-}
 
 /// What a command that fails says.
 fn refused(runs: &Path, args: &[&str]) -> String {
-    let output = earlybird(runs, args);
+    let output = ran(runs, args);
     assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn evaluated(runs: &Path, run: &str) -> (Value, String) {
-    let output = earlybird(runs, &["evaluate", run, "--json"]);
+    let output = ran(runs, &["evaluate", run, "--json"]);
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     (json, String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -138,7 +133,7 @@ fn a_damaged_model_is_never_evaluated_nor_exported_and_no_other_one_without_a_wo
     assert!(json["model"].as_str().unwrap().contains("checkpoints/epoch-00005"), "{json}");
     let told = json["warnings"][0].as_str().unwrap();
     assert!(told.contains("model.safetensors") && words.contains(told), "{told} {words}");
-    assert!(earlybird(runs.path(), &export).status.success());
+    assert!(ran(runs.path(), &export).status.success());
     // That one damaged as well: the one before it is another model, and not used for it.
     let newest = manifests(&run).pop().unwrap();
     flip_a_bit(&newest.with_extension("safetensors"));

@@ -1,15 +1,9 @@
 //! Text that somebody else chose, wherever it is shown: no terminal, page, figure or spreadsheet
 //! acts on it.
 
-use crate::environment::program;
+use crate::environment::ran;
 use crate::support::{Runs, small_args};
 use earlybird::printable::is_unprintable;
-use std::path::Path;
-use std::process::Output;
-
-fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
-}
 
 /// Class names as an older version, or another program, may have written them into a journal.
 const NAMES: [&str; 4] = [
@@ -21,7 +15,7 @@ const NAMES: [&str; 4] = [
 
 /// A run whose classes have those names, and with a note that moves the cursor.
 fn run_with_such_names(runs: &Runs) {
-    assert!(earlybird(runs.path(), &small_args(&["train", "--headless"])).status.success());
+    assert!(ran(runs.path(), &small_args(&["train", "--headless"])).status.success());
     let journal = runs.path().join("demo-001/journal.jsonl");
     let text = std::fs::read_to_string(&journal).unwrap();
     let mut lines = Vec::new();
@@ -55,13 +49,13 @@ fn what_is_printed_holds_no_control_characters() {
         &["runs"],
         &["runs", "--json"],
     ] {
-        let output = earlybird(runs.path(), args);
+        let output = ran(runs.path(), args);
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert!(output.status.success() && is_safe(&text), "{args:?}: {text:?}");
     }
-    let output = earlybird(runs.path(), &["replay", "demo-001", "--headless"]);
+    let output = ran(runs.path(), &["replay", "demo-001", "--headless"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("note: \\u001b[31mred"), "{output:?}");
-    let output = earlybird(runs.path(), &["attach", "no\u{1b}[2Jsuch"]);
+    let output = ran(runs.path(), &["attach", "no\u{1b}[2Jsuch"]);
     assert!(is_safe(&String::from_utf8_lossy(&output.stderr)), "{output:?}");
 }
 
@@ -69,7 +63,7 @@ fn what_is_printed_holds_no_control_characters() {
 fn a_report_shows_names_as_text_in_page_figures_and_tables() {
     let runs = Runs::new();
     run_with_such_names(&runs);
-    let output = earlybird(runs.path(), &["report", "demo-001"]);
+    let output = ran(runs.path(), &["report", "demo-001"]);
     assert!(output.status.success(), "{output:?}");
     let report = runs.path().join("demo-001/report");
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();

@@ -1,6 +1,6 @@
 //! Who trains a run, and what is said when that process is elsewhere, stopped, busy or not ours.
 
-use crate::environment::program;
+use crate::environment::{program, ran, skipped};
 use crate::support::{Headless, Runs, small_args};
 use earlybird::link::{ClientKind, FromHost, Greeting, Hello, ToHost};
 use earlybird::printable::is_unprintable;
@@ -31,7 +31,7 @@ fn training(runs: &Runs) -> Headless {
 }
 
 fn ask(runs: &Runs, args: &[&str]) -> (Output, String) {
-    let output = program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap();
+    let output = ran(runs.path(), args);
     let said = [&output.stdout[..], &output.stderr].concat();
     (output, String::from_utf8(said).unwrap())
 }
@@ -318,7 +318,7 @@ fn another_users_host_is_not_trusted_and_another_users_run_not_chosen() {
     let can_be_another =
         program().arg("--version").uid(65534).gid(65534).stdout(Stdio::null()).status();
     if !rustix::process::geteuid().is_root() || !can_be_another.is_ok_and(|s| s.success()) {
-        eprintln!("skipped: needs root, and a program that others may run");
+        skipped("needs root, and a program that others may run");
         return;
     }
     with_odd_host(&runs, say(frame(&FromHost::Bye("owned".into()))));

@@ -1,14 +1,14 @@
 //! A run is tied to its data, not to a path: it goes on from anywhere with the same images, and
 //! with no others; a resume or a start that does not come about changes nothing.
 
-use crate::environment::program;
+use crate::environment;
 use crate::support::{Headless, Runs, hash, noise};
 use earlybird::protocol::Event;
 use earlybird::run::read_journal;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A folder of two classes, twenty training and ten test images each.
 fn write_folder(root: &Path) {
@@ -28,8 +28,8 @@ fn write_image(file: &Path, seed: u64) {
 }
 
 fn earlybird(runs: &Runs, from: &Path, args: &[&str]) -> Command {
-    let mut command = program();
-    command.args(args).arg("--runs-dir").arg(runs.path()).current_dir(from).stdin(Stdio::null());
+    let mut command = environment::earlybird(runs.path(), args);
+    command.current_dir(from);
     command
 }
 

@@ -1,6 +1,6 @@
 //! A trainer beside other work: how many threads compute, how they wait, and that a run says so.
 
-use crate::environment::{EARLYBIRD, plain, program};
+use crate::environment::{EARLYBIRD, plain, program, skipped};
 use crate::support::{Runs, small_args};
 use earlybird::protocol::{Because, Event, Record, Threads, Waiting};
 use std::io::{BufRead, BufReader};
@@ -70,7 +70,7 @@ fn threads_are_no_more_than_the_job_and_the_affinity_mask_allow() {
     let asked = threads(&[("OMP_NUM_THREADS", "3"), ("SLURM_CPUS_PER_TASK", "1")], &[EARLYBIRD]);
     assert_eq!((asked.count, asked.because), (3, Because::Variable("OMP_NUM_THREADS".into())));
     if Command::new("taskset").arg("--version").output().is_err() {
-        eprintln!("skipped 1 of 4: there is no taskset to bind a process with");
+        skipped("1 case of 4: there is no taskset to bind a process with");
         return;
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

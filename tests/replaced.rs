@@ -1,6 +1,6 @@
 //! A program that is replaced or removed while it works, and files or processes of another version.
 
-use crate::environment::{EARLYBIRD, plain, program};
+use crate::environment::{EARLYBIRD, plain, program, skipped};
 use crate::support::{Headless, Runs, epochs, small_args};
 use earlybird::protocol::Event;
 use rustix::process::Signal;
@@ -28,7 +28,7 @@ fn replace(program: &Path) {
 #[test]
 fn a_comparison_goes_on_when_its_program_is_replaced_or_removed() {
     if !cfg!(target_os = "linux") {
-        eprintln!("skipped: 2 cases, which need /proc/self/exe");
+        skipped("2 cases, which need /proc/self/exe");
         return;
     }
     for change in [replace, |program: &Path| std::fs::remove_file(program).unwrap()] {

@@ -1,14 +1,9 @@
 //! The report: one page that needs nothing but itself, figures and tables beside it.
 
-use crate::environment::program;
+use crate::environment::ran;
 use crate::support::{Runs, small_args};
 use earlybird::protocol::Event;
 use std::path::Path;
-use std::process::Output;
-
-fn earlybird(runs: &Path, args: &[&str]) -> Output {
-    program().args(args).arg("--runs-dir").arg(runs).output().unwrap()
-}
 
 /// What a page would fetch or run.
 fn outside(html: &str) -> Vec<&str> {
@@ -31,8 +26,8 @@ fn rows(file: &Path) -> Vec<csv::StringRecord> {
 fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
     let runs = Runs::new();
     let args = small_args(&["compare", "--arms", "biased", "--seeds", "2"]);
-    assert!(earlybird(runs.path(), &args).status.success());
-    let output = earlybird(runs.path(), &["report", "demo-compare-001"]);
+    assert!(ran(runs.path(), &args).status.success());
+    let output = ran(runs.path(), &["report", "demo-compare-001"]);
     assert!(output.status.success(), "{output:?}");
     let report = runs.path().join("demo-compare-001/report");
     let html = std::fs::read_to_string(report.join("index.html")).unwrap();
@@ -88,16 +83,14 @@ fn runs_side_by_side_and_live_changes_are_reported() {
     let child = runs.headless("train", &["--set", "train.epochs=100000"]);
     child.until(|e| matches!(e, Event::EpochEnd(_)));
     assert!(
-        earlybird(runs.path(), &["send", "demo-002", "set", "train.lr_scale", "0.25"])
-            .status
-            .success()
+        ran(runs.path(), &["send", "demo-002", "set", "train.lr_scale", "0.25"]).status.success()
     );
     child.until(|e| matches!(e, Event::EpochEnd(_)));
-    assert!(earlybird(runs.path(), &["send", "demo-002", "stop"]).status.success());
+    assert!(ran(runs.path(), &["send", "demo-002", "stop"]).status.success());
     child.end();
     let out = runs.path().join("page");
     let output =
-        earlybird(runs.path(), &["report", "demo-001", "demo-002", "--out", out.to_str().unwrap()]);
+        ran(runs.path(), &["report", "demo-001", "demo-002", "--out", out.to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     let html = std::fs::read_to_string(out.join("index.html")).unwrap();
     assert!(
@@ -127,8 +120,8 @@ fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_harde
     let args = small_args(
         &[&["compare", &file, "--arms", "biased,dropped", "--seeds", "1"][..], &noise].concat(),
     );
-    assert!(earlybird(runs.path(), &args).status.success());
-    assert!(earlybird(runs.path(), &["report", "demo-compare-001"]).status.success());
+    assert!(ran(runs.path(), &args).status.success());
+    assert!(ran(runs.path(), &["report", "demo-compare-001"]).status.success());
     let report = runs.path().join("demo-compare-001/report");
     let html = std::fs::read_to_string(report.join("index.html")).unwrap();
     for figure in ["flipped", "flips"] {
@@ -159,7 +152,7 @@ fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_harde
 #[test]
 fn nothing_to_report_is_said() {
     let runs = Runs::new();
-    let unknown = earlybird(runs.path(), &["report", "demo-007"]);
+    let unknown = ran(runs.path(), &["report", "demo-007"]);
     assert_eq!(unknown.status.code(), Some(2));
     runs.headless("train", &[]).end();
     let journal = runs.path().join("demo-001/journal.jsonl");
@@ -167,7 +160,7 @@ fn nothing_to_report_is_said() {
     let before: Vec<&str> =
         text.lines().take_while(|line| !line.contains("\"event\":\"epoch_end\"")).collect();
     std::fs::write(&journal, before.join("\n") + "\n").unwrap();
-    let empty = earlybird(runs.path(), &["report", "demo-001"]);
+    let empty = ran(runs.path(), &["report", "demo-001"]);
     assert_eq!(empty.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&empty.stderr).contains("no finished epoch"), "{empty:?}");
 }

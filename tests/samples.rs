@@ -1,15 +1,10 @@
 //! What a run tells of single samples, what it holds back of its test set, and what it starts from.
 
-use crate::environment::program;
+use crate::environment::ran;
 use crate::support::{Runs, epochs};
 use earlybird::importance::Pick;
 use earlybird::protocol::{Event, MeasuredOn};
 use earlybird::run::read_samples;
-use std::process::Output;
-
-fn earlybird(runs: &Runs, args: &[&str]) -> Output {
-    program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap()
-}
 
 #[test]
 fn every_sample_has_a_row_and_the_rows_add_up() {
@@ -75,7 +70,7 @@ fn with_a_validation_split_the_test_set_is_read_once_at_the_end() {
         (2, first, true, 5, false)
     );
     // What `evaluate` finds of the final model.
-    let output = earlybird(&runs, &["evaluate", "demo-001", "--json"]);
+    let output = ran(runs.path(), &["evaluate", "demo-001", "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["accuracy"].as_f64(), Some(tested[1].2));
     // In JSON no validation figure is called a test figure.
@@ -103,8 +98,8 @@ fn a_run_starts_from_the_values_of_a_file_or_says_why_not() {
         (init.as_str(), "lacks layer1.0.conv1.weight [64, 64, 3, 3]"),
         ("model.init=/no/such.safetensors", "/no/such.safetensors"),
     ] {
-        let output = earlybird(
-            &runs,
+        let output = ran(
+            runs.path(),
             &["train", "--headless", "--set", set, "--set", "model.name=resnet18"],
         );
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
