@@ -138,7 +138,7 @@ impl Importance {
         });
         if let Some(class) = class {
             let name = clip(&scene.classes()[class], 24, look.glyphs.cut);
-            let words = if part.is_some() { "" } else { " (comes with the weights)" };
+            let words = if part.is_some() { ", own scale" } else { " (comes with the weights)" };
             rest.push(scene.span(format!("{} {name}{words} ", look.glyphs.shades[2]), Role::Drawn));
         }
         let log = if scene.shared.axis.log { ", log count" } else { "" };
