@@ -136,6 +136,32 @@ fn bias_now_is_the_epoch_in_progress() {
 }
 
 #[test]
+fn an_e_that_was_moved_to_later_and_back_before_it_took_effect_changes_nothing() {
+    let keys = ["train.epochs=5", "importance.pretrain_epochs=1"];
+    let unmoved = hash(&finish(&mut session(&keys)));
+    let mut s = session(&keys);
+    advance_to(&mut s, 3, 1);
+    for (e, wanted) in [
+        (5, Effective::BackToPretraining { after: 3, weights_after: 5 }),
+        (4, Effective::WeightsAfter(4)),
+        (1, Effective::NextEpoch),
+        (4, Effective::BackToPretraining { after: 3, weights_after: 4 }),
+        (1, Effective::NextEpoch),
+    ] {
+        let answer = set(&mut s, "importance.pretrain_epochs", e);
+        assert!(
+            matches!(&answer[..], [Event::Changed { new, effective, .. }]
+                if *new == json!(e) && *effective == wanted),
+            "{answer:?}"
+        );
+    }
+    let events = finish(&mut s);
+    assert_eq!(phases(&events), [Phase::Biased; 3]);
+    assert!(weights(&events).is_empty(), "those of epoch 1 serve on");
+    assert_eq!(hash(&events), unmoved);
+}
+
+#[test]
 fn a_later_e_goes_back_to_pretraining_and_weighs_anew() {
     let mut s = session(&["train.epochs=6", "importance.pretrain_epochs=1"]);
     let mut events = advance_to(&mut s, 3, 1);

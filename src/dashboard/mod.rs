@@ -8,7 +8,7 @@ mod series;
 pub use changes::{Change, Pending};
 pub use series::Series;
 
-use crate::config::{Live, RunConfig};
+use crate::config::RunConfig;
 use crate::protocol::{
     Cause, DataSummary, End, EpochSummary, Event, ModelSummary, Phase, Record, TestedModel,
     Threads, WeightsSummary,
@@ -185,6 +185,9 @@ impl Dashboard {
                 if self.phase != phase || self.epoch == 0 {
                     self.say(Tone::Note, format!("epoch {epoch}: {}", phase_words(phase)));
                 }
+                if phase == Phase::Pretrain && self.weights.is_some() {
+                    (self.weights, self.preview) = (None, None); // they come anew
+                }
                 (self.epoch, self.phase, self.step, self.evaluated) = (epoch, phase, (0, 0), None);
                 self.phases.insert(epoch, phase);
                 self.pending.retain(|p| !p.comes_with_epoch(epoch));
@@ -253,10 +256,6 @@ impl Dashboard {
                     && let Ok(config) = crate::config::from_value(&self.config, key.path, &value)
                 {
                     self.config = config;
-                }
-                let moves_e = key.key().is_some_and(|key| key.live == Live::MovesE);
-                if moves_e && self.phase != Phase::Pretrain {
-                    (self.weights, self.preview) = (None, None);
                 }
                 self.say(
                     Tone::Good,

@@ -7,7 +7,7 @@ use super::samples::{Due, phase_of};
 use super::{Progress, Stage, Work};
 use crate::importance::Sampler;
 use crate::model::{Mode, sha256};
-use crate::protocol::{Cause, End, Event};
+use crate::protocol::{Cause, End, Event, Phase};
 use crate::train::step::{forward_loss, read_observations};
 use burn::tensor::Tensor;
 
@@ -46,6 +46,9 @@ impl Parts {
     fn begin_epoch(&mut self) -> Stage {
         let number = self.completed + 1;
         let phase = phase_of(&self.config, number);
+        if phase == Phase::Pretrain && self.samples.are_weighed() {
+            self.samples.forget(); // E was moved to later; weights come anew
+        }
         let planned = self.samples.plan(&self.config, number);
         self.outbox.push(Event::Phase { epoch: number, phase });
         let steps = self.config.train.steps_per_epoch(self.feed.len());

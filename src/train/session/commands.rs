@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// METHOD: while pretraining, the switch moves, at the earliest to the boundary ahead; once
-    /// biased, a later E goes back to vanilla at that boundary.
+    /// biased, a later E goes back to vanilla at that boundary. Until then it can be taken back.
     fn set_pretrain_epochs(&mut self, value: Value) {
         const KEY: &str = config::PRETRAIN_EPOCHS;
         let Some(wanted) = value.as_i64() else {
@@ -114,7 +114,15 @@ impl Session {
         let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
             return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
         };
-        let biased = c > old || (c == old && (self.parts.samples.are_weighed() || self.in_epoch()));
+        let samples = &self.parts.samples;
+        let weighed_at = samples.are_weighed().then(|| samples.weighed_at());
+        if let Some(weighed_at) = weighed_at.filter(|_| c < old && wanted <= boundary) {
+            // It was to go back to pretraining, and has not yet: the weights serve on.
+            let new = wanted.min(weighed_at);
+            self.parts.config.importance.pretrain_epochs = new;
+            return self.changed(KEY, json!(old), json!(new), Effective::NextEpoch);
+        }
+        let biased = c > old || (c == old && (weighed_at.is_some() || self.in_epoch()));
         if biased && wanted <= boundary {
             let why = format!(
                 "the switch was made after epoch {old}; only an E of {} to {n} would go back to \
@@ -126,9 +134,6 @@ impl Session {
         let new = wanted.max(boundary);
         if new == old {
             return self.refuse(KEY, value, &format!("E is {old} already"));
-        }
-        if biased {
-            self.parts.samples.forget();
         }
         if matches!(self.stage, Stage::Scoring(_)) {
             self.stage = Stage::Boundary; // the pass would be for weights that come later now

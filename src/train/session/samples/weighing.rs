@@ -64,8 +64,10 @@ impl Samples {
         config: &ImportanceConfig,
         completed: usize,
     ) -> Option<Event> {
-        // A fresh window is a pass of its own: there is nothing to look at before it.
-        if completed >= config.pretrain_epochs || config.window == Window::Fresh {
+        // A fresh window is a pass of its own: there is nothing to look at before it. And weights
+        // that are still there are those of the epoch that ended.
+        let is_pretraining = completed < config.pretrain_epochs && self.importance.is_none();
+        if !is_pretraining || config.window == Window::Fresh {
             return None;
         }
         let scores = self.recorder.scores(config.metric, config.window);
