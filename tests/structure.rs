@@ -224,7 +224,8 @@ fn no_two_files_or_folders_import_each_other() {
 fn no_function_but_of_the_command_line_fails_with_a_string() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
     let mut found = Vec::new();
-    for file in sources(".rs").into_iter().filter(|f| !f.starts_with(&root)) {
+    let is_inside = |file: &PathBuf| !file.starts_with(&root) && !file.ends_with("tests.rs");
+    for file in sources(".rs").into_iter().filter(is_inside) {
         let code = code(&fs::read_to_string(&file).unwrap());
         let flat = code.split_whitespace().collect::<Vec<_>>().join(" ");
         for (at, _) in flat.match_indices(", String>") {

@@ -128,8 +128,8 @@ pub enum Effective {
     WithTheWeights,
     /// With the weights, which are computed after this epoch.
     WeightsAfter(usize),
-    /// Epochs after `after` are vanilla again, up to `weights_after`, after which weights are computed
-    /// anew.
+    /// Epochs after `after` are vanilla again, up to `weights_after`, after which weights are
+    /// computed anew.
     BackToPretraining {
         after: usize,
         weights_after: usize,

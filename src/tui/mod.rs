@@ -1,6 +1,6 @@
 //! The cockpit: shows a run and steers it. The loop here moves bytes; `app` decides what they mean;
-//! `tabs`, `overlay` and `shell` are what there is to see, each with its keys and its picture. Knows
-//! no tensors: all it has is a link, or a journal.
+//! `tabs`, `overlay` and `shell` are what there is to see, each with its keys and its picture.
+//! Knows no tensors: all it has is a link, or a journal.
 //!
 //! ```text
 //! app -> overlay, shell, tabs -> scene -> feeds, requests, chart -> look -> input -> terminal

@@ -1,5 +1,5 @@
-//! The runs beside this one: read from their journals, away from the loop that draws, so that nobody
-//! who trains is disturbed.
+//! The runs beside this one: read from their journals, away from the loop that draws, so that
+//! nobody who trains is disturbed.
 
 use crate::compare::{Speedup, speedup};
 use crate::dashboard::Dashboard;

@@ -1,5 +1,6 @@
 //! The table of keys, with a person's own keys on its rows. Dispatch, footer, help, the documents
-//! and `earlybird keys` go by it. The rows are in `bindings`, and those of a tab in that tab's file.
+//! and `earlybird keys` go by it. The rows are in `bindings`, and those of a tab in that tab's
+//! file.
 
 pub use super::action::{Action, Binding, Place, Playback, Tab, TabKeys, Where};
 

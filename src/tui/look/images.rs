@@ -111,7 +111,8 @@ impl Images {
         Some(Parser::query(in_tmux, options))
     }
 
-    /// The terminal said something, at once or late; whether images are drawn in another method now.
+    /// The terminal said something, at once or late; whether images are drawn in another method
+    /// now.
     pub fn learn(&mut self, answer: Answer) -> bool {
         let Some(graphics) = &mut self.graphics else { return false };
         let before = (graphics.told, graphics.cell);

@@ -1,5 +1,5 @@
-//! What lies over the panels: questions, the command line, the settings, help, how to leave. Each is
-//! one file: what is typed or selected, what its keys mean, and its picture.
+//! What lies over the panels: questions, the command line, the settings, help, how to leave. Each
+//! is one file: what is typed or selected, what its keys mean, and its picture.
 
 mod command;
 mod confirm;

@@ -1,5 +1,5 @@
-//! The tabs of the cockpit. Each is one file: what a person chose on it, what its keys mean, and its
-//! picture. A new one is a file here and a row in [`TABLE`].
+//! The tabs of the cockpit. Each is one file: what a person chose on it, what its keys mean, and
+//! its picture. A new one is a file here and a row in [`TABLE`].
 
 mod classes;
 mod compare;

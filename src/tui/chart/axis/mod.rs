@@ -215,7 +215,8 @@ impl Scale {
         y0 + (y1 - y0) * (epochs - x0) / (x1 - x0)
     }
 
-    /// Round places between two ends, in what the axis counts, and what stands there; see [`ticks`].
+    /// Round places between two ends, in what the axis counts, and what stands there; see
+    /// [`ticks`].
     pub fn ticks(&self, ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
         match self.unit {
             Unit::Time => clock_ticks(ends, most),
