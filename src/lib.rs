@@ -22,7 +22,7 @@
 //! - [`compare`]: arms of one run, paired by seed, and what may be said of them
 //! - [`report`]: runs and comparisons as a page with figures and tables
 //! - [`tui`]: the cockpit
-//! - [`bench`]: what all of that costs
+//! - [`mod@bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 //! - [`advice`]: what to do about an error of the operating system
 //! - [`printable`], `signals`: text of others made safe to show; the signals that would end a

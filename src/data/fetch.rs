@@ -39,7 +39,7 @@ pub fn cache_dir() -> PathBuf {
     base.unwrap_or_else(|_| std::env::temp_dir()).join("earlybird")
 }
 
-/// How long a server may be silent, or send less than [`LEAST`] bytes.
+/// How long a server may be silent, or send less than `LEAST` bytes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes within [`PATIENCE`] below which a connection counts as dead.
 const LEAST: u64 = 1 << 10;

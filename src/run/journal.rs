@@ -114,7 +114,7 @@ impl Journal {
     /// that was removed is lost without an error.
     ///
     /// # Errors
-    /// [`Displaced`] when it was removed or renamed, or its directory was.
+    /// `Displaced` when it was removed or renamed, or its directory was.
     pub fn is_in_place(&self) -> io::Result<()> {
         let ours = self.file.metadata()?;
         if ours.nlink() == 0 {

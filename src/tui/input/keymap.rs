@@ -43,7 +43,7 @@ impl Keymap {
     /// The same with other keys on the rows of these names.
     ///
     /// # Errors
-    /// [`KeymapError`].
+    /// `KeymapError`.
     pub fn with(
         tabs: &[TabKeys],
         own: &BTreeMap<String, Vec<String>>,

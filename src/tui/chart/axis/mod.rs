@@ -216,7 +216,7 @@ impl Scale {
     }
 
     /// Round places between two ends, in what the axis counts, and what stands there; see
-    /// [`ticks`].
+    /// [`ticks()`].
     pub fn ticks(&self, ends: (f64, f64), most: usize) -> Vec<(f64, String)> {
         match self.unit {
             Unit::Time => clock_ticks(ends, most),
