@@ -29,7 +29,6 @@ macro_rules! table {
                 }
             }
 
-            #[allow(dead_code, reason = "some tables are of names only")]
             fn row(self) -> $Row {
                 match self {
                     $(Self::$Variant => $row,)+

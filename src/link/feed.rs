@@ -138,6 +138,24 @@ impl Inbox {
     }
 }
 
+/// What a subscriber is given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Published {
+    /// See [`Delivery::Snapshot`].
+    Snapshot(Box<Dashboard>),
+    /// See [`Delivery::Record`].
+    Record(Box<Record>),
+}
+
+impl From<Published> for Delivery {
+    fn from(published: Published) -> Self {
+        match published {
+            Published::Snapshot(dashboard) => Self::Snapshot(dashboard),
+            Published::Record(record) => Self::Record(*record),
+        }
+    }
+}
+
 enum Next {
     Record(Box<Record>),
     Snapshot,
@@ -146,11 +164,13 @@ enum Next {
 
 impl Subscription {
     /// The next delivery; `None` when the feed is closed and everything was delivered.
-    pub async fn next(&mut self) -> Option<Delivery> {
+    pub async fn next(&mut self) -> Option<Published> {
         loop {
             match self.inbox.take() {
-                Some(Next::Record(record)) => return Some(Delivery::Record(*record)),
-                Some(Next::Snapshot) => return Some(Delivery::Snapshot(Box::new(self.snapshot()))),
+                Some(Next::Record(record)) => return Some(Published::Record(record)),
+                Some(Next::Snapshot) => {
+                    return Some(Published::Snapshot(Box::new(self.snapshot())));
+                }
                 Some(Next::End) => return None,
                 None => self.inbox.bell.notified().await,
             }
@@ -195,7 +215,7 @@ mod tests {
     async fn all(mut subscription: Subscription) -> Vec<Delivery> {
         let mut out = Vec::new();
         while let Some(delivery) = subscription.next().await {
-            out.push(delivery);
+            out.push(delivery.into());
         }
         out
     }
@@ -228,7 +248,7 @@ mod tests {
         let feed = Feed::default();
         (1..=5).for_each(|i| feed.publish(note(i)));
         let mut late = feed.subscribe(Backlog::Bounded);
-        let Some(Delivery::Snapshot(dashboard)) = late.next().await else { panic!("no snapshot") };
+        let Some(Published::Snapshot(dashboard)) = late.next().await else { panic!("no snapshot") };
         assert_eq!(dashboard.messages.len(), 5);
         feed.publish(note(6));
         feed.close();
@@ -239,7 +259,7 @@ mod tests {
     async fn who_sleeps_keeps_little_and_wakes_to_a_snapshot() {
         let feed = Feed::default();
         let mut sleeper = feed.subscribe(Backlog::Bounded);
-        assert!(matches!(sleeper.next().await, Some(Delivery::Snapshot(_))));
+        assert!(matches!(sleeper.next().await, Some(Published::Snapshot(_))));
         for i in 0..100_000 {
             feed.publish(note(i));
             let queue = locked(&sleeper.inbox.queue);

@@ -8,7 +8,7 @@ mod server;
 mod wire;
 
 pub use client::{Answered, ConnectError, ask, connect, is_served, probe, probe_all};
-pub use feed::{Backlog, Feed, Subscription};
+pub use feed::{Backlog, Feed, Published, Subscription};
 pub use server::{Server, ServerError, serve};
 pub use wire::{ClientKind, FromHost, Greeting, Hello, PROTOCOL, ToHost, refusal};
 
@@ -107,9 +107,10 @@ impl CockpitEnd {
         match &mut self.transport {
             Transport::Here(here) => tokio::select! {
                 biased; // the record itself comes first
-                delivery = here.subscription.next() => {
-                    delivery.or_else(|| here.replies.try_recv().ok().map(Delivery::Reply))
-                }
+                published = here.subscription.next() => match published {
+                    Some(published) => Some(published.into()),
+                    None => here.replies.try_recv().ok().map(Delivery::Reply),
+                },
                 Some(reply) = here.replies.recv() => Some(Delivery::Reply(reply)),
             },
             Transport::Socket(connection) => connection.next().await,

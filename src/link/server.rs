@@ -5,7 +5,7 @@
 use super::wire::{
     ClientKind, FrameError, FromHost, Greeting, Hello, OVER, ToHost, host_codec, line, parse, whole,
 };
-use super::{Backlog, Delivery, Feed, Subscription};
+use super::{Backlog, Feed, Published, Subscription};
 use crate::advice::uninterrupted;
 use crate::protocol::{Answer, Reply, Request};
 use futures_util::StreamExt;
@@ -313,16 +313,11 @@ async fn converse(
                     Err(e) => return hang_up(frames, out, e.to_string()).await,
                 }
             }
-            delivery = next(&mut subscription) => match delivery {
-                Some(Delivery::Snapshot(dashboard)) => {
+            published = next(&mut subscription) => match published {
+                Some(Published::Snapshot(dashboard)) => {
                     out.send(&FromHost::Snapshot(dashboard)).await?;
                 }
-                Some(Delivery::Record(record)) => out.send(&FromHost::Record(record)).await?,
-                Some(Delivery::Notice(text)) => out.send(&FromHost::Notice(text)).await?,
-                Some(Delivery::Reply(_)) => {} // none comes from a feed
-                Some(Delivery::Closed(why) | Delivery::Parted(why)) => {
-                    return out.send(&FromHost::Bye(why)).await;
-                }
+                Some(Published::Record(record)) => out.send(&FromHost::Record(*record)).await?,
                 None => {
                     while let Ok(Reply { id, record }) = replied.try_recv() {
                         out.send(&FromHost::Answer { id, record }).await?;
@@ -343,7 +338,7 @@ async fn converse(
 }
 
 /// What is next for a cockpit; nothing ever for somebody who only asks.
-async fn next(subscription: &mut Option<Subscription>) -> Option<Delivery> {
+async fn next(subscription: &mut Option<Subscription>) -> Option<Published> {
     match subscription {
         Some(subscription) => subscription.next().await,
         None => std::future::pending().await,
@@ -397,7 +392,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{ask, connect};
+    use crate::link::{Delivery, ask, connect};
     use crate::protocol::{Command, Event, Record};
     use std::io::{BufRead, BufReader, Write};
 

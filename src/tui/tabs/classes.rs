@@ -11,11 +11,11 @@ use crate::tui::chart::{Curve, CurveKind, HeatRow, Heatmap, sparkline};
 use crate::tui::input::key::Key::Char;
 use crate::tui::input::keymap::{Action, Place, Tab, TabKeys};
 use crate::tui::input::row;
-use crate::tui::look::list::{Selection, first_shown, matches};
+use crate::tui::look::list::{Selection, first_shown};
 use crate::tui::look::panel::{panel, title};
 use crate::tui::look::text::fit;
 use crate::tui::look::theme::Role;
-use crate::tui::scene::{Hit, Hits, Scene, class_names};
+use crate::tui::scene::{Hit, Hits, Scene};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -86,7 +86,7 @@ pub struct Classes {
 
 impl TabView for Classes {
     fn press(&mut self, action: Action, desk: &mut Desk<'_>) -> Reply {
-        let lines = lines(desk);
+        let lines = desk.listed_classes();
         match action {
             Action::Down(by) => self.line.down(by, lines),
             Action::Page(by) => self.line.page(by, lines),
@@ -103,7 +103,7 @@ impl TabView for Classes {
 
     fn click(&mut self, hit: Hit, desk: &mut Desk<'_>) {
         if let Hit::Row(line) = hit {
-            self.line.set(line as i64, lines(desk));
+            self.line.set(line as i64, desk.listed_classes());
         }
     }
 
@@ -123,11 +123,6 @@ impl TabView for Classes {
         }
         pen.hits
     }
-}
-
-/// Classes that are listed.
-fn lines(desk: &Desk<'_>) -> usize {
-    class_names(desk.run).iter().filter(|name| matches(name, &desk.shared.filter)).count()
 }
 
 impl Classes {

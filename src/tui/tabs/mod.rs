@@ -12,7 +12,8 @@ mod weights;
 
 use super::feeds::Feed;
 use super::input::keymap::{Action, Tab, TabKeys};
-use super::scene::{Hit, Hits, Scene, Shared};
+use super::look::list::matches;
+use super::scene::{Hit, Hits, Scene, Shared, class_names};
 use crate::dashboard::Dashboard;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -50,6 +51,13 @@ pub struct Desk<'a> {
     pub shared: &'a mut Shared,
     /// Where the tab is on the screen.
     pub area: Rect,
+}
+
+impl Desk<'_> {
+    /// How many classes are listed: those that the filter lets through.
+    fn listed_classes(&self) -> usize {
+        class_names(self.run).iter().filter(|name| matches(name, &self.shared.filter)).count()
+    }
 }
 
 /// A tab.

@@ -11,10 +11,10 @@ use crate::tui::chart::{ClassBars, Columns, Curve, CurveKind, classes_legend};
 use crate::tui::input::key::Key::Char;
 use crate::tui::input::keymap::{Action, Place, Tab, TabKeys};
 use crate::tui::input::row;
-use crate::tui::look::list::{Selection, matches};
+use crate::tui::look::list::Selection;
 use crate::tui::look::panel::title;
 use crate::tui::look::theme::Role;
-use crate::tui::scene::{Hit, Hits, Scene, class_names};
+use crate::tui::scene::{Hit, Hits, Scene};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
@@ -53,7 +53,7 @@ pub struct Overview {
 
 impl TabView for Overview {
     fn press(&mut self, action: Action, desk: &mut Desk<'_>) -> Reply {
-        let lines = lines(desk);
+        let lines = desk.listed_classes();
         match action {
             Action::Down(by) => self.panels.next(by),
             Action::Page(by) => self.line.page(by, lines),
@@ -72,7 +72,7 @@ impl TabView for Overview {
     }
 
     fn wheel(&mut self, down: i64, desk: &mut Desk<'_>) {
-        self.line.down(down * WHEEL, lines(desk));
+        self.line.down(down * WHEEL, desk.listed_classes());
     }
 
     fn opened(&mut self) {
@@ -91,11 +91,6 @@ impl TabView for Overview {
         }
         pen.hits
     }
-}
-
-/// Classes that are listed.
-fn lines(desk: &Desk<'_>) -> usize {
-    class_names(desk.run).iter().filter(|name| matches(name, &desk.shared.filter)).count()
 }
 
 impl Overview {
