@@ -9,8 +9,8 @@ use crate::model::{Mode, Model};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
-    Checkpoint, DeviceSplit, Kept, NoCheckpoint, Outlet, Session, Sgd, Trouble, forward_loss,
-    new_model, prepare,
+    Checkpoint, DeviceSplit, Kept, LossTerms, NoCheckpoint, Outlet, Session, Sgd, Trouble,
+    forward_loss, new_model, prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,11 @@ fn bare(b: &StepBench) -> Result<f64, BenchError> {
             for drawn in plan.at(0..b.samples).chunks(b.batch) {
                 let Some(current) = model.take() else { return };
                 let (images, labels) = split.batch(drawn, None);
-                let out = forward_loss(current.forward(images, Mode::Train), labels, 0.0, None);
+                let out = forward_loss(
+                    current.forward(images, Mode::Train),
+                    labels,
+                    LossTerms::default(),
+                );
                 let gradients = GradientsParams::from_grads(out.loss.backward(), &current);
                 *model = Some(optimizer.step(config.train.lr, current, gradients));
                 last = Some(out.loss.without_autodiff());

@@ -3,7 +3,7 @@
 use super::DeviceSplit;
 use super::confusion::Confusion;
 use super::new_model;
-use super::step::forward_loss;
+use super::step::{LossTerms, forward_loss};
 use crate::config::RunConfig;
 use crate::data::Dataset;
 use crate::model::{Misfits, Mode, NamedTensor};
@@ -42,7 +42,8 @@ pub fn evaluate(
         let drawn: Vec<u32> = (from as u32..(from + batch).min(n) as u32).collect();
         let (images, labels) = test.batch(&drawn, None);
         let out: Tensor<2> = model.forward(images, Mode::Evaluate);
-        let mean = forward_loss(out.clone(), labels, 0.0, None).loss.into_scalar::<f32>();
+        let mean =
+            forward_loss(out.clone(), labels, LossTerms::default()).loss.into_scalar::<f32>();
         loss += f64::from(mean) * drawn.len() as f64;
         logits.extend(out.into_data().iter::<f32>());
     }

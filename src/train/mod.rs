@@ -20,7 +20,7 @@ pub use evaluate::{Evaluated, evaluate};
 pub use optimizer::Sgd;
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
-pub use step::{Forward, forward_loss};
+pub use step::{Forward, LossTerms, forward_loss};
 pub use thread::{
     Kept, NoCheckpoint, Outlet, PrepareError, Prepared, THREAD_NAME as TRAINER_THREAD, Trainer,
     TrainerReport, Trouble, prepare,

@@ -14,18 +14,26 @@ pub struct Forward {
     pub observations: Tensor<2>,
 }
 
+/// What a loss does beside taking the cross entropy.
+#[derive(Debug, Default)]
+pub struct LossTerms {
+    /// Share of the target spread over all classes, s.
+    pub smoothing: f64,
+    /// Factors on the samples' losses, `[b]`, of mean 1; `None`: all are 1.
+    pub factors: Option<Tensor<1>>,
+    /// Added to the logits that the loss is taken of, `[2, C]`: the first row to each, the second
+    /// to that of the true class.
+    pub shifts: Option<Tensor<2>>,
+}
+
 /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing s:
-/// `(1-s) * -ln p_y + s * mean_c(-ln p_c)` (PyTorch's definition). `factors` `[b]` multiply the
-/// samples' losses; their mean is 1.
-pub fn forward_loss(
-    logits: Tensor<2>,
-    labels: Tensor<1, Int>,
-    smoothing: f64,
-    factors: Option<Tensor<1>>,
-) -> Forward {
+/// `(1-s) * -ln p_y + s * mean_c(-ln p_c)` (PyTorch's definition), p by the shifted logits. What is
+/// observed is by the logits as they are.
+pub fn forward_loss(logits: Tensor<2>, labels: Tensor<1, Int>, terms: LossTerms) -> Forward {
+    let LossTerms { smoothing, factors, shifts } = terms;
     let [b, _] = logits.dims();
     let factors = factors.unwrap_or_else(|| Tensor::ones([b], &labels.device()));
-    let (loss, figures) = kernels::cross_entropy(logits, labels, factors, smoothing);
+    let (loss, figures) = kernels::cross_entropy(logits, labels, factors, shifts, smoothing);
     Forward { loss, observations: figures.without_autodiff() }
 }
 
@@ -61,7 +69,7 @@ mod tests {
             let logits =
                 Tensor::<2>::from_data(TensorData::new(p.map(f32::ln).to_vec(), [1, 3]), &device);
             let labels = Tensor::<1, Int>::from_data(TensorData::new(vec![1_i64], [1]), &device);
-            let out = forward_loss(logits.clone(), labels.clone(), 0.0, None);
+            let out = forward_loss(logits.clone(), labels.clone(), LossTerms::default());
             let o = read_observations(vec![out.observations])[0];
             assert!(
                 (o.p_true - 0.3).abs() < 1e-6
@@ -71,7 +79,8 @@ mod tests {
             );
             assert!((o.entropy - 1.029_653).abs() < 1e-5, "{}", o.entropy);
             assert!((out.loss.into_scalar::<f32>() + 0.3_f32.ln()).abs() < 1e-6);
-            let smooth = forward_loss(logits, labels, 0.1, None).loss.into_scalar::<f32>();
+            let terms = LossTerms { smoothing: 0.1, ..LossTerms::default() };
+            let smooth = forward_loss(logits, labels, terms).loss.into_scalar::<f32>();
             let by_hand =
                 -(0.9 * 0.3_f32.ln() + 0.1 / 3.0 * (0.5_f32.ln() + 0.3_f32.ln() + 0.2_f32.ln()));
             assert!((smooth - by_hand).abs() < 1e-6, "{smooth} {by_hand}");

@@ -160,13 +160,17 @@ impl Kernels for LibTorch {
         factors: TchTensor,
         smoothing: f64,
     ) -> LossOutput<Self> {
-        if logits.tensor.device() != tch::Device::Cpu {
-            return by_ordinary_ops(logits, labels, factors, smoothing);
-        }
-        let [loss, figures, _] =
-            shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing)
-                .map(made);
-        LossOutput { loss, figures }
+        cross_entropy(logits, labels, factors, None, smoothing)
+    }
+
+    fn shifted_cross_entropy(
+        logits: TchTensor,
+        labels: TchTensor,
+        factors: TchTensor,
+        shifts: TchTensor,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
+        cross_entropy(logits, labels, factors, Some(shifts), smoothing)
     }
 }
 
@@ -312,36 +316,72 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         factors: Tracked<C>,
         smoothing: f64,
     ) -> LossOutput<Self> {
-        #[derive(Debug)]
-        struct CrossEntropy;
-        impl Backward<LibTorch, 1> for CrossEntropy {
-            /// Gradient of the loss.
-            type State = TchTensor;
-
-            fn backward(
-                self,
-                ops: Ops<Self::State, 1>,
-                grads: &mut Gradients,
-                _: &mut Checkpointer,
-            ) {
-                let grad = grads.consume::<LibTorch>(&ops.node);
-                let [Some(node)] = ops.parents else { return };
-                grads.register::<LibTorch>(node.id, wrap(ops.state.tensor * grad.tensor));
-            }
-        }
-        if logits.primitive().tensor.device() != tch::Device::Cpu {
-            return by_ordinary_ops(logits, labels, factors, smoothing);
-        }
-        let ((logits, node), factors) = (logits.into_parts(), factors.into_primitive());
-        let [loss, figures, gradient] =
-            shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, smoothing)
-                .map(made);
-        let loss = match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
-            OpsKind::UnTracked(prepared) => prepared.finish(loss),
-        };
-        LossOutput { loss, figures: Self::from_inner(figures) }
+        tracked_cross_entropy(logits, labels, factors, None, smoothing)
     }
+
+    fn shifted_cross_entropy(
+        logits: Tracked<C>,
+        labels: IntTensor<Self>,
+        factors: Tracked<C>,
+        shifts: Tracked<C>,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
+        tracked_cross_entropy(logits, labels, factors, Some(shifts), smoothing)
+    }
+}
+
+/// A cross entropy without a graph.
+fn cross_entropy(
+    logits: TchTensor,
+    labels: TchTensor,
+    factors: TchTensor,
+    shifts: Option<TchTensor>,
+    smoothing: f64,
+) -> LossOutput<LibTorch> {
+    if logits.tensor.device() != tch::Device::Cpu {
+        return by_ordinary_ops(logits, labels, factors, shifts, smoothing);
+    }
+    let shifts = shifts.as_ref().map(|shifts| &shifts.tensor);
+    let [loss, figures, _] =
+        shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, shifts, smoothing)
+            .map(made);
+    LossOutput { loss, figures }
+}
+
+/// A cross entropy whose loss has a gradient.
+fn tracked_cross_entropy<C: CheckpointStrategy>(
+    logits: Tracked<C>,
+    labels: TchTensor,
+    factors: Tracked<C>,
+    shifts: Option<Tracked<C>>,
+    smoothing: f64,
+) -> LossOutput<Autodiff<LibTorch, C>> {
+    #[derive(Debug)]
+    struct CrossEntropy;
+    impl Backward<LibTorch, 1> for CrossEntropy {
+        /// Gradient of the loss.
+        type State = TchTensor;
+
+        fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+            let grad = grads.consume::<LibTorch>(&ops.node);
+            let [Some(node)] = ops.parents else { return };
+            grads.register::<LibTorch>(node.id, wrap(ops.state.tensor * grad.tensor));
+        }
+    }
+    if logits.primitive().tensor.device() != tch::Device::Cpu {
+        return by_ordinary_ops(logits, labels, factors, shifts, smoothing);
+    }
+    let ((logits, node), factors) = (logits.into_parts(), factors.into_primitive());
+    let shifts = shifts.map(Tracked::<C>::into_primitive);
+    let shifts = shifts.as_ref().map(|shifts| &shifts.tensor);
+    let [loss, figures, gradient] =
+        shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, shifts, smoothing)
+            .map(made);
+    let loss = match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
+        OpsKind::UnTracked(prepared) => prepared.finish(loss),
+    };
+    LossOutput { loss, figures: Autodiff::<LibTorch, C>::from_inner(figures) }
 }
 
 /// One step of SGD; in place where nobody else holds the tensors.

@@ -15,7 +15,7 @@ use burn::backend::{
     TensorMetadata, backend_extension,
 };
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{BoolDType, DType, Device, Int, IntDType, Tensor, TensorData};
+use burn::tensor::{BoolDType, DType, Device, Int, IntDType, Slice, Tensor, TensorData};
 use burn_tch::TchTensor;
 
 /// What a batch norm takes: images `[b, c, h, w]`, everything else `[c]`.
@@ -113,7 +113,20 @@ pub trait Kernels: Backend {
         factors: FloatTensor<Self>,
         smoothing: f64,
     ) -> LossOutput<Self> {
-        by_ordinary_ops(logits, labels, factors, smoothing)
+        by_ordinary_ops(logits, labels, factors, None, smoothing)
+    }
+
+    /// The same, but the loss is that of other logits: the first row of `shifts` `[2, C]` is added
+    /// to each, the second to that of the true class. What is said of each sample stays that of
+    /// `logits`.
+    fn shifted_cross_entropy(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        factors: FloatTensor<Self>,
+        shifts: FloatTensor<Self>,
+        smoothing: f64,
+    ) -> LossOutput<Self> {
+        by_ordinary_ops(logits, labels, factors, Some(shifts), smoothing)
     }
 }
 
@@ -167,18 +180,35 @@ fn by_ordinary_ops<B: Backend>(
     logits: FloatTensor<B>,
     labels: IntTensor<B>,
     factors: FloatTensor<B>,
+    shifts: Option<FloatTensor<B>>,
     smoothing: f64,
 ) -> LossOutput<B> {
     let [b, classes] = [logits.shape()[0], logits.shape()[1]];
     let (device, int) = (logits.device(), IntDType::from(labels.dtype()));
-    let log_p = B::log_softmax(logits, 1);
     let truth = B::int_reshape(labels, [b, 1].into());
+    let column =
+        B::int_reshape(B::int_arange(0..classes as i64, &device, int), [1, classes].into());
+    let whole = |t| B::int_expand(t, [b, classes].into());
+    let is_truth = B::int_equal(whole(column), whole(truth.clone()), BoolDType::Native);
+    let log_p = B::log_softmax(logits.clone(), 1);
+    let of_loss = match shifts {
+        None => log_p.clone(),
+        Some(shifts) => {
+            let row = |k: usize| {
+                let row = B::float_slice(shifts.clone(), &[Slice::from(k..k + 1)]);
+                B::float_expand(row, [b, classes].into())
+            };
+            let truths = B::bool_into_float(is_truth.clone(), FloatDType::F32);
+            let by = B::float_add(row(0), B::float_mul(row(1), truths));
+            B::log_softmax(B::float_add(logits, by), 1)
+        }
+    };
     let row = |t| B::float_reshape(t, [b].into());
-    let nll = B::float_neg(row(B::float_gather(1, log_p.clone(), truth.clone())));
+    let nll = B::float_neg(row(B::float_gather(1, of_loss.clone(), truth.clone())));
     let per_sample = if smoothing == 0.0 {
         nll
     } else {
-        let all = row(B::float_mean_dim(log_p.clone(), 1));
+        let all = row(B::float_mean_dim(of_loss, 1));
         B::float_sub(
             B::float_mul_scalar(nll, (1.0 - smoothing).into()),
             B::float_mul_scalar(all, smoothing.into()),
@@ -188,11 +218,7 @@ fn by_ordinary_ops<B: Backend>(
 
     let log_p = B::float_detach(log_p);
     let p = B::float_exp(log_p.clone());
-    let p_true = B::float_gather(1, p.clone(), truth.clone());
-    let column =
-        B::int_reshape(B::int_arange(0..classes as i64, &device, int), [1, classes].into());
-    let whole = |t| B::int_expand(t, [b, classes].into());
-    let is_truth = B::int_equal(whole(column), whole(truth), BoolDType::Native);
+    let p_true = B::float_gather(1, p.clone(), truth);
     let others = B::float_mask_fill(p.clone(), is_truth, (-1.0).into());
     let (p_other, other) = B::float_max_dim_with_indices(others, 1, int);
     let squares = B::float_sum_dim(B::float_mul(p.clone(), p.clone()), 1);
@@ -362,16 +388,23 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, op: Convolution) -> Tensor<4> {
     ))
 }
 
-/// See [`Kernels::cross_entropy`]: the loss `[1]`, with its graph, and the figures `[b, 5]`.
+/// See [`Kernels::cross_entropy`], and [`Kernels::shifted_cross_entropy`] where there are `shifts`
+/// `[2, C]`: the loss `[1]`, with its graph, and the figures `[b, 5]`.
 pub fn cross_entropy(
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
     factors: Tensor<1>,
+    shifts: Option<Tensor<2>>,
     smoothing: f64,
 ) -> (Tensor<1>, Tensor<2>) {
     let (logits, labels, factors) =
         (logits.into_dispatch(), labels.into_dispatch(), factors.into_dispatch());
-    let out = <Dispatch as Kernels>::cross_entropy(logits, labels, factors, smoothing);
+    let out = match shifts.map(Tensor::into_dispatch) {
+        None => <Dispatch as Kernels>::cross_entropy(logits, labels, factors, smoothing),
+        Some(shifts) => {
+            <Dispatch as Kernels>::shifted_cross_entropy(logits, labels, factors, shifts, smoothing)
+        }
+    };
     (Tensor::from_dispatch(out.loss), Tensor::from_dispatch(out.figures))
 }
 

@@ -380,9 +380,35 @@ void batch_norm_gradients(const at::Tensor& g, const at::Tensor& x, const at::Te
 
 // ---- Cross entropy ----
 
-// One row of logits: its loss, its five figures, and the gradient of its loss.
-void cross_entropy_row(const float* z, int64_t classes, int64_t truth, float smoothing,
-                       float factor, float* loss, float* figures, float* gradient) {
+// Loss and its gradient of one row of logits that have another prior: `by[k]` is added to each,
+// and `by[classes + truth]` to that of the true class.
+void shifted_row(const float* z, const float* by, int64_t classes, int64_t truth, float smoothing,
+                 float factor, float* loss, float* gradient) {
+  float largest = -std::numeric_limits<float>::infinity(), sum = 0.0f, logits = 0.0f;
+  for (int64_t k = 0; k < classes; k++) {
+    gradient[k] = z[k] + by[k] + (k == truth ? by[classes + k] : 0.0f);
+    largest = std::max(largest, gradient[k]);
+  }
+  const float of_truth = gradient[truth] - largest;
+  for (int64_t k = 0; k < classes; k++) {
+    const float above = gradient[k] - largest;
+    logits += above;
+    gradient[k] = std::exp(above);
+    sum += gradient[k];
+  }
+  const float log_sum = std::log(sum);
+  const float nll = log_sum - of_truth, mean = log_sum - logits / float(classes);
+  *loss = factor * ((1.0f - smoothing) * nll + smoothing * mean);
+  for (int64_t k = 0; k < classes; k++)
+    gradient[k] = factor * (gradient[k] / sum - smoothing / float(classes));
+  gradient[truth] -= factor * (1.0f - smoothing);
+}
+
+// One row of logits: its loss, its five figures, and the gradient of its loss. The figures are
+// those of the logits as they are, whatever `by` (null for none) makes of them for the loss.
+void cross_entropy_row(const float* z, const float* by, int64_t classes, int64_t truth,
+                       float smoothing, float factor, float* loss, float* figures,
+                       float* gradient) {
   const float largest = *std::max_element(z, z + classes);
   float sum = 0.0f, logits = 0.0f;
   for (int64_t k = 0; k < classes; k++) {
@@ -411,6 +437,7 @@ void cross_entropy_row(const float* z, int64_t classes, int64_t truth, float smo
   figures[2] = float(which);
   figures[3] = squares;
   figures[4] = sum == sum ? entropy : sum;
+  if (by) return shifted_row(z, by, classes, truth, smoothing, factor, loss, gradient);
   for (int64_t k = 0; k < classes; k++)
     gradient[k] = factor * (gradient[k] - smoothing / float(classes));
   gradient[truth] -= factor * (1.0f - smoothing);
@@ -547,8 +574,8 @@ const char* earlybird_batch_norm_gradients(const at::Tensor* grad, const at::Ten
 }
 
 const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* labels,
-                                    const at::Tensor* factors, double smoothing,
-                                    at::Tensor* out[3]) {
+                                    const at::Tensor* factors, const at::Tensor* shifts,
+                                    double smoothing, at::Tensor* out[3]) {
   return guarded(__func__, Where::processor, [&](Arguments& given) {
     const at::Tensor z =
         given.tensor("logits", logits, at::kFloat, {ANY, SOME}, Strides::any).contiguous();
@@ -557,6 +584,9 @@ const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* 
         given.tensor("labels", labels, at::kLong, {b}, Strides::any).contiguous();
     const at::Tensor f =
         given.tensor("factors", factors, at::kFloat, {b}, Strides::any).contiguous();
+    at::Tensor s = given.optional("shifts", shifts, at::kFloat, {2, classes}, Strides::any);
+    if (s.defined()) s = s.contiguous();
+    const float* by = s.defined() ? read<float>(s) : nullptr;
     const at::Tensor figures = at::empty({b, 5}, z.options()), gradient = at::empty_like(z);
     const int64_t* truth = read<int64_t>(y);
     const float *row = read<float>(z), *factor = read<float>(f);
@@ -565,8 +595,8 @@ const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* 
     for (int64_t i = 0; i < b; i++) {
       given.index("labels", i, truth[i], classes);
       float loss;
-      cross_entropy_row(row + i * classes, classes, truth[i], float(smoothing), factor[i], &loss,
-                        to + i * 5, slope + i * classes);
+      cross_entropy_row(row + i * classes, by, classes, truth[i], float(smoothing), factor[i],
+                        &loss, to + i * 5, slope + i * classes);
       sum += loss;
     }
     out[0] = hand_over(at::full({1}, sum / double(b), z.options()));

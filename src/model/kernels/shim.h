@@ -62,10 +62,12 @@ const char* earlybird_batch_norm_gradients(const at::Tensor* grad, const at::Ten
                                            bool relu, bool want_residual, at::Tensor* out[4]);
 
 // Mean loss [1], figures of each sample [b, 5] and gradient of the logits [b, n]. `logits` are f32
-// [b, n], `labels` i64 [b] in 0..n, `factors` f32 [b].
+// [b, n], `labels` i64 [b] in 0..n, `factors` f32 [b]. `shifts` (f32 [2, n]; null for none) are
+// added to logits for the loss and its gradient, not for the figures: the first row to each logit,
+// the second to that of the true class.
 const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* labels,
-                                    const at::Tensor* factors, double smoothing,
-                                    at::Tensor* out[3]);
+                                    const at::Tensor* factors, const at::Tensor* shifts,
+                                    double smoothing, at::Tensor* out[3]);
 
 // Images `index` (i64 [b] in 0..n) out of `bytes` (u8 [n, h w c], contiguous) as f32 [b, h, w, c]:
 // byte * scale[channel] + shift[channel], moved by `crops` (i64 [b, 3]: down, right, mirrored; null

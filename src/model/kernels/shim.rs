@@ -147,11 +147,19 @@ pub(super) fn cross_entropy(
     logits: &Tensor,
     labels: &Tensor,
     factors: &Tensor,
+    shifts: Option<&Tensor>,
     smoothing: f64,
 ) -> [Option<Tensor>; 3] {
     // SAFETY: as above.
     take(|out| unsafe {
-        earlybird_cross_entropy(logits.as_ptr(), labels.as_ptr(), factors.as_ptr(), smoothing, out)
+        earlybird_cross_entropy(
+            logits.as_ptr(),
+            labels.as_ptr(),
+            factors.as_ptr(),
+            pointer(shifts),
+            smoothing,
+            out,
+        )
     })
 }
 

@@ -149,13 +149,14 @@ const LABELS: [i64; 6] = [3, 0, 4, 1, 2, 2];
 
 #[test]
 fn cross_entropy_its_figures_and_its_gradient() {
-    for smoothing in [0.0, 0.1] {
+    for (smoothing, is_shifted) in [(0.0, false), (0.1, false), (0.0, true), (0.1, true)] {
         same_on_both(|device| {
             let logits = (values([6, 5], 1, device) * 4.0).require_grad();
             let factors = values([6], 2, &device.clone().without_autodiff()).abs();
             let factors = Tensor::from_data(factors.into_data(), device);
-            let (loss, figures) =
-                cross_entropy(logits.clone(), whole(&LABELS, device), factors, smoothing);
+            let shifts = is_shifted.then(|| values([2, 5], 3, device) * 3.0);
+            let labels = whole(&LABELS, device);
+            let (loss, figures) = cross_entropy(logits.clone(), labels, factors, shifts, smoothing);
             let grads = (loss.clone() * 3.0).backward();
             vec![
                 ("loss", host(loss), VALUE),
@@ -307,28 +308,53 @@ fn the_gradient_of_global_average_pool_is_the_numeric_one() {
 
 #[test]
 fn the_gradient_of_cross_entropy_is_the_numeric_one() {
-    let loss = |z: &[f64], smoothing: f64| -> f64 {
+    let loss = |z: &[f64], shifts: &[f64], smoothing: f64| -> f64 {
         let rows = z.chunks(5).zip(LABELS).map(|(z, y)| {
+            let y = y as usize;
+            let of_truth = |k: usize| if k == y { shifts[5 + k] } else { 0.0 };
+            let z: Vec<f64> = (0..5).map(|k| z[k] + shifts[k] + of_truth(k)).collect();
             let log_sum = z.iter().map(|v| v.exp()).sum::<f64>().ln();
             let nll = |k: usize| log_sum - z[k];
-            (1.0 - smoothing) * nll(y as usize) + smoothing * (0..5).map(nll).sum::<f64>() / 5.0
+            (1.0 - smoothing) * nll(y) + smoothing * (0..5).map(nll).sum::<f64>() / 5.0
         });
         rows.sum::<f64>() / 6.0
     };
     let device = learning();
-    for smoothing in [0.0, 0.2] {
+    for (smoothing, size) in [(0.0, 0.0), (0.2, 0.0), (0.0, 3.0), (0.2, 3.0)] {
         let logits = values([6, 5], 1, &device).require_grad();
+        let shifts = values([2, 5], 2, &device) * size;
         let (mean, _) = cross_entropy(
             logits.clone(),
             whole(&LABELS, &device),
             Tensor::ones([6], &device),
+            (size > 0.0).then(|| shifts.clone()),
             smoothing,
         );
         let grads = mean.clone().backward();
         let gradient = host(logits.grad(&grads).expect("gradient"));
-        let logits = host(logits);
-        assert!((f64::from(host(mean)[0]) - loss(&wide(&logits), smoothing)).abs() < 1e-6);
-        is_numeric("dlogits", &gradient, &logits, |z| loss(z, smoothing));
+        let (logits, shifts) = (host(logits), wide(&host(shifts)));
+        let there = loss(&wide(&logits), &shifts, smoothing);
+        assert!((f64::from(host(mean)[0]) - there).abs() < 1e-6);
+        is_numeric("dlogits", &gradient, &logits, |z| loss(z, &shifts, smoothing));
+    }
+}
+
+#[test]
+fn shifts_change_the_loss_only_and_shifts_of_zero_not_a_bit_of_it() {
+    for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        let device = device.open().expect("device").autodiff();
+        let of = |shifts: Option<Tensor<2>>| {
+            let logits = (values([6, 5], 1, &device) * 4.0).require_grad();
+            let (labels, factors) = (whole(&LABELS, &device), Tensor::ones([6], &device));
+            let (loss, figures) = cross_entropy(logits.clone(), labels, factors, shifts, 0.1);
+            let grads = loss.clone().backward();
+            (host(loss), host(figures), host(logits.grad(&grads).expect("gradient")))
+        };
+        let plain = of(None);
+        assert_eq!(of(Some(Tensor::zeros([2, 5], &device))), plain);
+        let shifted = of(Some(values([2, 5], 2, &device)));
+        assert_eq!(shifted.1, plain.1, "what is said of a sample is by the plain logits");
+        assert!(shifted.0 != plain.0 && shifted.2 != plain.2);
     }
 }
 
@@ -338,7 +364,7 @@ fn a_forward_pass_that_is_not_finite_stays_visible() {
         let logits =
             Tensor::<2>::from_data(TensorData::new(vec![0.5_f32, f32::NAN, 0.1], [1, 3]), device);
         let (loss, figures) =
-            cross_entropy(logits, whole(&[0], device), Tensor::ones([1], device), 0.0);
+            cross_entropy(logits, whole(&[0], device), Tensor::ones([1], device), None, 0.0);
         let figures = host(figures);
         assert!(
             host(loss)[0].is_nan()

@@ -8,7 +8,7 @@ use super::{Progress, Stage, Work};
 use crate::importance::Sampler;
 use crate::model::{Mode, sha256};
 use crate::protocol::{Cause, End, Event, Phase};
-use crate::train::step::{forward_loss, read_observations};
+use crate::train::step::{LossTerms, forward_loss, read_observations};
 use burn::tensor::Tensor;
 
 /// A pass over the training set that records what the model says now.
@@ -81,7 +81,8 @@ impl Parts {
         let end = (scoring.done + self.config.train.eval_batch_size).min(self.feed.len());
         let (images, labels) = self.feed.range(scoring.done..end);
         let logits = self.learned.model().forward(images, Mode::Evaluate);
-        scoring.observations.push(forward_loss(logits, labels, 0.0, None).observations);
+        let seen = forward_loss(logits, labels, LossTerms::default()).observations;
+        scoring.observations.push(seen);
         scoring.done = end;
         if end < self.feed.len() {
             return (Progress::Evaluated, None);

@@ -4,7 +4,7 @@
 use crate::model::{Mode, Model, NamedTensor};
 use crate::train::confusion::Confusion;
 use crate::train::feed::Feed;
-use crate::train::step::forward_loss;
+use crate::train::step::{LossTerms, forward_loss};
 use crate::train::sums::Sums;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -56,7 +56,7 @@ impl Evaluation {
         let (images, labels) = set.images.range(self.done..end);
         let (count, logits) = (end - self.done, self.model.forward(images, Mode::Evaluate));
         self.predictions.push(logits.clone().argmax(1).reshape([count]));
-        self.losses.add(forward_loss(logits, labels, 0.0, None).loss, count);
+        self.losses.add(forward_loss(logits, labels, LossTerms::default()).loss, count);
         self.done = end;
         end == set.images.len()
     }

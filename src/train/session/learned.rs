@@ -141,7 +141,7 @@ mod tests {
     use crate::config::RunConfig;
     use crate::model::device::DeviceName;
     use crate::train::new_model;
-    use crate::train::step::forward_loss;
+    use crate::train::step::{LossTerms, forward_loss};
     use burn::tensor::{Int, TensorData};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -158,7 +158,7 @@ mod tests {
         let images = Tensor::from_data(TensorData::new(pixels, [4, 1, 8, 8]), device);
         let labels = TensorData::new(vec![0_i64, 1, 2, 0], [4]);
         let labels = Tensor::<1, Int>::from_data(labels, device);
-        let out = forward_loss(learned.forward(images), labels, 0.0, None);
+        let out = forward_loss(learned.forward(images), labels, LossTerms::default());
         learned.gradients(&out.loss)
     }
 

@@ -14,7 +14,7 @@ use crate::model::kernels;
 use crate::protocol::{Cause, Event, Phase, StepTimes};
 use crate::train::feed::{Batch, Order};
 use crate::train::schedule::Schedule;
-use crate::train::step::forward_loss;
+use crate::train::step::{LossTerms, forward_loss};
 use crate::train::sums::Sum;
 use burn::tensor::Tensor;
 use std::time::Instant;
@@ -57,7 +57,9 @@ impl Parts {
         times.data = lap.seconds();
 
         let logits = self.learned.forward(images);
-        let out = forward_loss(logits, labels, self.config.train.label_smoothing, factors);
+        let smoothing = self.config.train.label_smoothing;
+        let terms = LossTerms { smoothing, factors, shifts: None };
+        let out = forward_loss(logits, labels, terms);
         times.forward = lap.seconds();
         let gradients = self.learned.gradients(&out.loss);
         times.backward = lap.seconds();

@@ -156,8 +156,9 @@ fn entrances() -> Vec<Entrance> {
                 Argument { free: &[1], ..argument("logits", floats(&[4, 5]), FLOAT) },
                 argument("labels", Tensor::from_slice(&[3_i64, 0, 2, 1]), WHOLE),
                 argument("factors", floats(&[4]), FLOAT),
+                argument("shifts", floats(&[2, 5]), FLOAT),
             ],
-            call: |a| cross_entropy(&a[0], &a[1], &a[2], 0.1).into(),
+            call: |a| cross_entropy(&a[0], &a[1], &a[2], Some(&a[3]), 0.1).into(),
             possible: true,
         },
         Entrance {
@@ -453,7 +454,7 @@ fn a_refusal_says_what_there_is_and_what_is_needed() {
          Float [3] on cpu, contiguous"
     );
     let labels = Tensor::from_slice(&[0_i64, 1]);
-    let text = message(|| _ = cross_entropy(&floats(&[2, 0]), &labels, &floats(&[2]), 0.0));
+    let text = message(|| _ = cross_entropy(&floats(&[2, 0]), &labels, &floats(&[2]), None, 0.0));
     assert_eq!(
         text,
         "LibTorch: cross_entropy: logits is Float [2, 0] on cpu with strides [1, 1]; it must be \
