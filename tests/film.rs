@@ -164,6 +164,7 @@ pub fn records(until: usize) -> Vec<Event> {
                 bookkeeping: 0.05,
                 waiting: 0.02,
             }),
+            correction: Vec::new(),
         }));
         if epoch <= 3 {
             let weights = if epoch < 3 { Event::WeightsPreview } else { Event::Weights };

@@ -10,6 +10,7 @@ use earlybird::model::device::DeviceName;
 use earlybird::protocol::{Bias, Cause, Command, Effective, End, Event, Phase, Stop};
 use earlybird::train::Progress;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 fn phases(events: &[Event]) -> Vec<Phase> {
     epochs(events).iter().map(|e| e.phase).collect()
@@ -303,6 +304,12 @@ fn every_option_of_the_method_trains() {
         &["importance.metric=margin", "importance.window=fresh"],
         &["importance.metric=entropy", "importance.rescore_every=1"],
         &["importance.uniform_tail=0.5"],
+        &["importance.level=balanced", "importance.doubt=1.0"],
+        &["importance.level=within", "importance.class_exponent=0.5", "importance.exponent=0.0"],
+        &["importance.adjust=drawn", "importance.adjust_tau=1.5", "train.label_smoothing=0.1"],
+        &["importance.adjust=data", "importance.adjust_from=start", "train.precision=bf16"],
+        &["importance.class_weights=effective-number", "importance.margin=2.0"],
+        &["importance.defer=0.75", "importance.adjust_posthoc=1.0"],
         &["data.crop_padding=2", "data.flip=true"],
         &["train.schedule=cosine", "train.nesterov=true", "train.label_smoothing=0.1"],
         &["train.schedule=step", "train.momentum=0.0", "train.weight_decay=0.0"],
@@ -318,6 +325,91 @@ fn every_option_of_the_method_trains() {
             assert_eq!(e.drawn.iter().sum::<u64>(), 300, "{options:?}");
         }
     }
+}
+
+#[test]
+fn epochs_that_draw_fewer_images_say_so_and_end_at_the_same_learning_rate() {
+    for options in [
+        &["importance.sampler=uniform", "importance.draws=0.5"][..],
+        &["importance.draws=0.5"],
+        &["importance.sampler=rcap", "importance.draws=0.5"],
+        &["importance.sampler=top-share", "importance.draws=0.5"],
+        &["importance.sampler=infobatch", "importance.reweight=1.0"],
+    ] {
+        let events = finish(&mut session(options));
+        let ends = epochs(&events);
+        let drawn = |k: usize| ends[k].drawn.iter().sum::<u64>();
+        assert_eq!((drawn(0), drawn(1)), (300, 300), "pretraining draws all: {options:?}");
+        assert!((150..300).contains(&drawn(3)), "{options:?}: {}", drawn(3));
+        assert_eq!(ends[3].samples, (0..4).map(drawn).sum::<u64>());
+        let expected = ends[3].expected.iter().sum::<f64>();
+        assert!((expected - drawn(3) as f64).abs() < 1e-6, "{options:?}: {expected}");
+        assert!(ends[3].coverage <= 1.0 && ends[3].expected_coverage <= 1.0);
+    }
+}
+
+#[test]
+fn a_corrected_run_says_by_what_and_measures_and_records_the_plain_logits() {
+    let plain = finish(&mut session(&["importance.adjust=none"]));
+    let corrected = finish(&mut session(&["importance.adjust=drawn"]));
+    let (a, b) = (epochs(&plain), epochs(&corrected));
+    // Up to E nothing differs, what is recorded included: the same weights, the same draws.
+    assert_eq!((&a[1].measured, weights(&plain)), (&b[1].measured, weights(&corrected)));
+    assert_eq!((&a[2].drawn, a[1].correction.len()), (&b[2].drawn, 0));
+    assert!(a.iter().all(|e| e.correction.is_empty()) && b[1].correction.is_empty());
+    let (by, of) = (&b[2].correction, &b[2].expected);
+    for (by, expected) in by.iter().zip(of) {
+        assert!((by - (10.0 * expected / 300.0).ln()).abs() < 1e-5, "{by} for {expected} draws");
+    }
+    assert_ne!(hash(&plain), hash(&corrected));
+    let tau_zero = finish(&mut session(&["importance.adjust=drawn", "importance.adjust_tau=0.0"]));
+    assert_eq!(hash(&tau_zero), hash(&plain), "tau = 0 is none, to the bit");
+}
+
+#[test]
+fn a_correction_after_training_changes_what_is_measured_and_no_parameter() {
+    let plain = finish(&mut session(&[]));
+    let corrected = finish(&mut session(&["importance.adjust_posthoc=1.0"]));
+    assert_eq!(hash(&plain), hash(&corrected));
+    let loss = |events: &[Event]| epochs(events).last().unwrap().measured.loss;
+    assert_ne!(loss(&plain), loss(&corrected));
+}
+
+#[test]
+fn a_change_of_the_loss_takes_effect_with_the_next_epoch_and_not_before() {
+    for (key, value) in [
+        ("importance.adjust", json!("drawn")),
+        ("importance.margin", json!(2.0)),
+        ("importance.class_weights", json!("effective-number")),
+        ("importance.reweight", json!(1.0)),
+    ] {
+        let at = |epoch: usize, step: usize| {
+            let mut s = session(&["train.epochs=5"]);
+            advance_to(&mut s, epoch, step);
+            let told = apply(&mut s, Command::Set { key: key.into(), value: value.clone() });
+            assert!(
+                matches!(told[..], [Event::Changed { effective: Effective::NextEpoch, .. }]),
+                "{key}: {told:?}"
+            );
+            hash(&finish(&mut s))
+        };
+        assert_eq!(at(3, 1), at(3, 7), "{key}: whenever in an epoch it is set, the next has it");
+        assert_ne!(at(3, 1), at(4, 1), "{key}: the next epoch does have it");
+    }
+}
+
+#[test]
+fn what_is_deferred_begins_after_that_share_of_all_epochs() {
+    let events = finish(&mut session(&[
+        "train.epochs=5",
+        "importance.pretrain_epochs=1",
+        "importance.defer=0.6",
+        "importance.adjust=drawn",
+    ]));
+    let (p, u, b) = (Phase::Pretrain, Phase::Uniform, Phase::Biased);
+    assert_eq!(phases(&events), [p, u, u, b, b]);
+    let corrected: Vec<bool> = epochs(&events).iter().map(|e| !e.correction.is_empty()).collect();
+    assert_eq!(corrected, [false, false, false, true, true]);
 }
 
 #[test]
@@ -510,6 +602,17 @@ fn while_pretraining_the_weights_that_an_earlier_e_would_give_are_told() {
     assert_eq!(previews(&later)[1], real, "the same as E = 2 gives");
 }
 
+/// What a key needs beside it to make a difference.
+fn beside(key: &Key) -> &'static [&'static str] {
+    match key.path {
+        "importance.class_exponent" => &["importance.level=within"],
+        "importance.adjust_tau" | "importance.adjust_from" => &["importance.adjust=drawn"],
+        // E = 2 of N = 4, so a half of N would be E.
+        "importance.defer" => &["importance.defer=0.75"],
+        _ => &[],
+    }
+}
+
 /// Another value of `key` than the one it has.
 fn another(key: &Key, now: &Value) -> Value {
     let now = key.path.split('.').fold(now, |v, part| &v[part]);
@@ -525,20 +628,32 @@ fn another(key: &Key, now: &Value) -> Value {
 
 #[test]
 fn every_key_that_is_marked_live_changes_what_comes_after_it() {
-    let set = ["importance.draw=systematic"];
-    let unchanged = hash(&finish(&mut session(&set)));
-    let config = serde_json::to_value(small_config(&set)).unwrap();
+    // Parameters, and what they are measured by.
+    let outcome = |events: &[Event]| {
+        let losses: Vec<f64> = epochs(events).iter().map(|e| e.measured.loss).collect();
+        (hash(events), losses)
+    };
+    let mut known = HashMap::new();
     for key in KEYS.iter().filter(|key| key.live != Live::No) {
         // What is kept on the disk is the trainer thread's: tests/faults.rs.
         if key.path.starts_with("checkpoint.") {
             continue;
         }
+        let set = [&["importance.draw=systematic"], beside(key)].concat();
+        let config = serde_json::to_value(small_config(&set)).unwrap();
+        let unchanged =
+            known.entry(beside(key)).or_insert_with(|| outcome(&finish(&mut session(&set))));
         let mut session = session(&set);
-        advance_to(&mut session, 1, 1);
+        let mut events = advance_to(&mut session, 1, 1);
         let value = another(key, &config);
         let answer = apply(&mut session, Command::Set { key: key.path.into(), value });
         assert!(matches!(answer[..], [Event::Changed { .. }]), "{}: {answer:?}", key.path);
-        let changed = hash(&finish(&mut session));
-        assert_ne!(changed, unchanged, "{} is marked live, and nobody reads it again", key.path);
+        events.extend(finish(&mut session));
+        assert_ne!(
+            outcome(&events),
+            *unchanged,
+            "{} is marked live, and nobody reads it again",
+            key.path
+        );
     }
 }

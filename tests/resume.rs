@@ -24,14 +24,27 @@ fn try_restore(checkpoint: &Checkpoint) -> Result<Session, String> {
 
 #[test]
 fn a_run_continued_from_any_moment_ends_with_the_same_parameters() {
-    let options = ["data.crop_padding=2", "data.flip=true", "importance.reweight=0.5"];
-    let straight = finish(&mut session(&options));
+    let usual = ["data.crop_padding=2", "data.flip=true", "importance.reweight=0.5"];
+    let corrected = [
+        "importance.adjust=drawn",
+        "importance.margin=1.0",
+        "importance.class_weights=effective-number",
+        "importance.draws=0.7",
+    ];
+    let by_losses = ["importance.sampler=rcap", "importance.draws=0.5"];
+    for (options, steps_of_last) in [(&usual[..], 10), (&corrected, 7), (&by_losses, 5)] {
+        continues_from_any_moment(options, steps_of_last);
+    }
+}
+
+fn continues_from_any_moment(options: &[&str], steps_of_last: usize) {
+    let straight = finish(&mut session(options));
     // In the middle of pretraining, at the switch, in the middle of a biased epoch, in its
     // evaluation.
     for (epoch, steps, further) in
-        [(1, 0, 0), (1, 4, 0), (2, 10, 1), (3, 1, 0), (3, 5, 0), (4, 10, 1)]
+        [(1, 0, 0), (1, 4, 0), (2, 10, 1), (3, 1, 0), (3, 5, 0), (4, steps_of_last, 1)]
     {
-        let mut first = session(&options);
+        let mut first = session(options);
         let mut events = advance_to(&mut first, epoch, steps.max(1));
         for _ in 0..further {
             first.advance();

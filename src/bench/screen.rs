@@ -174,6 +174,7 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
             eval_seconds: 1.0,
             samples: (epoch * n) as u64,
             step_ms: None,
+            correction: Vec::new(),
         }));
         if epoch == 3 {
             events.push(Event::Weights(WeightsSummary {

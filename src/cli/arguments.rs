@@ -194,6 +194,10 @@ pub(super) struct EvaluateArgs {
     pub(super) set: Vec<String>,
     #[command(flatten)]
     pub(super) compute: ComputeArgs,
+    /// Correct the logits for the training set's class shares: tau, usually 1 (Menon et al. 2021).
+    /// Default: as the run measured its epochs.
+    #[arg(long, value_name = "TAU", value_parser = tau)]
+    pub(super) adjust: Option<f64>,
     /// Write the logits, shape [n, C], to this safetensors file.
     #[arg(long, value_name = "FILE")]
     pub(super) logits: Option<PathBuf>,
@@ -267,6 +271,13 @@ pub(super) struct CompareArgs {
     pub(super) place: PlaceArgs,
     #[command(flatten)]
     pub(super) screen: ScreenArgs,
+}
+
+fn tau(text: &str) -> Result<f64, String> {
+    let (key, value) = crate::config::parse_set(&format!("importance.adjust_posthoc={text}"))
+        .map_err(|p| p.what)?;
+    let whole = value.as_integer().map(|v| v as f64);
+    value.as_float().or(whole).ok_or_else(|| format!("expected {}", key.rule.describe()))
 }
 
 pub(super) fn run_name(text: &str) -> Result<String, String> {

@@ -56,7 +56,8 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         .iter()
         .for_each(|finding| super::complain(format!("warning: {}", finding.text())));
     let opened = device.open().map_err(failed)?;
-    let evaluated = evaluate(&config, &dataset, &state, &opened).map_err(|misfits| {
+    let tau = args.adjust.unwrap_or(config.importance.adjust_posthoc);
+    let evaluated = evaluate(&config, &dataset, &state, tau, &opened).map_err(|misfits| {
         failed(format!(
             "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with \
              --data CONFIG, or --set model.name=...",
@@ -83,6 +84,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
             "samples": dataset.test.len(),
             "accuracy": c.accuracy(),
             "loss": evaluated.loss,
+            "adjust": tau,
             "mean": mean,
             "std": std,
             "classes": names,
@@ -92,7 +94,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
             "warnings": warnings,
         }));
     } else {
-        table(&evaluated, &dataset.classes, &from);
+        table(&evaluated, &dataset.classes, &from, tau);
     }
     Ok(Outcome::Done)
 }
@@ -104,11 +106,16 @@ fn config_of(args: &EvaluateArgs, of_run: Option<PathBuf>) -> Result<RunConfig, 
     }
 }
 
-fn table(evaluated: &Evaluated, classes: &[String], from: &Path) {
+fn table(evaluated: &Evaluated, classes: &[String], from: &Path, tau: f64) {
     let c = &evaluated.confusion;
     let n = c.total();
+    let adjusted = if tau == 0.0 {
+        String::new()
+    } else {
+        format!(", logits corrected for the training set's class shares (tau {tau})")
+    };
     say(format!(
-        "{}: test accuracy {:.2}% of {n}, loss {:.4}\n",
+        "{}: test accuracy {:.2}% of {n}, loss {:.4}{adjusted}\n",
         from.display(),
         100.0 * c.accuracy(),
         evaluated.loss

@@ -136,6 +136,7 @@ pub(super) mod tests {
             eval_seconds: 0.5,
             samples: 100 * (i as u64 + 1),
             step_ms: None,
+            correction: Vec::new(),
         };
         accuracies.iter().enumerate().map(epoch).collect()
     }

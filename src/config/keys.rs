@@ -2,7 +2,7 @@
 //! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
 use crate::data::Source;
-use crate::importance::Sampler;
+use crate::importance::{ClassWeights, Sampler};
 use crate::model::ModelName;
 use toml::Value;
 
@@ -221,7 +221,13 @@ pub const KEYS: &[Key] = &[
         AtScoring,
         "which recorded epochs count",
     ),
-    key("importance.exponent", Number(0.01, 20.0), NextEpoch, "exponent a on the weights"),
+    key("importance.exponent", Number(0.0, 20.0), NextEpoch, "exponent a on the weights"),
+    key(
+        "importance.doubt",
+        Number(0.0, 10.0),
+        NextEpoch,
+        "b: samples far harder than their class are drawn less; 0 = no less",
+    ),
     key("importance.uniform_mix", Number(0.0, 1.0), NextEpoch, "share u of uniform draws"),
     key(
         "importance.drop_hardest",
@@ -231,9 +237,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "importance.level",
-        OneOf(&["sample", "class"]),
+        OneOf(&["sample", "class", "balanced", "within"]),
         NextEpoch,
-        "bias towards samples or towards classes",
+        "what weights decide: samples, classes, samples within classes of given shares",
+    ),
+    key(
+        "importance.class_exponent",
+        Number(0.0, 1.0),
+        NextEpoch,
+        "g: at level within, class shares go by n_c^(1 - g)",
     ),
     key(
         "importance.reweight",
@@ -258,6 +270,49 @@ pub const KEYS: &[Key] = &[
         Integer(0, 100_000),
         NextEpoch,
         "weights anew every so many biased epochs; 0 = never",
+    ),
+    key(
+        "importance.defer",
+        Number(0.0, 1.0),
+        NextEpoch,
+        "share of N up to which epochs after E stay uniform and uncorrected",
+    ),
+    key(
+        "importance.draws",
+        Number(0.01, 1.0),
+        NextEpoch,
+        "images an epoch after E draws, as a share of n",
+    ),
+    key(
+        "importance.adjust",
+        OneOf(&["none", "data", "drawn"]),
+        NextEpoch,
+        "class shares that logits are corrected for in training",
+    ),
+    key("importance.adjust_tau", Number(0.0, 10.0), NextEpoch, "tau: how much they are corrected"),
+    key(
+        "importance.adjust_from",
+        OneOf(&["bias", "start"]),
+        NextEpoch,
+        "since the first epoch that draws by the sampler, or since the first",
+    ),
+    key(
+        "importance.adjust_posthoc",
+        Number(0.0, 10.0),
+        NextEpoch,
+        "tau of a correction for the data's class shares in evaluation only; 0 = none",
+    ),
+    key(
+        "importance.class_weights",
+        OneOf(ClassWeights::NAMES),
+        NextEpoch,
+        "what the losses of a class are multiplied by",
+    ),
+    key(
+        "importance.margin",
+        Number(0.0, 30.0),
+        NextEpoch,
+        "LDAM: taken from the true class's logit, for the smallest class; 0 = none",
     ),
     key(
         "checkpoint.every_minutes",

@@ -11,12 +11,14 @@ pub use crate::data::{DataConfig, Source};
 pub use crate::model::{ModelName, Precision};
 pub use keys::{EPOCHS, FIXED, KEYS, Key, LR_SCALE, Live, PRETRAIN_EPOCHS, Rule, find, nearest};
 pub use load::{
-    ArmChanges, ConfigError, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
+    ArmChanges, ConfigError, DEFER, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
     from_str, from_value, is_for_arms, load, parse_set, text, value_text,
 };
 pub use paths::absolute;
 
-use crate::importance::{Draw, Level, Metric, Sampler, Shaping, Window};
+use crate::importance::{
+    Adjust, AdjustFrom, ClassWeights, Draw, Level, Metric, Sampler, Shaping, Window,
+};
 use serde::{Deserialize, Serialize};
 
 /// A whole run.
@@ -124,12 +126,16 @@ pub struct ImportanceConfig {
     pub window: Window,
     /// Exponent a on the weights.
     pub exponent: f64,
+    /// Exponent b on how sure the model is of a sample compared with its class.
+    pub doubt: f64,
     /// Share u of uniform draws.
     pub uniform_mix: f64,
     /// Share of the hardest samples that is never drawn.
     pub drop_hardest: f64,
-    /// Bias towards samples or towards classes.
+    /// What the weights decide: samples, classes, or samples within classes.
     pub level: Level,
+    /// Exponent g on the class sizes at level `within`.
+    pub class_exponent: f64,
     /// k: the loss of a drawn sample is multiplied by `(1/(n q))^k`.
     pub reweight: f64,
     /// Last share of the biased epochs that is drawn uniformly again.
@@ -138,6 +144,22 @@ pub struct ImportanceConfig {
     pub draw: Draw,
     /// Compute the weights anew every so many biased epochs; 0 = never.
     pub rescore_every: usize,
+    /// Share of N up to which draws stay uniform, and losses uncorrected, after E.
+    pub defer: f64,
+    /// Images that an epoch after E draws, as a share of n.
+    pub draws: f64,
+    /// The class shares that logits are corrected for while training.
+    pub adjust: Adjust,
+    /// tau: how much they are corrected.
+    pub adjust_tau: f64,
+    /// Since when.
+    pub adjust_from: AdjustFrom,
+    /// tau of a correction for the data's class shares when epochs are measured; 0 = none.
+    pub adjust_posthoc: f64,
+    /// What the losses of a class are multiplied by.
+    pub class_weights: ClassWeights,
+    /// What is taken from the logit of the true class of the smallest class; 0 = nothing.
+    pub margin: f64,
 }
 
 /// Table `checkpoint`.
@@ -184,9 +206,11 @@ impl ImportanceConfig {
     pub fn shaping(&self) -> Shaping {
         Shaping {
             exponent: self.exponent,
+            doubt: self.doubt,
             uniform_mix: self.uniform_mix,
             drop_hardest: self.drop_hardest,
             level: self.level,
+            class_exponent: self.class_exponent,
         }
     }
 }
@@ -250,13 +274,23 @@ impl Default for ImportanceConfig {
             metric: Metric::PCorrect,
             window: Window::Mean,
             exponent: 1.0,
+            doubt: 0.0,
             uniform_mix: 0.0,
             drop_hardest: 0.0,
             level: Level::Sample,
+            class_exponent: 0.0,
             reweight: 0.0,
             uniform_tail: 0.0,
             draw: Draw::Multinomial,
             rescore_every: 0,
+            defer: 0.0,
+            draws: 1.0,
+            adjust: Adjust::None,
+            adjust_tau: 1.0,
+            adjust_from: AdjustFrom::Bias,
+            adjust_posthoc: 0.0,
+            class_weights: ClassWeights::None,
+            margin: 0.0,
         }
     }
 }

@@ -81,6 +81,14 @@ impl Ledger {
         self.drawn.iter().filter(|d| **d == 0).count()
     }
 
+    /// The loss of each sample when the model last saw it, `-ln p` in nats, shape `[n]`; of samples
+    /// that it never saw, or of which it said nothing finite, that of p = 1e-4.
+    pub fn losses(&self) -> Vec<f32> {
+        const LEAST: f32 = 1e-4;
+        let loss = |p: &f32| -(if p.is_nan() { LEAST } else { p.max(LEAST) }).ln();
+        self.p.iter().map(loss).collect()
+    }
+
     /// What the model last said of sample `i`; `None` when it was never drawn, or the output was
     /// not finite.
     pub fn last_seen(&self, i: usize) -> Option<LastSeen> {
@@ -106,6 +114,8 @@ mod tests {
         assert_eq!(ledger.last_seen(0), Some(LastSeen { p: 0.9, predicted: 1, confidence: 0.9 }));
         assert_eq!(ledger.last_seen(1), Some(LastSeen { p: 0.2, predicted: 2, confidence: 0.7 }));
         assert_eq!(ledger.last_seen(2), None);
+        let losses = ledger.losses();
+        assert!((losses[0] - -0.9_f32.ln()).abs() < 1e-6 && losses[2] == -1e-4_f32.ln());
         ledger.count_anew();
         assert_eq!(ledger.never_drawn(), 3);
         assert!(ledger.last_seen(1).is_some());

@@ -9,6 +9,7 @@
 
 mod alias;
 pub mod balance;
+mod correction;
 mod histogram;
 mod ledger;
 mod metric;
@@ -20,6 +21,7 @@ mod samples;
 mod weights;
 
 pub use alias::{AliasError, AliasTable};
+pub use correction::{Adjust, AdjustFrom, ClassWeights, log_prior, margins};
 pub use histogram::{Histogram, Quartiles};
 pub use ledger::{LastSeen, Ledger};
 pub use metric::{METRICS, Metric, Observation};

@@ -1,4 +1,4 @@
-//! One epoch of draws: `n` sample indices in the order in which training takes them.
+//! One epoch of draws: sample indices in the order in which training takes them.
 //! A pure function of (seed, epoch, probabilities). Knows nothing of batches, models or phases.
 
 use super::{AliasTable, Probabilities};
@@ -21,10 +21,13 @@ pub enum Draw {
     Systematic,
 }
 
-/// The draws of one epoch, shape `[n]`.
+/// The draws of one epoch, shape `[m]`; usually there are as many as samples.
 #[derive(Clone, Debug)]
 pub struct EpochPlan {
-    n: usize,
+    /// Count of draws, m.
+    len: usize,
+    /// Count of samples, n.
+    samples: usize,
     draws: Draws,
 }
 
@@ -41,7 +44,13 @@ const BLOCK: usize = 1 << 20;
 
 impl EpochPlan {
     fn listed(draws: Vec<u32>) -> Self {
-        Self { n: draws.len(), draws: Draws::Listed(draws) }
+        Self { len: draws.len(), samples: draws.len(), draws: Draws::Listed(draws) }
+    }
+
+    /// `chosen` of `samples` samples, shuffled.
+    pub fn of(mut chosen: Vec<u32>, samples: usize, seed: u64, epoch: u64) -> Self {
+        chosen.shuffle(&mut stream(seed, Purpose::Shuffle, epoch));
+        Self { samples, ..Self::listed(chosen) }
     }
 
     /// Every one of `n` samples once, shuffled.
@@ -60,7 +69,8 @@ impl EpochPlan {
     /// As many independent draws from `table` as it has samples. They are never all in memory.
     pub fn multinomial(table: Arc<AliasTable>, seed: u64, epoch: u64) -> Self {
         Self {
-            n: table.len(),
+            len: table.len(),
+            samples: table.len(),
             draws: Draws::Streamed { table, stream: Box::new(stream(seed, Purpose::Draw, epoch)) },
         }
     }
@@ -105,19 +115,28 @@ impl EpochPlan {
         Self::listed(labels.iter().map(|_| draw()).collect())
     }
 
-    /// A plan as it was; `None` unless it has `n` draws, all of them below `n`.
-    pub fn restored(draws: Vec<u32>, n: usize) -> Option<Self> {
-        (draws.len() == n && draws.iter().all(|i| (*i as usize) < n)).then(|| Self::listed(draws))
+    /// The first `share` in (0, 1] of its draws, at least two: a batch of one cannot be trained on.
+    pub fn first(self, share: f64) -> Self {
+        let wanted = ((share * self.len as f64).round() as usize).max(2);
+        Self { len: wanted.min(self.len), ..self }
     }
 
-    /// Count of draws, `n`.
+    /// A plan of `samples` samples as it was; `None` unless it has 1 to `samples` draws, all of
+    /// them below that.
+    pub fn restored(draws: Vec<u32>, samples: usize) -> Option<Self> {
+        let is_possible =
+            (1..=samples).contains(&draws.len()) && draws.iter().all(|i| (*i as usize) < samples);
+        is_possible.then(|| Self { samples, ..Self::listed(draws) })
+    }
+
+    /// Count of draws.
     pub fn len(&self) -> usize {
-        self.n
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.len == 0
     }
 
     /// The indices at `places` of the order in which they are drawn.
@@ -128,7 +147,8 @@ impl EpochPlan {
         match &self.draws {
             Draws::Listed(draws) => Cow::Borrowed(&draws[places]),
             Draws::Streamed { table, stream } => {
-                assert!(places.end <= self.n, "an epoch has {} draws, not {}", self.n, places.end);
+                let len = self.len;
+                assert!(places.end <= len, "an epoch has {len} draws, not {}", places.end);
                 let mut draws = vec![0; places.len()];
                 table.fill(stream, places.start, &mut draws);
                 Cow::Owned(draws)
@@ -138,7 +158,7 @@ impl EpochPlan {
 
     /// All indices in their order, some at a time.
     pub fn blocks(&self) -> impl Iterator<Item = Cow<'_, [u32]>> {
-        (0..self.n).step_by(BLOCK).map(|from| self.at(from..(from + BLOCK).min(self.n)))
+        (0..self.len).step_by(BLOCK).map(|from| self.at(from..(from + BLOCK).min(self.len)))
     }
 
     /// Draws per class, shape `[C]`. `labels` has shape `[n]`, values < `classes`.
@@ -154,7 +174,7 @@ impl EpochPlan {
 
     /// How often each sample is drawn, shape `[n]`.
     pub fn multiplicities(&self) -> Vec<u32> {
-        let mut times = vec![0; self.n];
+        let mut times = vec![0; self.samples];
         for block in self.blocks() {
             for &i in block.iter() {
                 times[i as usize] += 1;
@@ -198,6 +218,19 @@ mod tests {
             assert_eq!(plan.at(places.clone()), &all[places.clone()], "{places:?}");
         }
         assert_eq!(plan.multiplicities().iter().sum::<u32>() as usize, n);
+    }
+
+    #[test]
+    fn the_first_share_of_a_plan_is_its_beginning() {
+        let table = Arc::new(AliasTable::new(&[1.0, 2.0, 3.0, 4.0]).expect("valid weights"));
+        for plan in [EpochPlan::shuffle(4, 1, 1), EpochPlan::multinomial(table, 1, 1)] {
+            let half = plan.clone().first(0.5);
+            assert_eq!((half.len(), half.multiplicities().len()), (2, 4));
+            assert_eq!(half.at(0..2), plan.at(0..2));
+            assert_eq!(half.blocks().map(|b| b.len()).sum::<usize>(), 2);
+            assert_eq!(plan.clone().first(1.0).len(), 4);
+            assert_eq!(plan.first(0.01).len(), 2);
+        }
     }
 
     #[test]

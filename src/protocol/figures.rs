@@ -208,9 +208,9 @@ pub struct EpochSummary {
     pub measured: Measured,
     /// Recall per class on the same images, shape `[C]`.
     pub recall: Vec<f64>,
-    /// Draws per class, shape `[C]`, sum n.
+    /// Draws per class, shape `[C]`; their sum is the count of draws, usually n.
     pub drawn: Vec<u64>,
-    /// Expected draws per class, shape `[C]`, sum n.
+    /// Expected draws per class, shape `[C]`, of the same sum.
     pub expected: Vec<f64>,
     /// Share of distinct samples drawn.
     pub coverage: f64,
@@ -241,4 +241,8 @@ pub struct EpochSummary {
     /// versions).
     #[serde(default)]
     pub step_ms: Option<StepTimes>,
+    /// What was added to the logits for the loss, `tau ln(C pi_c)`, shape `[C]`; empty where they
+    /// were not corrected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub correction: Vec<f64>,
 }

@@ -165,6 +165,11 @@ impl Figures for EpochSummary {
                 "more draws than an epoch can have",
             ),
             (
+                [0, classes].contains(&self.correction.len())
+                    && self.correction.iter().all(|c| c.is_finite()),
+                "a correction that cannot be",
+            ),
+            (
                 is_few(self.never_drawn) && self.samples <= MOST_COUNTED,
                 "more samples than there can be",
             ),

@@ -89,6 +89,9 @@ pub struct EpochState {
     /// Sum of the losses of the images so far.
     #[serde(deserialize_with = "crate::protocol::nan_if_null")]
     pub loss: f64,
+    /// k, by which its losses are weighted; `None` in checkpoints of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reweight: Option<f64>,
 }
 
 /// Why a checkpoint cannot be continued.
@@ -135,18 +138,17 @@ impl SessionState {
             .or_else(|| {
                 let begun = self.epoch?;
                 let has_begun = at_most("epoch.step", begun.step as u64, begun.steps as u64);
-                has_begun.or_else(|| at_most("completed, in an epoch,", done as u64 + 1, of as u64))
+                let k = begun.reweight.and_then(|k| share("epoch.reweight", k));
+                has_begun
+                    .or(k)
+                    .or_else(|| at_most("completed, in an epoch,", done as u64 + 1, of as u64))
             })
     }
 
     /// What cannot be in a run of `n` training samples, beyond that.
     pub(super) fn objection_with(&self, n: usize) -> Option<String> {
-        let steps = self.config.train.steps_per_epoch(n);
-        if let Some(unseen) = self.unseen.filter(|unseen| *unseen > n) {
-            return Some(format!("unseen = {unseen} of {n} training images"));
-        }
-        let begun = self.epoch.filter(|e| e.steps != steps)?;
-        Some(format!("epoch.steps = {}, where an epoch has {steps}", begun.steps))
+        let unseen = self.unseen.filter(|unseen| *unseen > n)?;
+        Some(format!("unseen = {unseen} of {n} training images"))
     }
 }
 
@@ -160,6 +162,23 @@ impl Checkpoint {
     pub(super) fn f32s(&self, name: &str, len: usize) -> Result<&[f32], RestoreError> {
         match self.find(name) {
             Some(Values::F32(v)) if v.len() == len => Ok(v),
+            _ => Err(RestoreError::Array(name.to_owned())),
+        }
+    }
+
+    /// The same of one that may not be there.
+    pub(super) fn f32s_if_any(
+        &self,
+        name: &str,
+        len: usize,
+    ) -> Result<Option<&[f32]>, RestoreError> {
+        self.find(name).map(|_| self.f32s(name, len)).transpose()
+    }
+
+    /// Values of a u32 array.
+    pub(super) fn all_u32s(&self, name: &str) -> Result<&[u32], RestoreError> {
+        match self.find(name) {
+            Some(Values::U32(v)) => Ok(v),
             _ => Err(RestoreError::Array(name.to_owned())),
         }
     }

@@ -6,7 +6,8 @@ use super::new_model;
 use super::step::{LossTerms, forward_loss};
 use crate::config::RunConfig;
 use crate::data::Dataset;
-use crate::model::{Misfits, Mode, NamedTensor};
+use crate::importance::log_prior;
+use crate::model::{Misfits, Mode, NamedTensor, kernels};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -22,7 +23,8 @@ pub struct Evaluated {
 }
 
 /// Evaluates the model that `state` holds (the architecture is the config's) on the test split of
-/// `data`.
+/// `data`. Its logits are corrected for the class shares of the training split, `- tau ln(C pi_c)`
+/// (Menon et al. 2021, post hoc), unless `tau` is 0.
 ///
 /// # Errors
 /// Every parameter that `state` lacks or has in another shape.
@@ -30,9 +32,13 @@ pub fn evaluate(
     config: &RunConfig,
     data: &Dataset,
     state: &[NamedTensor],
+    tau: f64,
     device: &Device,
 ) -> Result<Evaluated, Misfits> {
     let classes = data.classes.len();
+    let sizes: Vec<usize> =
+        data.train.class_counts(classes).iter().map(|count| *count as usize).collect();
+    let shift = posthoc_shift(&sizes, tau, device);
     let model =
         new_model(config, data.shape[0], classes, device).with_state(state, device)?.valid();
     let test = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
@@ -42,6 +48,10 @@ pub fn evaluate(
         let drawn: Vec<u32> = (from as u32..(from + batch).min(n) as u32).collect();
         let (images, labels) = test.batch(&drawn, None);
         let out: Tensor<2> = model.forward(images, Mode::Evaluate);
+        let out = match &shift {
+            None => out,
+            Some(shift) => out + shift.clone(),
+        };
         let mean =
             forward_loss(out.clone(), labels, LossTerms::default()).loss.into_scalar::<f32>();
         loss += f64::from(mean) * drawn.len() as f64;
@@ -53,6 +63,15 @@ pub fn evaluate(
         loss: loss / n.max(1) as f64,
         logits,
     })
+}
+
+/// What corrects logits for the shares of classes with so many training samples: `-tau ln(C pi_c)`,
+/// `[1, C]`; `None` where `tau` is 0.
+pub(super) fn posthoc_shift(sizes: &[usize], tau: f64, device: &Device) -> Option<Tensor<2>> {
+    let n = sizes.iter().sum::<usize>();
+    let shares: Vec<f64> = sizes.iter().map(|size| *size as f64 / n.max(1) as f64).collect();
+    let shift: Vec<f32> = log_prior(&shares, n, -tau);
+    (tau != 0.0).then(|| kernels::numbers(&shift, [1, shift.len()], device))
 }
 
 /// Index of the first of the highest values.

@@ -3,6 +3,9 @@
 
 mod biased;
 mod class_balanced;
+mod infobatch;
+mod rcap;
+mod top_share;
 mod uniform;
 mod uniform_replacement;
 
@@ -21,6 +24,12 @@ table! {
         UniformReplacement = "uniform-replacement" => &uniform_replacement::UniformReplacement,
         /// With replacement: uniform over the classes, then within.
         ClassBalanced = "class-balanced" => &class_balanced::ClassBalanced,
+        /// Half of the samples whose loss is below the mean, and all others.
+        Infobatch = "infobatch" => &infobatch::Infobatch,
+        /// Classes by their loss, and within them samples by theirs.
+        Rcap = "rcap" => &rcap::Rcap,
+        /// Of each group of a shuffle the samples with the largest losses.
+        TopShare = "top-share" => &top_share::TopShare,
     }
 }
 
@@ -34,6 +43,12 @@ pub struct Population<'a> {
     pub weights: Option<(&'a Weights, &'a Shaping)>,
     /// How draws with replacement by importance are made.
     pub draw: Draw,
+    /// The loss of each sample when the model last saw it, in nats; there for samplers that need
+    /// it. Shape `[n]`; of samples that were never seen, that of the hardest.
+    pub losses: Option<&'a [f32]>,
+    /// Share of the samples that an epoch draws, in (0, 1]. What a sampler plans beyond that is
+    /// not drawn.
+    pub share: f64,
 }
 
 /// A way to draw.
@@ -46,10 +61,16 @@ pub trait Sampling: Sync {
         false
     }
 
+    /// Whether it draws by what the model said last: then the next epoch cannot be planned before
+    /// this one is over.
+    fn needs_losses(&self) -> bool {
+        false
+    }
+
     /// The probability of each sample, shape `[n]`.
     fn probabilities(&self, of: &Population<'_>) -> Probabilities;
 
-    /// The `n` draws of an epoch, counted from 1, by what [`Self::probabilities`] gave. A pure
+    /// The draws of an epoch, counted from 1, by what [`Self::probabilities`] gave. A pure
     /// function of its arguments.
     fn plan(&self, of: &Population<'_>, by: &Shaped, seed: u64, epoch: u64) -> EpochPlan;
 }
@@ -88,8 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_sampler_draws_n_samples_as_often_as_it_says() {
+    fn every_sampler_draws_as_often_as_it_says() {
         let labels: Vec<u32> = (0..4_000).map(|i| u32::from(i % 5 == 0)).collect();
+        let losses: Vec<f32> = (0..4_000).map(|i| (i * 37 % 4_000) as f32 / 1_000.0).collect();
         let scores: Vec<Option<f32>> = (0..4_000).map(|i| Some(i as f32 / 4_000.0)).collect();
         let weights = Weights::from_scores(&scores).expect("finite scores");
         let shaping = Shaping::default();
@@ -98,15 +120,18 @@ mod tests {
             .flat_map(|s| [Draw::Multinomial, Draw::Systematic].map(|draw| (s.sampling(), draw)))
         {
             let weights = sampler.needs_weights().then_some((&weights, &shaping));
-            let of = Population { labels: &labels, classes: 2, weights, draw };
+            let losses = sampler.needs_losses().then_some(&losses[..]);
+            let of = Population { labels: &labels, classes: 2, weights, draw, losses, share: 0.5 };
             let by = Shaped::new(sampler.probabilities(&of));
             let plan = sampler.plan(&of, &by, 7, 3);
-            assert_eq!(plan.len(), 4_000);
-            assert_eq!(plan.at(0..4_000), sampler.plan(&of, &by, 7, 3).at(0..4_000));
-            let share = plan.class_counts(&labels, 2)[1] as f64 / 4_000.0;
+            let draws = plan.len();
+            assert!((2_000..=4_000).contains(&draws) && plan.multiplicities().len() == 4_000);
+            assert_eq!(plan.at(0..draws), sampler.plan(&of, &by, 7, 3).at(0..draws));
+            assert!((by.q().values().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+            let share = plan.class_counts(&labels, 2)[1] as f64 / draws as f64;
             let expected = by.q().class_shares(&labels, 2)[1];
-            // Four standard deviations of a share of 4,000 independent draws.
-            let bound = 4.0 * (expected * (1.0 - expected) / 4_000.0).sqrt();
+            // Four standard deviations of a share of as many independent draws.
+            let bound = 4.0 * (expected * (1.0 - expected) / draws as f64).sqrt();
             assert!((share - expected).abs() < bound, "{share}, not {expected}");
         }
     }

@@ -4,6 +4,7 @@
 use super::epoch::Epoch;
 use super::parts::Parts;
 use super::samples::{Due, phase_of};
+use super::terms::Terms;
 use super::{Progress, Stage, Work};
 use crate::importance::Sampler;
 use crate::model::{Mode, sha256};
@@ -51,8 +52,15 @@ impl Parts {
         }
         let planned = self.samples.plan(&self.config, number);
         self.outbox.push(Event::Phase { epoch: number, phase });
-        let steps = self.config.train.steps_per_epoch(self.feed.len());
-        let epoch = Epoch::new(phase, planned, steps);
+        let draws = planned.plan.len();
+        let terms = Terms::of(
+            &self.config,
+            (number, phase),
+            (&planned.q, draws),
+            (self.samples.labels(), &self.samples.class_sizes()),
+        );
+        let steps = self.config.train.steps_per_epoch(draws);
+        let epoch = Epoch::new(phase, planned, terms, steps, &self.device);
         self.learned.keep(epoch.place());
         Stage::Epoch(Box::new(epoch), Work::Training)
     }

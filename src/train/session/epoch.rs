@@ -2,6 +2,7 @@
 //! models, commands or events.
 
 use super::samples::{Planned, all};
+use super::terms::Terms;
 use crate::importance::{EpochPlan, Observation, Probabilities};
 use crate::protocol::Phase;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError};
@@ -29,6 +30,10 @@ pub(super) struct Epoch {
     pub(super) plan: Arc<EpochPlan>,
     /// What the plan was drawn by.
     pub(super) q: Arc<Probabilities>,
+    /// What its losses do beside taking the cross entropy.
+    pub(super) terms: Terms,
+    /// What of that is added to logits, on the device.
+    pub(super) shifts: Option<Tensor<2>>,
     /// Steps that are done.
     step: usize,
     /// Steps that it has.
@@ -51,11 +56,19 @@ pub(super) struct Epoch {
 
 impl Epoch {
     /// An epoch of `steps` steps at its beginning.
-    pub(super) fn new(phase: Phase, planned: Planned, steps: usize) -> Self {
+    pub(super) fn new(
+        phase: Phase,
+        planned: Planned,
+        terms: Terms,
+        steps: usize,
+        device: &Device,
+    ) -> Self {
         Self {
             phase,
             plan: planned.plan,
             q: planned.q,
+            shifts: terms.shifts(device),
+            terms,
             step: 0,
             steps,
             observations: Vec::new(),
@@ -170,16 +183,19 @@ impl Epoch {
     /// For a checkpoint: how far it has come. The losses of all steps were checked.
     pub(super) fn state(&self) -> EpochState {
         let Self { phase, step, steps, .. } = *self;
-        EpochState { phase, step, steps, loss: self.total.loss }
+        let reweight = Some(self.terms.reweight);
+        EpochState { phase, step, steps, loss: self.total.loss, reweight }
     }
 
     /// For a checkpoint: what it draws, and what was observed.
     pub(super) fn arrays(&self) -> Vec<Array> {
-        vec![
+        let mut arrays = self.terms.arrays();
+        arrays.extend([
             Array::u32("epoch.draws", self.plan.at(0..self.plan.len()).into_owned()),
             Array::f64("epoch.q", self.q.values()),
             Array::observations("epoch.observations", &self.observations()),
-        ]
+        ]);
+        arrays
     }
 
     /// The epoch in progress of a checkpoint, of `n` samples of `classes` classes.
@@ -193,24 +209,33 @@ impl Epoch {
         device: &Device,
     ) -> Result<Self, RestoreError> {
         let lacks = |name: &str| RestoreError::Array(name.to_owned());
-        let plan = EpochPlan::restored(checkpoint.u32s("epoch.draws", n)?.to_vec(), n)
+        let plan = EpochPlan::restored(checkpoint.all_u32s("epoch.draws")?.to_vec(), n)
             .ok_or_else(|| lacks("epoch.draws"))?;
+        let c = &checkpoint.state.config;
+        let (draws, steps) = (plan.len(), c.train.steps_per_epoch(plan.len()));
+        if e.steps != steps {
+            let why = format!("epoch.steps = {}, where {draws} draws are {steps}", e.steps);
+            return Err(RestoreError::State(why));
+        }
         let q = Probabilities::restored(checkpoint.f64s("epoch.q", n)?.to_vec())
             .ok_or_else(|| lacks("epoch.q"))?;
-        let batch_size = checkpoint.state.config.train.batch_size;
-        let seen = if e.step == e.steps { n } else { e.step.saturating_mul(batch_size).min(n) };
+        let at_most = e.step.saturating_mul(c.train.batch_size).min(draws);
+        let seen = if e.step == e.steps { draws } else { at_most };
         let flat = checkpoint.f32s("epoch.observations", seen * Observation::WIDTH)?;
         // No number where the model's output was none.
         let is_class = |class: f32| class.is_nan() || (0.0..classes as f32).contains(&class);
         let is_possible =
             |row: &[f32; Observation::WIDTH]| is_class(Observation::from_row(row).other);
         all("epoch.observations", flat.as_chunks().0, is_possible)?;
+        // Checkpoints of before it was settled when an epoch begins have it in the config only.
+        let was = if e.phase == Phase::Biased { c.importance.reweight } else { 0.0 };
+        let terms = Terms::restored(checkpoint, e.reweight.unwrap_or(was), classes)?;
         let planned = Planned::restored(plan, q);
         Ok(Self {
             step: e.step,
             total: Sum { loss: e.loss, samples: seen },
             observations: observation_rows(flat, device),
-            ..Self::new(e.phase, planned, e.steps)
+            ..Self::new(e.phase, planned, terms, e.steps, device)
         })
     }
 }
@@ -232,7 +257,8 @@ mod tests {
             let planned =
                 Planned::restored(EpochPlan::shuffle(10, 1, 1), Probabilities::uniform(10));
             let device = DeviceName::LibtorchCpu.open().expect("device");
-            Self { epoch: Epoch::new(Phase::Pretrain, planned, 5), device }
+            let epoch = Epoch::new(Phase::Pretrain, planned, Terms::default(), 5, &device);
+            Self { epoch, device }
         }
 
         fn rows(&self) -> Tensor<2> {

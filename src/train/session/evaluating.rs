@@ -30,7 +30,7 @@ impl Parts {
             return None;
         }
         let model = self.evaluator.best_model(self.learned.model(), &self.device);
-        Some(Stage::Testing(TestedModel::Best, Box::new(Evaluation::new(model))))
+        Some(Stage::Testing(TestedModel::Best, self.evaluation(model)))
     }
 
     /// One batch of the test set.
@@ -39,7 +39,7 @@ impl Parts {
         model: TestedModel,
         evaluation: &mut Evaluation,
     ) -> (Progress, Option<Stage>) {
-        let Some(held) = &mut self.evaluator.held_back else {
+        let Some(held) = &self.evaluator.held_back else {
             return (Progress::Boundary, Some(Stage::Boundary));
         };
         if !evaluation.advance(&held.set, self.config.train.eval_batch_size) {
@@ -60,12 +60,14 @@ impl Parts {
         self.outbox.push(told(model));
         if model == TestedModel::Best {
             if epoch != self.completed {
-                let last = Box::new(Evaluation::new(self.learned.model()));
+                let last = self.evaluation(self.learned.model());
                 return (Progress::Evaluated, Some(Stage::Testing(TestedModel::Last, last)));
             }
             self.outbox.push(told(TestedModel::Last)); // the same model
         }
-        held.tested_at = Some(self.completed);
+        if let Some(held) = &mut self.evaluator.held_back {
+            held.tested_at = Some(self.completed);
+        }
         (Progress::Boundary, Some(Stage::Boundary))
     }
 
@@ -98,6 +100,7 @@ impl Parts {
             eval_seconds: began.elapsed().as_secs_f64(),
             samples: self.learned.samples(),
             step_ms: Some(self.meter.take_epoch_times().per(epoch.steps)),
+            correction: epoch.terms.prior.iter().map(|v| f64::from(*v)).collect(),
         };
         self.outbox.push(Event::EpochEnd(summary));
         self.outbox.extend(self.samples.preview(&self.config.importance, self.completed));

@@ -14,6 +14,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Evaluation {
     model: Model,
+    /// Added to the logits before anything is made of them, `[1, C]`.
+    shift: Option<Tensor<2>>,
     /// Images that are done.
     done: usize,
     losses: Sums,
@@ -34,10 +36,11 @@ pub(super) struct Figures {
 }
 
 impl Evaluation {
-    /// At its beginning; `model` has no gradients.
-    pub(super) fn new(model: Model) -> Self {
+    /// At its beginning; `model` has no gradients. `shift` `[1, C]` is added to its logits.
+    pub(super) fn new(model: Model, shift: Option<Tensor<2>>) -> Self {
         Self {
             model,
+            shift,
             done: 0,
             losses: Sums::default(),
             predictions: Vec::new(),
@@ -55,6 +58,10 @@ impl Evaluation {
         let end = (self.done + batch_size).min(set.images.len());
         let (images, labels) = set.images.range(self.done..end);
         let (count, logits) = (end - self.done, self.model.forward(images, Mode::Evaluate));
+        let logits = match &self.shift {
+            None => logits,
+            Some(shift) => logits + shift.clone(),
+        };
         self.predictions.push(logits.clone().argmax(1).reshape([count]));
         self.losses.add(forward_loss(logits, labels, LossTerms::default()).loss, count);
         self.done = end;
@@ -199,11 +206,16 @@ mod tests {
         let device = DeviceName::LibtorchCpu.open().expect("device");
         let set = test_set(&dataset(10), &device);
         let model = new_model(&RunConfig::default(), 1, 3, &device);
-        let whole =
-            crate::train::evaluate(&RunConfig::default(), &dataset(10), &model.state(), &device)
-                .expect("the model fits");
+        let whole = crate::train::evaluate(
+            &RunConfig::default(),
+            &dataset(10),
+            &model.state(),
+            0.0,
+            &device,
+        )
+        .expect("the model fits");
         for (batch_size, batches) in [(4, 3), (5, 2), (10, 1), (99, 1)] {
-            let mut evaluation = Evaluation::new(model.valid());
+            let mut evaluation = Evaluation::new(model.valid(), None);
             let mut count = 1;
             while !evaluation.advance(&set, batch_size) {
                 assert_eq!(evaluation.done(), count * batch_size);

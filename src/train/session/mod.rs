@@ -16,6 +16,7 @@ mod parts;
 mod restore;
 mod samples;
 mod start;
+mod terms;
 mod training;
 
 use self::boundary::Scoring;

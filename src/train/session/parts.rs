@@ -2,14 +2,16 @@
 //! of it. Knows nothing of where it stands.
 
 use super::epoch::Epoch;
-use super::evaluator::Evaluator;
+use super::evaluator::{Evaluation, Evaluator};
 use super::learned::Learned;
 use super::meter::Meter;
 use super::samples::Samples;
 use crate::config::RunConfig;
 use crate::data::Identity;
 use crate::importance::Sampler;
+use crate::model::Model;
 use crate::protocol::{Cause, Event, Stop};
+use crate::train::evaluate::posthoc_shift;
 use crate::train::feed::Feed;
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
@@ -70,6 +72,13 @@ impl Parts {
     ) {
         self.paused = Some(cause);
         self.outbox.push(Event::Paused { epoch, step, reason, cause });
+    }
+
+    /// An evaluation of `model`, which has no gradients, at its beginning: as the config corrects
+    /// logits in evaluations.
+    pub(super) fn evaluation(&self, model: Model) -> Box<Evaluation> {
+        let (tau, sizes) = (self.config.importance.adjust_posthoc, self.samples.class_sizes());
+        Box::new(Evaluation::new(model, posthoc_shift(&sizes, tau, &self.device)))
     }
 
     /// Seconds that the run has taken, those before a checkpoint included.

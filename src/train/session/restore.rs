@@ -1,7 +1,7 @@
 //! A session to a checkpoint, and back. What a part keeps is its own; here it is put together.
 
 use super::epoch::{Epoch, Place};
-use super::evaluator::{Best, Evaluation};
+use super::evaluator::Best;
 use super::learned::Learned;
 use super::meter::Meter;
 use super::parts::Parts;
@@ -138,7 +138,7 @@ impl Session {
             Some(epoch) => {
                 parts.outbox.push(Event::Phase { epoch: s.completed + 1, phase: epoch.phase });
                 let work = if epoch.is_done() {
-                    Work::Evaluating(Box::new(Evaluation::new(parts.learned.model())))
+                    Work::Evaluating(parts.evaluation(parts.learned.model()))
                 } else {
                     Work::Training
                 };

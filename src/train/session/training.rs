@@ -4,19 +4,17 @@
 //! but a few handles. Knows nothing of what comes between epochs.
 
 use super::epoch::{Checked, Epoch};
-use super::evaluator::Evaluation;
 use super::meter::{Lap, Meter};
 use super::parts::Parts;
 use super::samples::draw_seed;
+use super::terms::Terms;
 use super::{Progress, Session, Stage, Work};
 use crate::data::Augment;
-use crate::model::kernels;
-use crate::protocol::{Cause, Event, Phase, StepTimes};
+use crate::protocol::{Cause, Event, StepTimes};
 use crate::train::feed::{Batch, Order};
 use crate::train::schedule::Schedule;
-use crate::train::step::{LossTerms, forward_loss};
+use crate::train::step::forward_loss;
 use crate::train::sums::Sum;
-use burn::tensor::Tensor;
 use std::time::Instant;
 
 impl Parts {
@@ -35,7 +33,7 @@ impl Parts {
         let is_sound =
             self.losses_are_fine(epoch) && (self.not_finite_accepted || self.learned.is_finite());
         let next = if is_sound {
-            Work::Evaluating(Box::new(Evaluation::new(self.learned.model())))
+            Work::Evaluating(self.evaluation(self.learned.model()))
         } else {
             Work::GoingBack
         };
@@ -53,12 +51,13 @@ impl Parts {
             epoch: self.completed + 1,
         };
         let Batch { drawn, images, labels } = self.feed.batch(&order, epoch.step());
-        let (b, factors) = (drawn.len(), self.factors(epoch, &drawn));
+        let factors = epoch.terms.factors(&drawn, self.samples.labels(), &epoch.q);
+        let smoothing = self.config.train.label_smoothing;
+        let terms = Terms::of_step(factors, epoch.shifts.as_ref(), smoothing, &self.device);
+        let b = drawn.len();
         times.data = lap.seconds();
 
         let logits = self.learned.forward(images);
-        let smoothing = self.config.train.label_smoothing;
-        let terms = LossTerms { smoothing, factors, shifts: None };
         let out = forward_loss(logits, labels, terms);
         times.forward = lap.seconds();
         let gradients = self.learned.gradients(&out.loss);
@@ -81,15 +80,6 @@ impl Parts {
         }
         times.bookkeeping = lap.seconds();
         self.meter.take(times, began.elapsed().as_secs_f64(), lr);
-    }
-
-    /// Factors on the losses of the drawn samples, shape `[b]`; `None` when all are 1.
-    fn factors(&self, epoch: &Epoch, drawn: &[u32]) -> Option<Tensor<1>> {
-        let k = self.config.importance.reweight;
-        (k > 0.0 && epoch.phase == Phase::Biased).then(|| {
-            let factors = epoch.q.loss_factors(drawn, k);
-            kernels::numbers(&factors, [factors.len()], &self.device)
-        })
     }
 
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when

@@ -8,7 +8,7 @@ mod sheet;
 mod weighing;
 
 pub(super) use self::planner::Planned;
-use self::planner::{DrawSource, Planner, Recipe, Weighting};
+use self::planner::{DrawSource, Losses, Planner, Recipe, Weighting};
 pub(super) use self::restore::all;
 pub use self::sheet::{Pictures, SampleSheet};
 use crate::config::{ImportanceConfig, RunConfig};
@@ -210,19 +210,23 @@ impl Samples {
     /// What an epoch of this plan, drawn by `q`, drew: asked for once it is recorded.
     pub(super) fn draws(&self, plan: &EpochPlan, q: &Probabilities) -> Draws {
         let (n, times) = (self.labels.len() as f64, plan.multiplicities());
+        let all = plan.len() as f64;
         let drawn = plan.class_counts(&self.labels, self.classes);
         let share_of = |marked: &[bool]| {
             let draws: u32 = times.iter().zip(marked).filter(|(_, m)| **m).map(|(t, _)| t).sum();
-            f64::from(draws) / n
+            f64::from(draws) / all
         };
         let importance = self.importance.as_deref();
         let hard = |i: &Importance| i.p.iter().map(|p| *p < HARD).collect::<Vec<_>>();
-        let shuffled = times.iter().all(|t| *t == 1);
-        let expected_coverage =
-            if shuffled { 1.0 } else { balance::expected_coverage(q.values(), times.len()) };
+        let is_without_replacement = times.iter().all(|t| *t <= 1);
+        let expected_coverage = if is_without_replacement {
+            all / n
+        } else {
+            balance::expected_coverage(q.values(), plan.len())
+        };
         let shares = q.class_shares(&self.labels, self.classes);
         Draws {
-            expected: shares.iter().map(|s| s * n).collect(),
+            expected: shares.iter().map(|s| s * all).collect(),
             coverage: times.iter().filter(|t| **t > 0).count() as f64 / n,
             expected_coverage,
             max_multiplicity: times.iter().copied().max().unwrap_or(0),
@@ -241,8 +245,10 @@ impl Samples {
     pub(super) fn plan(&mut self, config: &RunConfig, epoch: usize) -> Planned {
         let planned = self.planner.plan(&self.recipe(config, epoch));
         let next = epoch + 1;
+        let needs_what_comes = sampler_of(config, next).sampling().needs_losses();
         if next <= config.train.epochs
             && (self.importance.is_some() || next <= config.importance.pretrain_epochs)
+            && !needs_what_comes
         {
             let recipe = self.recipe(config, next);
             self.planner.foresee(recipe);
@@ -251,26 +257,55 @@ impl Samples {
     }
 
     fn recipe(&self, config: &RunConfig, epoch: usize) -> Recipe {
-        let c = &config.importance;
-        let is_biased = c.sampler.sampling().is_biased();
-        let sampler = match (phase_of(config, epoch), is_biased) {
-            (Phase::Pretrain, _) | (Phase::Uniform, true) => Sampler::Uniform,
-            (Phase::Biased, _) | (Phase::Uniform, false) => c.sampler,
-        };
-        let weighting = |importance: &Arc<Importance>| Weighting {
+        let (c, sampler) = (&config.importance, sampler_of(config, epoch));
+        let sampling = sampler.sampling();
+        let is_pretraining = phase_of(config, epoch) == Phase::Pretrain;
+        let weighting = self.importance.as_ref().filter(|_| sampling.needs_weights());
+        let weighting = weighting.map(|importance| Weighting {
             importance: importance.clone(),
             shaping: c.shaping(),
             draw: c.draw,
-        };
-        let source = match (sampler.sampling().needs_weights(), &self.importance) {
-            (false, _) => DrawSource { sampler, weighting: None },
-            (true, Some(importance)) => {
-                DrawSource { sampler, weighting: Some(weighting(importance)) }
-            }
-            (true, None) => DrawSource { sampler: Sampler::Uniform, weighting: None },
+        });
+        let lacks_weights = sampling.needs_weights() && weighting.is_none();
+        let losses = sampling.needs_losses().then(|| Losses(self.ledger.losses().into()));
+        let source = DrawSource {
+            sampler: if lacks_weights { Sampler::Uniform } else { sampler },
+            weighting,
+            losses,
+            share: if is_pretraining { 1.0 } else { c.draws },
         };
         Recipe { epoch, seed: draw_seed(config), source }
     }
+
+    /// Samples of each class, shape `[C]`.
+    pub(super) fn class_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.classes];
+        self.labels.iter().for_each(|c| sizes[*c as usize] += 1);
+        sizes
+    }
+
+    /// Class of each sample, shape `[n]`.
+    pub(super) fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+}
+
+/// What `epoch`, counted from 1, draws by.
+fn sampler_of(config: &RunConfig, epoch: usize) -> Sampler {
+    let sampler = config.importance.sampler;
+    match (phase_of(config, epoch), sampler.sampling().is_biased()) {
+        (Phase::Pretrain, _) | (Phase::Uniform, true) => Sampler::Uniform,
+        (Phase::Biased, _) | (Phase::Uniform, false) if is_deferred(config, epoch) => {
+            Sampler::Uniform
+        }
+        (Phase::Biased, _) | (Phase::Uniform, false) => sampler,
+    }
+}
+
+/// Whether `epoch` comes before the sampler, and what goes with it, is to begin.
+pub(super) fn is_deferred(config: &RunConfig, epoch: usize) -> bool {
+    let until = (config.importance.defer * config.train.epochs as f64).round() as usize;
+    epoch <= until.max(config.importance.pretrain_epochs)
 }
 
 /// Which phase `epoch`, counted from 1, is of.
@@ -281,7 +316,8 @@ pub(super) fn phase_of(config: &RunConfig, epoch: usize) -> Phase {
         return Phase::Pretrain;
     }
     let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
-    let is_biased = c.sampler.sampling().is_biased() && epoch <= n - tail;
+    let is_biased =
+        c.sampler.sampling().is_biased() && !is_deferred(config, epoch) && epoch <= n - tail;
     if is_biased { Phase::Biased } else { Phase::Uniform }
 }
 

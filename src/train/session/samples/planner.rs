@@ -21,6 +21,20 @@ pub(super) struct DrawSource {
     pub(super) sampler: Sampler,
     /// There for samplers that need it.
     pub(super) weighting: Option<Weighting>,
+    /// There for samplers that need them.
+    pub(super) losses: Option<Losses>,
+    /// Share of the samples that an epoch draws.
+    pub(super) share: f64,
+}
+
+/// The loss of each sample when the model last saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Losses(pub(super) Arc<[f32]>);
+
+impl PartialEq for Losses {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// What probabilities are made of, and how draws are made by them.
@@ -99,7 +113,7 @@ impl Planner {
 
 /// Probabilities that were kept serve again if they are of the same source.
 fn make(recipe: &Recipe, labels: &[u32], classes: usize, kept: Option<Kept>) -> Planned {
-    let DrawSource { sampler, weighting } = &recipe.source;
+    let DrawSource { sampler, weighting, losses, share } = &recipe.source;
     let sampling = sampler.sampling();
     let of = Population {
         labels,
@@ -108,12 +122,15 @@ fn make(recipe: &Recipe, labels: &[u32], classes: usize, kept: Option<Kept>) -> 
             .as_ref()
             .map(|weighting| (&weighting.importance.weights, &weighting.shaping)),
         draw: weighting.as_ref().map_or(Draw::Multinomial, |weighting| weighting.draw),
+        losses: losses.as_ref().map(|losses| &*losses.0),
+        share: *share,
     };
     let kept = kept.filter(|kept| kept.source == recipe.source).unwrap_or_else(|| {
         let shaped = Shaped::new(sampling.probabilities(&of));
         Kept { source: recipe.source.clone(), shaped }
     });
     let plan = sampling.plan(&of, &kept.shaped, recipe.seed, recipe.epoch as u64);
+    let plan = if sampling.needs_losses() { plan } else { plan.first(*share) };
     Planned { plan: Arc::new(plan), q: kept.shaped.q().clone(), kept: Some(kept) }
 }
 
@@ -141,8 +158,8 @@ mod tests {
         let plain = weighting(Shaping::default());
         let steep =
             Weighting { shaping: Shaping { exponent: 2.0, ..Shaping::default() }, ..plain.clone() };
-        let by = |weighting| DrawSource { sampler: Sampler::Biased, weighting: Some(weighting) };
-        let without = |sampler| DrawSource { sampler, weighting: None };
+        let without = |sampler| DrawSource { sampler, weighting: None, losses: None, share: 1.0 };
+        let by = |weighting| DrawSource { weighting: Some(weighting), ..without(Sampler::Biased) };
         let sources = [
             without(Sampler::Uniform),
             without(Sampler::UniformReplacement),
@@ -150,6 +167,7 @@ mod tests {
             by(plain.clone()),
             by(Weighting { draw: Draw::Systematic, ..plain }),
             by(steep),
+            DrawSource { share: 0.5, ..without(Sampler::Uniform) },
             // other weights, though they are equal
             by(weighting(Shaping::default())),
         ];
@@ -174,7 +192,12 @@ mod tests {
         let recipe = |epoch, weighting: &Weighting| Recipe {
             epoch,
             seed: 1,
-            source: DrawSource { sampler: Sampler::Biased, weighting: Some(weighting.clone()) },
+            source: DrawSource {
+                sampler: Sampler::Biased,
+                weighting: Some(weighting.clone()),
+                losses: None,
+                share: 1.0,
+            },
         };
         let mut planner = Planner::new(labels, 1);
         let first = planner.plan(&recipe(1, &weighting));

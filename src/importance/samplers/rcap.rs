@@ -1,0 +1,107 @@
+//! After RCAP (Hassan et al., UAI 2025), by its description: of a budget of samples each class gets
+//! a part that goes by the sum of its losses, at most all of its samples; within the class samples
+//! are chosen without replacement, by their losses. The budget is `importance.draws`.
+
+use super::{Population, Sampling, Shaped};
+use crate::importance::{EpochPlan, Probabilities};
+use crate::stream::{Purpose, stream};
+use rand::RngExt;
+
+pub(super) struct Rcap;
+
+/// Added to every loss: a sample that the model is sure of can still be chosen.
+const LEAST: f64 = 1e-6;
+
+impl Sampling for Rcap {
+    fn is_biased(&self) -> bool {
+        true
+    }
+
+    fn needs_losses(&self) -> bool {
+        true
+    }
+
+    /// By class exactly; within a class by loss, which draws without replacement come near to.
+    fn probabilities(&self, of: &Population<'_>) -> Probabilities {
+        let losses = losses(of);
+        let (mut sums, quotas) = (vec![0.0; of.classes], quotas(of, &losses));
+        for (loss, &c) in losses.iter().zip(of.labels) {
+            sums[c as usize] += loss;
+        }
+        let share = |(loss, &c): (&f64, &u32)| quotas[c as usize] as f64 * loss / sums[c as usize];
+        let mass: Vec<f64> = losses.iter().zip(of.labels).map(share).collect();
+        Probabilities::proportional(&mass)
+    }
+
+    fn plan(&self, of: &Population<'_>, _: &Shaped, seed: u64, epoch: u64) -> EpochPlan {
+        let (losses, mut rng) = (losses(of), stream(seed, Purpose::Draw, epoch));
+        // Efraimidis and Spirakis 2006: the largest u^(1/w) are a weighted draw without
+        // replacement. As logarithms, which small losses do not make 0.
+        let mut members: Vec<Vec<(f64, u32)>> = vec![Vec::new(); of.classes];
+        for (i, (loss, &c)) in (0..).zip(losses.iter().zip(of.labels)) {
+            let u: f64 = rng.random_range(f64::MIN_POSITIVE..1.0);
+            members[c as usize].push((u.ln() / loss, i));
+        }
+        let chosen = members.iter_mut().zip(quotas(of, &losses)).flat_map(|(members, quota)| {
+            members.sort_by(|a, b| b.0.total_cmp(&a.0));
+            members[..quota].iter().map(|(_, i)| *i)
+        });
+        EpochPlan::of(chosen.collect(), of.labels.len(), seed, epoch)
+    }
+}
+
+fn losses(of: &Population<'_>) -> Vec<f64> {
+    match of.losses {
+        Some(losses) => losses.iter().map(|l| f64::from(*l) + LEAST).collect(),
+        None => vec![1.0; of.labels.len()],
+    }
+}
+
+/// Samples of each class that are drawn, shape `[C]`: at least two in all, where there are so many.
+fn quotas(of: &Population<'_>, losses: &[f64]) -> Vec<usize> {
+    let (mut sizes, mut sums) = (vec![0_usize; of.classes], vec![0.0; of.classes]);
+    for (loss, &c) in losses.iter().zip(of.labels) {
+        sizes[c as usize] += 1;
+        sums[c as usize] += loss;
+    }
+    let mut left = ((of.share * of.labels.len() as f64).round() as usize).max(2);
+    let mut quotas = vec![0; of.classes];
+    // What a class has no samples for goes to the others.
+    while left > 0 {
+        let open = |c: &usize| quotas[*c] < sizes[*c];
+        let all: f64 = (0..of.classes).filter(open).map(|c| sums[c]).sum();
+        let classes: Vec<usize> = (0..of.classes).filter(open).collect();
+        if classes.is_empty() {
+            break;
+        }
+        let budget = left as f64;
+        for c in classes {
+            let part = (budget * sums[c] / all).ceil() as usize;
+            let more = part.min(sizes[c] - quotas[c]).min(left);
+            quotas[c] += more;
+            left -= more;
+        }
+    }
+    quotas
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::importance::Draw;
+
+    #[test]
+    fn a_class_gets_its_share_of_the_losses_and_at_most_its_samples() {
+        // 100 easy samples, 60 hard ones, 4 very hard ones; half of them are drawn.
+        let labels: Vec<u32> = [vec![0; 100], vec![1; 60], vec![2; 4]].concat();
+        let losses: Vec<f32> = [vec![0.1; 100], vec![1.0; 60], vec![9.0; 4]].concat();
+        let (draw, losses) = (Draw::Multinomial, Some(&losses[..]));
+        let of =
+            Population { labels: &labels, classes: 3, weights: None, draw, losses, share: 0.5 };
+        let plan = Rcap.plan(&of, &Shaped::new(Rcap.probabilities(&of)), 1, 1);
+        let counts = plan.class_counts(&labels, 3);
+        assert_eq!((plan.len(), counts[2], counts.iter().sum::<u64>()), (82, 4, 82));
+        assert!(counts[0] < 15 && counts[1] > 60 - 5, "{counts:?}");
+        assert!(plan.multiplicities().iter().all(|t| *t <= 1));
+    }
+}
