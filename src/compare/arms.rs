@@ -10,30 +10,101 @@ pub const BASELINE: &str = "uniform";
 /// The baseline once more, with another shuffle: what chance alone does. In every comparison.
 pub const NULL: &str = "uniform-null";
 
+/// The baseline's model, its logits corrected after training: drawn and trained as the baseline.
+pub const POSTHOC: &str = "posthoc";
+
+/// A value of a key.
+#[derive(Clone, Copy, Debug)]
+enum Given {
+    Word(&'static str),
+    Number(f64),
+}
+
+use Given::{Number, Word};
+
+impl Given {
+    fn value(self) -> Value {
+        match self {
+            Word(word) => Value::String(word.to_owned()),
+            Number(number) => Value::Float(number),
+        }
+    }
+}
+
+type Changes = &'static [(&'static str, Given)];
+
+/// What every known arm has unless it says otherwise, whatever the config: the paper's method,
+/// nothing of what others add to it.
+const PLAIN: Changes = &[
+    ("importance.sampler", Word("biased")),
+    ("importance.level", Word("sample")),
+    ("importance.doubt", Number(0.0)),
+    ("importance.defer", Number(0.0)),
+    ("importance.draws", Number(1.0)),
+    ("importance.adjust", Word("none")),
+    ("importance.adjust_posthoc", Number(0.0)),
+    ("importance.class_weights", Word("none")),
+    ("importance.margin", Number(0.0)),
+];
+
 /// The arms that every comparison knows, and what they change.
-const KNOWN: &[(&str, &[(&str, &str)])] = &[
-    (BASELINE, &[("importance.sampler", "uniform")]),
-    (NULL, &[("importance.sampler", "uniform")]),
-    ("biased", &[("importance.sampler", "biased"), ("importance.level", "sample")]),
-    ("biased-class-level", &[("importance.sampler", "biased"), ("importance.level", "class")]),
+const KNOWN: &[(&str, Changes)] = &[
+    (BASELINE, &[("importance.sampler", Word("uniform"))]),
+    (NULL, &[("importance.sampler", Word("uniform"))]),
+    ("biased", &[]),
+    ("biased-adjusted", &[("importance.adjust", Word("drawn"))]),
+    ("biased-doubted", &[("importance.adjust", Word("drawn")), ("importance.doubt", Number(1.0))]),
+    ("biased-class-level", &[("importance.level", Word("class"))]),
+    ("biased-systematic", &[("importance.draw", Word("systematic"))]),
+    ("el2n", &[("importance.metric", Word("el2n"))]),
+    ("class-balanced", &[("importance.sampler", Word("class-balanced"))]),
+    ("balanced-importance", &[("importance.level", Word("balanced"))]),
     (
-        "biased-systematic",
+        "square-root",
         &[
-            ("importance.sampler", "biased"),
-            ("importance.level", "sample"),
-            ("importance.draw", "systematic"),
+            ("importance.level", Word("within")),
+            ("importance.class_exponent", Number(0.5)),
+            ("importance.exponent", Number(0.0)),
+        ],
+    ),
+    ("uniform-replacement", &[("importance.sampler", Word("uniform-replacement"))]),
+    (
+        "logit-adjusted",
+        &[("importance.sampler", Word("uniform")), ("importance.adjust", Word("data"))],
+    ),
+    (
+        POSTHOC,
+        &[("importance.sampler", Word("uniform")), ("importance.adjust_posthoc", Number(1.0))],
+    ),
+    ("drs", &[("importance.sampler", Word("class-balanced")), ("importance.defer", Number(0.8))]),
+    (
+        "drw",
+        &[
+            ("importance.sampler", Word("uniform")),
+            ("importance.class_weights", Word("effective-number")),
+            ("importance.defer", Number(0.8)),
         ],
     ),
     (
-        "el2n",
+        "ldam-drw",
         &[
-            ("importance.sampler", "biased"),
-            ("importance.level", "sample"),
-            ("importance.metric", "el2n"),
+            ("importance.sampler", Word("uniform")),
+            ("importance.margin", Number(2.0)),
+            ("importance.class_weights", Word("effective-number")),
+            ("importance.defer", Number(0.8)),
         ],
     ),
-    ("class-balanced", &[("importance.sampler", "class-balanced")]),
-    ("uniform-replacement", &[("importance.sampler", "uniform-replacement")]),
+    (
+        "infobatch",
+        &[
+            ("importance.sampler", Word("infobatch")),
+            ("importance.reweight", Number(1.0)),
+            ("importance.uniform_tail", Number(0.125)),
+        ],
+    ),
+    ("rcap", &[("importance.sampler", Word("rcap")), ("importance.draws", Number(0.5))]),
+    ("top-half", &[("importance.sampler", Word("top-share")), ("importance.draws", Number(0.5))]),
+    ("uniform-half", &[("importance.sampler", Word("uniform")), ("importance.draws", Number(0.5))]),
 ];
 
 /// One arm.
@@ -98,9 +169,10 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
             (Some((_, changes)), _) => {
                 changes.iter().map(|(key, value)| (key.path.to_owned(), value.clone())).collect()
             }
-            (None, Some((_, changes))) => changes
+            (None, Some((_, changes))) => PLAIN
                 .iter()
-                .map(|(key, word)| ((*key).to_owned(), Value::String((*word).to_owned())))
+                .chain(*changes)
+                .map(|(key, given)| ((*key).to_owned(), given.value()))
                 .collect(),
             (None, None) => {
                 let known =
@@ -118,17 +190,22 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
 
 impl Arm {
     /// The config of this arm of a run with `base`: what differs, and random streams of its own
-    /// (the baseline keeps the run's).
+    /// (the baseline, and what differs from it in evaluations only, keep the run's).
     ///
     /// # Errors
     /// [`ArmError::Contradiction`].
     pub fn config(&self, base: &RunConfig) -> Result<RunConfig, ArmError> {
         let mut config = base.clone();
         for (key, value) in &self.changes {
-            config = config::from_value(&config, key, value)
+            // An epoch to begin after, as the share of N that it is.
+            let share = value.as_integer().filter(|_| key == config::DEFER);
+            let share = share.map(|epoch| epoch as f64 / base.train.epochs as f64);
+            let value = share.map_or_else(|| value.clone(), Value::Float);
+            config = config::from_value(&config, key, &value)
                 .map_err(|p| ArmError::Contradiction { name: self.name.clone(), what: p.what })?;
         }
-        config.fork = if self.name == BASELINE { 0 } else { fork_of(&self.name) };
+        let draws_as_the_run = [BASELINE, POSTHOC].contains(&self.name.as_str());
+        config.fork = if draws_as_the_run { 0 } else { fork_of(&self.name) };
         Ok(config)
     }
 }
@@ -143,7 +220,7 @@ fn fork_of(name: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::importance::{Level, Metric, Sampler};
+    use crate::importance::{Adjust, Level, Metric, Sampler};
 
     #[test]
     fn baseline_and_null_are_always_there_and_first() {
@@ -164,15 +241,32 @@ mod tests {
             .collect();
         assert_eq!((configs[0].importance.sampler, configs[0].fork), (Sampler::Uniform, 0));
         let forks: std::collections::HashSet<u32> = configs.iter().map(|c| c.fork).collect();
-        assert_eq!(forks.len(), KNOWN.len());
-        assert_eq!(configs[3].importance.level, Level::Class);
-        assert_eq!(configs[5].importance.metric, Metric::El2n);
+        assert_eq!(forks.len(), KNOWN.len() - 1);
+        let arm = |name: &str| &configs[names.iter().position(|n| n == name).expect("known")];
+        assert_eq!((arm(POSTHOC).fork, arm(POSTHOC).importance.adjust_posthoc), (0, 1.0));
+        assert_eq!(arm("biased-class-level").importance.level, Level::Class);
+        assert_eq!(arm("el2n").importance.metric, Metric::El2n);
+        assert_eq!(arm("square-root").importance.class_exponent, 0.5);
         for c in &configs {
             assert_eq!(
                 (c.seed, &c.train, c.importance.pretrain_epochs),
                 (base.seed, &base.train, 3),
                 "the same budget"
             );
+        }
+    }
+
+    #[test]
+    fn a_known_arm_is_what_it_is_whatever_the_config_adds_to_the_method() {
+        let set = ["importance.adjust=drawn", "importance.level=within", "importance.draws=0.5"];
+        let base = config::demo(&set.map(String::from)).expect("demo");
+        let names = ["biased", "biased-adjusted"].map(String::from);
+        let arms = choose(&names, &[]).expect("known");
+        let configs: Vec<_> = arms.iter().map(|a| a.config(&base).expect("fits")).collect();
+        for (arm, config) in arms.iter().zip(&configs) {
+            let c = &config.importance;
+            let adjust = if arm.name == "biased-adjusted" { Adjust::Drawn } else { Adjust::None };
+            assert_eq!((c.adjust, c.level, c.draws), (adjust, Level::Sample, 1.0), "{}", arm.name);
         }
     }
 
@@ -185,8 +279,15 @@ mod tests {
         let base = config::from_str(text, "mine.toml", &[]).expect("a config that also trains");
         assert_eq!(arms[2].config(&base).expect("fits").importance.exponent, 0.5);
         assert_eq!(arms[3].config(&base).expect("fits").importance.uniform_mix, 0.5);
+        let text = "train.epochs = 20\n[arms.late]\nfrom = 16\n[arms.later]\nfrom = 0.9\n";
+        let late = config::arms(text, "mine.toml").expect("arms");
+        let base = config::from_str(text, "mine.toml", &[]).expect("a config that also trains");
+        let names = ["late", "later"].map(String::from);
+        let arms = choose(&names, &late).expect("known");
+        let defer = |k: usize| arms[k].config(&base).expect("fits").importance.defer;
+        assert_eq!((defer(2), defer(3)), (0.8, 0.9));
         let error = choose(&["best".into()], &own).expect_err("unknown").to_string();
-        assert!(error.contains("class-balanced, uniform-replacement, half, mixed"), "{error}");
+        assert!(error.contains("top-half, uniform-half, half, mixed"), "{error}");
         for known in ["uniform", "biased"] {
             let text = format!("[arms.{known}]\nimportance.exponent = 0.5\n");
             let own = config::arms(&text, "mine.toml").expect("arms");
@@ -202,6 +303,7 @@ mod tests {
             ("[arms.x]\nmodel.name = \"resnet18\"\n", "arm x cannot change model.name"),
             ("[arms.x]\nimportance.exponnt = 1\n", "unknown key importance.exponnt"),
             ("[arms]\nx = 1\n", "arms.x is no arm"),
+            ("[arms.x]\nfrom = -1\n", "arms.x.from = -1 is not allowed"),
             ("[arms.\"a b\"]\nimportance.exponent = 1\n", "cannot be called"),
         ] {
             let error = config::from_str(text, "mine.toml", &[]).expect_err(text).to_string();

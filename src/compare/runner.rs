@@ -6,7 +6,7 @@ use super::design::{Design, FILE, OUTCOME, PRETRAIN, Piece, has_journal};
 use super::outcome::Outcome;
 use crate::config::RunConfig;
 use crate::host::{StartError, StartUp, TiedHost, TiedSays};
-use crate::importance::Sampler;
+use crate::importance::{Adjust, Sampler};
 use crate::model::device::DeviceName;
 use crate::protocol::{Cause, Event, Record};
 use crate::run::{self, RunDirectory, RunError, RunLock, TrainedBy, with_suffix};
@@ -432,7 +432,8 @@ impl Comparison {
         let begins_anew = has_journal(directory);
         std::fs::create_dir_all(directory.path()).map_err(at(directory, ""))?;
         let mut config = RunConfig { seed: piece.seed, ..self.design.config.clone() };
-        config.importance.sampler = Sampler::Uniform;
+        let c = &mut config.importance;
+        (c.sampler, c.adjust, c.adjust_posthoc) = (Sampler::Uniform, Adjust::None, 0.0);
         let text = toml::to_string(&config)
             .map_err(|e| at(directory, "config.toml")(io::Error::other(e)))?;
         directory.write("config.toml", &text)?;

@@ -213,6 +213,11 @@ fn quoted(part: &str, origin: Origin) -> Problem {
 /// Arms that a config defines for comparisons: `[arms.NAME]` with the values that differ.
 const ARMS: &str = "arms.";
 
+/// What an arm may have beside keys: the epoch after which it begins (a whole number), or the share
+/// of N. It stands for `importance.defer`.
+const FROM: &str = "from";
+pub const DEFER: &str = "importance.defer";
+
 /// Name of what all arms of a seed share.
 pub const SHARED: &str = "pretrain";
 
@@ -235,6 +240,7 @@ pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
         else {
             return;
         };
+        let key = if key == FROM { DEFER } else { key };
         let (Some(key), Some(value)) = (keys::find(key), path_get(&values, &path)) else { return };
         let change = (key, value.clone());
         match arms.iter_mut().find(|(n, _)| n == name) {
@@ -275,6 +281,18 @@ fn check_arm(path: &str, value: &Value, origin: &Origin) -> Result<(), Problem> 
     };
     if let Some(help) = arm_name_objection(name) {
         return problem(format!("an arm cannot be called \"{name}\""), help);
+    }
+    if key == FROM {
+        let is_epoch = value.as_integer().is_some_and(|epoch| epoch >= 0);
+        let is_share = value.as_float().is_some_and(|share| (0.0..=1.0).contains(&share));
+        return if is_epoch || is_share {
+            Ok(())
+        } else {
+            problem(
+                format!("arms.{name}.from = {value} is not allowed"),
+                "The epoch after which the arm begins, as 16, or the share of all epochs, as 0.8.",
+            )
+        };
     }
     check(key, value, origin)?;
     if !keys::find(key).is_some_and(is_for_arms) {
