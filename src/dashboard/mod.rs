@@ -9,6 +9,7 @@ pub use changes::{Change, Pending};
 pub use series::Series;
 
 use crate::config::RunConfig;
+use crate::importance::Adjust;
 use crate::protocol::{
     Cause, DataSummary, End, EpochSummary, Event, ModelSummary, Phase, Record, TestedModel,
     Threads, WeightsSummary,
@@ -183,7 +184,8 @@ impl Dashboard {
             Event::Continued { epoch, step, steps, .. } => self.continue_from(epoch, (step, steps)),
             Event::Phase { epoch, phase } => {
                 if self.phase != phase || self.epoch == 0 {
-                    self.say(Tone::Note, format!("epoch {epoch}: {}", phase_words(phase)));
+                    let words = phase_words(phase, self.config.importance.adjust);
+                    self.say(Tone::Note, format!("epoch {epoch}: {words}"));
                 }
                 if phase == Phase::Pretrain && self.weights.is_some() {
                     (self.weights, self.preview) = (None, None); // they come anew
@@ -412,10 +414,15 @@ fn position(epoch: usize, step: usize, steps: usize) -> f64 {
     epoch.saturating_sub(1) as f64 + step as f64 / steps.max(1) as f64
 }
 
-fn phase_words(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pretrain => "pretraining, each sample once an epoch",
-        Phase::Biased => "biased: hard samples are drawn more often",
+fn phase_words(phase: Phase, adjust: Adjust) -> String {
+    let words = match phase {
+        Phase::Pretrain => return "pretraining, each sample once an epoch".to_owned(),
+        Phase::Biased => "biased: hard samples more often",
         Phase::Uniform => "uniform draws",
-    }
+    };
+    let corrected = match adjust {
+        Adjust::None => "",
+        Adjust::Data | Adjust::Drawn => ", logits corrected for it",
+    };
+    format!("{words}{corrected}")
 }

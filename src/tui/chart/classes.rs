@@ -53,6 +53,8 @@ pub struct ClassRow {
     pub expected: Option<f64>,
     /// Share of the last epoch's draws.
     pub drawn: Option<f64>,
+    /// What was added to the class's logit for the loss; `None` where logits were not corrected.
+    pub correction: Option<f64>,
     /// Recall on what epochs are measured on.
     pub recall: Option<f64>,
 }
@@ -69,12 +71,14 @@ pub fn rows(d: &Dashboard, order: ClassOrder, filter: &str) -> Vec<ClassRow> {
     let Some(data) = &d.data else { return Vec::new() };
     let n = data.train.max(1) as f64;
     let last = d.epochs.last();
+    let draws = last.map_or(1.0, |e| e.drawn.iter().sum::<u64>().max(1) as f64);
     let row = |class: usize| ClassRow {
         class,
         name: data.classes[class].clone(),
         share: data.counts.get(class).map_or(0.0, |k| *k as f64 / n),
-        expected: last.and_then(|e| e.expected.get(class)).map(|v| v / n),
-        drawn: last.and_then(|e| e.drawn.get(class)).map(|v| *v as f64 / n),
+        expected: last.and_then(|e| e.expected.get(class)).map(|v| v / draws),
+        drawn: last.and_then(|e| e.drawn.get(class)).map(|v| *v as f64 / draws),
+        correction: last.and_then(|e| e.correction.get(class)).copied(),
         recall: last.and_then(|e| e.recall.get(class)).copied(),
     };
     let mut rows: Vec<ClassRow> =

@@ -42,8 +42,9 @@ pub const KEYS: TabKeys = TabKeys {
 /// Rows of the body from which the course of the balance fits, too, and its rows.
 const WITH_BALANCE: u16 = 26;
 const BALANCE: u16 = 9;
-/// Columns of the figures of a class.
+/// Columns of the figures of a class, and of one that is there only where logits are corrected.
 const FIGURES: usize = 44;
+const CORRECTION: usize = 7;
 
 /// What is shown of the classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,18 +156,21 @@ impl Classes {
         let scene = pen.scene;
         let d = scene.run;
         let (width, height) = (usize::from(area.width), usize::from(area.height).saturating_sub(1));
-        let names = name_columns(rows, width, FIGURES + 12);
-        let room = width.saturating_sub(names + FIGURES + 3);
+        let is_corrected = rows.iter().any(|row| row.correction.is_some());
+        let figures = FIGURES + if is_corrected { CORRECTION } else { 0 };
+        let names = name_columns(rows, width, figures + 12);
+        let room = width.saturating_sub(names + figures + 3);
         // Half of what is left for bars, where that is much.
         let trend = if room >= 40 { room / 2 } else { room }.min(40);
         let bars = room.saturating_sub(trend + 2);
         let heads = format!(
-            "  {} {:>7} {:>8} {:>7} {:>6} {:>8}  {:<trend$}",
+            "  {} {:>7} {:>8} {:>7} {:>6}{} {:>8}  {:<trend$}",
             fit("class", names, ""),
             "train",
             "expect",
             "drawn",
             "gain",
+            if is_corrected { "  logit" } else { "" },
             "recall",
             "recall by epoch"
         );
@@ -178,7 +182,7 @@ impl Classes {
         for (k, row) in rows.iter().enumerate().skip(first).take(height) {
             let y = area.y + 1 + (k - first) as u16;
             pen.hits.push((Rect { y, height: 1, ..area }, Hit::Row(k)));
-            lines.push(line(scene, row, k == selected, names, (trend, bars), most));
+            lines.push(line(scene, (row, is_corrected), k == selected, names, (trend, bars), most));
         }
         if d.epochs.is_empty() {
             lines.push(Line::from(
@@ -260,7 +264,11 @@ impl Classes {
 }
 
 fn legend(scene: &Scene<'_>, map: ClassMap) -> Line<'static> {
+    let is_corrected = scene.run.epochs.last().is_some_and(|e| !e.correction.is_empty());
     let words = match map {
+        ClassMap::Table if is_corrected => {
+            "gain: drawn / train; logit: added to it for the loss, so that draws set no prior"
+        }
         ClassMap::Table => "drawn / train = gain: above 1, the bias draws it more often",
         ClassMap::Draws => "full: the largest share of the draws that a class ever had",
         ClassMap::Recall => "full: every image of the class is found",
@@ -276,7 +284,7 @@ fn name_columns(rows: &[ClassRow], width: usize, others: usize) -> usize {
 
 fn line(
     scene: &Scene<'_>,
-    row: &ClassRow,
+    (row, is_corrected): (&ClassRow, bool),
     selected: bool,
     names: usize,
     room: (usize, usize),
@@ -301,9 +309,15 @@ fn line(
         scene.span(format!(" {:>8}", percent(row.expected)), Role::Expected),
         scene.span(format!(" {:>7}", percent(row.drawn)), Role::Drawn),
         scene.span(format!(" {gain:>6}"), gain_role),
+    ];
+    if is_corrected {
+        let by = row.correction.map_or_else(|| "-".to_owned(), |by| format!("{by:+.2}"));
+        spans.push(scene.span(format!("{by:>CORRECTION$}"), Role::Biased));
+    }
+    spans.extend([
         scene.span(format!(" {:>8}  ", percent(row.recall)), Role::Accuracy),
         scene.span(fit(&sparkline(&recalls, room.0, g), room.0, ""), Role::Accuracy),
-    ];
+    ]);
     if room.1 >= 4 {
         spans.push(Span::styled("  ", Style::new()));
         spans.extend(bar(scene, row, room.1, most));

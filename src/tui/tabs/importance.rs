@@ -204,6 +204,9 @@ impl Importance {
                 lines.push(fact("never observed", thousands(w.unseen), Role::Warning));
             }
         }
+        if let Some(words) = correction_words(scene) {
+            lines.push(fact("logits corrected", words, Role::Biased));
+        }
         if let Some(e) = d.epochs.last() {
             lines.push(Line::from(
                 scene.span(format!(" epoch {} ({})", e.epoch, e.phase.word()), Role::Title),
@@ -275,6 +278,16 @@ impl Importance {
         ];
         pen.plot(inner, curves, &PERCENT);
     }
+}
+
+/// What the last epoch's logits were corrected by: for the class looked at, or from the least to
+/// the most of a class; `None` where they were not.
+fn correction_words(scene: &Scene<'_>) -> Option<String> {
+    let by = &scene.run.epochs.last().filter(|e| !e.correction.is_empty())?.correction;
+    let words = scene.shared.class.and_then(|c| by.get(c)).map(|by| format!("{by:+.2}"));
+    let (least, most) =
+        by.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| (l.min(*v), m.max(*v)));
+    Some(words.unwrap_or_else(|| format!("{least:+.2} to {most:+.2}")))
 }
 
 fn columns<'a>(scene: &Scene<'a>) -> Columns<'a> {
