@@ -11,7 +11,7 @@ CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 # What `make run` passes on, e.g. ARGS="train configs/long-tail.toml --seed 7"
 ARGS ?=
 
-.PHONY: run build test test-peers fuzz check doc libtorch help clean
+.PHONY: run build test test-peers fuzz check study doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -47,6 +47,12 @@ fuzz: libtorch ## test every reader of files on many changed files (FUZZ=300000 
 
 test-peers: build ## have PyTorch and TensorBoard read what earlybird writes (fetches both)
 	@python=$$(./scripts/peers.sh) && cd tests/peers && $$python -m unittest -v
+
+# One comparison of them: make study STUDY=embedded-50
+STUDY ?=
+
+study: build ## the comparisons behind docs/results.md: a day on two cores, resumable
+	EARLYBIRD=target/debug/earlybird scripts/study.sh study $(STUDY)
 
 doc: libtorch ## build the code's documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

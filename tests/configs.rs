@@ -25,6 +25,10 @@ fn every_shipped_config_parses() {
             "fast-fashion-mnist",
             "folder",
             "long-tail",
+            "study-cifar10-lt",
+            "study-cifar100-lt",
+            "study-embedded",
+            "study-fashion-mnist",
         ]
     );
 }
