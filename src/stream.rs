@@ -24,6 +24,8 @@ pub enum Purpose {
     Validation,
     /// Which labels are flipped, and to what (epoch 0).
     Noise,
+    /// Which samples tell how settled the importance is (epoch 0).
+    Settled,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Fork => b"fork",
             Self::Validation => b"validation",
             Self::Noise => b"noise",
+            Self::Settled => b"settled",
         }
     }
 }

@@ -170,6 +170,7 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
             flipped_share: None,
             balance: 0.9,
             ess: 0.7,
+            settled: None,
             seconds: 30.0,
             eval_seconds: 1.0,
             samples: (epoch * n) as u64,

@@ -199,9 +199,11 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
                     format!(", coverage {:.1}%, never drawn {}", 100.0 * e.coverage, e.never_drawn)
                 }
             };
+            let settled =
+                e.settled.map_or_else(String::new, |s| format!(", importance settled {s:.3}"));
             format!(
                 "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%, balance \
-                 {:.3}{biased}, {:.1} s",
+                 {:.3}{biased}{settled}, {:.1} s",
                 e.epoch,
                 e.phase.word(),
                 e.train_loss,

@@ -132,6 +132,7 @@ pub(super) mod tests {
             flipped_share: None,
             balance: 1.0,
             ess: 1.0,
+            settled: None,
             seconds: 2.0,
             eval_seconds: 0.5,
             samples: 100 * (i as u64 + 1),

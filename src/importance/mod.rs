@@ -5,7 +5,7 @@
 //! once, at E, its means become [`Weights`] (`w = 1 - p` in the paper); [`Probabilities`] shape
 //! them into `q`; an [`AliasTable`] draws from `q`; an [`EpochPlan`] is one epoch of draws.
 //! [`Histogram`], [`balance`] and the figures of [`EpochPlan`] are what a person is shown; the
-//! [`Ledger`] keeps what became of each [`Sample`].
+//! [`Ledger`] keeps what became of each [`Sample`]; [`settled`] says whether E has come.
 
 mod alias;
 pub mod balance;
@@ -18,6 +18,7 @@ mod probabilities;
 mod recorder;
 mod samplers;
 mod samples;
+mod settled;
 mod weights;
 
 pub use alias::{AliasError, AliasTable};
@@ -30,4 +31,5 @@ pub use probabilities::{Level, Probabilities, Shaping};
 pub use recorder::{Recorder, Window};
 pub use samplers::{Population, Sampler, Sampling, Shaped};
 pub use samples::{PICKS, Pick, Sample, pictured, samples};
+pub use settled::{Auto, Ended, rank_correlation, settled};
 pub use weights::{Weights, WeightsError};

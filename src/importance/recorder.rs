@@ -65,6 +65,11 @@ impl Recorder {
         self.epochs
     }
 
+    /// Count of samples, n.
+    pub fn samples(&self) -> usize {
+        self.count.len()
+    }
+
     /// Count of samples observed at least once.
     pub fn observed(&self) -> usize {
         self.count.iter().filter(|c| **c > 0).count()
@@ -100,6 +105,21 @@ impl Recorder {
             Window::Last => self.last[i][k],
         };
         (0..self.count.len()).map(|i| (self.count[i] > 0).then(|| score(i))).collect()
+    }
+
+    /// The metric of these samples as a mean over all epochs but the last one, and in that one.
+    /// Both have the shape of `samples`; NaN where a sample was not observed in both.
+    pub fn apart(&self, samples: &[u32], metric: Metric) -> (Vec<f32>, Vec<f32>) {
+        let k = METRICS.iter().position(|m| *m == metric).unwrap_or(0);
+        let of_sample = |&i: &u32| {
+            let i = i as usize;
+            let (sum, last) = (self.sum[i][k], self.last[i][k]);
+            match self.count[i] {
+                0 | 1 => (f32::NAN, f32::NAN),
+                count => ((sum - last) / (count - 1) as f32, last),
+            }
+        };
+        samples.iter().map(of_sample).unzip()
     }
 
     /// Mean probability of the true class, `p_i`, over the window; `None` where never observed.
@@ -140,8 +160,14 @@ mod tests {
         assert!(close(&r.p_true(Window::Mean), &[Some(0.4), Some(0.6), None]));
         assert!(close(&r.scores(Metric::PCorrect, Window::Last), &[Some(0.4), Some(0.6), None]));
         assert_eq!((r.epochs(), r.observed()), (2, 2));
+        r.record(&[0, 2], &[seen(0.3), seen(0.1)]);
+        r.end_epoch();
+        let (earlier, last) = r.apart(&[0, 2, 1], Metric::PCorrect);
+        assert!((earlier[0] - 0.6).abs() < 1e-6 && (last[0] - 0.7).abs() < 1e-6);
+        assert!(earlier[1].is_nan() && last[1].is_nan(), "observed once");
+        assert!((earlier[2] - 0.2).abs() < 1e-6 && (last[2] - 0.6).abs() < 1e-6);
         r.clear();
-        assert_eq!((r.epochs(), r.observed()), (0, 0));
+        assert_eq!((r.epochs(), r.observed(), r.samples()), (0, 0, 3));
     }
 
     #[test]

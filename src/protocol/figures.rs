@@ -231,6 +231,10 @@ pub struct EpochSummary {
     pub balance: f64,
     /// Effective sample size of the probabilities, share of n.
     pub ess: f64,
+    /// How settled the importance is, in [0, 1] (null after E, after the first epoch that was
+    /// recorded, and in journals of older versions).
+    #[serde(default)]
+    pub settled: Option<f64>,
     /// Seconds of the epoch, evaluation included.
     pub seconds: f64,
     /// Seconds of its evaluation.

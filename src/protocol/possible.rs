@@ -159,6 +159,7 @@ impl Figures for EpochSummary {
                 near_share(self.coverage) && near_share(self.expected_coverage),
                 "a share that is not in 0..=1",
             ),
+            (self.settled.is_none_or(near_share), "a share that is not in 0..=1"),
             (self.drawn.iter().all(|d| *d <= SAMPLES), "more draws than an epoch can have"),
             (
                 self.expected.iter().all(|d| (0.0..=SAMPLES as f64).contains(d)),

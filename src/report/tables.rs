@@ -50,6 +50,7 @@ fn epochs(subject: &Subject) -> Vec<u8> {
         "hard_share",
         "suspect_share",
         "flipped_share",
+        "settled",
     ];
     let rows = subject.arms.iter().flat_map(|arm| {
         arm.seeds.iter().flat_map(move |s| {
@@ -68,7 +69,7 @@ fn epochs(subject: &Subject) -> Vec<u8> {
                 row.extend([e.never_drawn.to_string(), e.max_multiplicity.to_string()]);
                 row.extend([e.ess.to_string(), e.seconds.to_string(), e.samples.to_string()]);
                 row.extend(
-                    [e.hard_share, e.suspect_share, e.flipped_share]
+                    [e.hard_share, e.suspect_share, e.flipped_share, e.settled]
                         .map(|v| v.map_or_else(String::new, |v| v.to_string())),
                 );
                 row

@@ -204,6 +204,7 @@ impl TensorBoard {
             ("epoch/effective_sample_size".to_owned(), e.ess),
             ("epoch/seconds".to_owned(), e.seconds),
         ];
+        out.extend(e.settled.map(|settled| ("epoch/settled".to_owned(), settled)));
         let draws = e.drawn.iter().sum::<u64>().max(1) as f64;
         for (class, (recall, drawn)) in self.classes.iter().zip(e.recall.iter().zip(&e.drawn)) {
             out.push((format!("recall/{class}"), *recall));

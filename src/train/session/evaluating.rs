@@ -79,6 +79,7 @@ impl Parts {
         self.evaluator.take(self.completed, accuracy, || self.learned.state());
         let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
         let draws = self.samples.draws(&epoch.plan, &epoch.q);
+        let settled = self.samples.settled(&self.config, epoch.phase);
         let summary = EpochSummary {
             epoch: self.completed,
             phase: epoch.phase,
@@ -96,6 +97,7 @@ impl Parts {
             flipped_share: draws.flipped_share,
             balance: draws.balance,
             ess: draws.ess,
+            settled,
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
             eval_seconds: began.elapsed().as_secs_f64(),
             samples: self.learned.samples(),

@@ -2,9 +2,9 @@
 //! steps, losses or commands.
 
 use super::{Importance, Samples};
-use crate::config::ImportanceConfig;
-use crate::importance::{Metric, Probabilities, Weights, WeightsError, Window};
-use crate::protocol::{Event, WeightsSummary};
+use crate::config::{ImportanceConfig, RunConfig};
+use crate::importance::{Metric, Probabilities, Weights, WeightsError, Window, settled};
+use crate::protocol::{Event, Phase, WeightsSummary};
 use std::sync::Arc;
 
 /// Bins of the histogram of weights.
@@ -74,6 +74,14 @@ impl Samples {
         let weights = Weights::from_scores(&scores).ok()?;
         let q = Probabilities::shape(&weights, &self.labels, self.classes, &config.shaping());
         Some(Event::WeightsPreview(self.summary_of(&weights, &q, completed)))
+    }
+
+    /// How settled the importance is after an epoch of this phase, in [0, 1]; `None` where it was
+    /// not recorded, or for the first time.
+    pub(in super::super) fn settled(&self, config: &RunConfig, phase: Phase) -> Option<f64> {
+        let c = &config.importance;
+        let recorded = (phase == Phase::Pretrain).then_some(&self.recorder)?;
+        settled(recorded, c.metric, c.window, config.seed)
     }
 
     fn summary_of(&self, weights: &Weights, q: &Probabilities, completed: usize) -> WeightsSummary {
