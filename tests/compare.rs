@@ -156,6 +156,7 @@ fn a_comparison_that_makes_no_sense_is_refused() {
         (&["--arms", "best"][..], "unknown arm \"best\""),
         (&["--set", "importance.pretrain_epochs=0"], "must lie in 1..N"),
         (&["--set", "importance.pretrain_epochs=5"], "must lie in 1..N"),
+        (&["--set", "importance.pretrain_epochs=auto"], "set a number"),
         (&["--seeds", "0"], "0 is not in 1..=1000"),
         (&["--name", "../up"], "is not allowed"),
     ] {

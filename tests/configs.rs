@@ -78,6 +78,11 @@ fn bad_configs_say_file_line_key_value_and_range() {
         ("[data]\nimbalance = 10.0\nclass_counts = [10, 10]\n", &[]),
         ("[data]\nsource = \"folder\"\n", &[]),
         ("[importance]\npretrain_epochs = 40\n", &[]),
+        ("[importance]\npretrain_epochs = \"soon\"\n", &[]),
+        ("[importance]\npretrain_epochs = auto\n", &[]),
+        ("[importance]\npretrain_epochs = \"auto\"\nauto_least = 11\n", &[]),
+        ("[importance]\npretrain_epochs = \"auto\"\nauto_least = 6\nauto_most = 5\n", &[]),
+        ("[arms.x]\nimportance.auto_most = 5\n", &[]),
         ("[importance]\nexponent = 0.0\ndrop_hardest = 1.0\n", &[]),
         ("[train\nlr = 1\n", &[]),
         ("[train]\nlr = 1\nlr = 2\n", &[]),
@@ -128,7 +133,7 @@ fn a_file_in_another_encoding_says_which_line_and_what_to_do() {
 fn e_follows_n_where_nobody_set_it() {
     let e = |text: &str, set: &[&str]| {
         let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
-        config::from_str(text, "my.toml", &set).map(|c| c.importance.pretrain_epochs)
+        config::from_str(text, "my.toml", &set).map(|c| c.pretrain_epochs())
     };
     for (n, wanted) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 3), (100, 3)] {
         assert_eq!(e(&format!("train.epochs = {n}"), &[]).unwrap(), wanted, "N = {n}");
@@ -139,10 +144,38 @@ fn e_follows_n_where_nobody_set_it() {
     assert!(e("[importance]\npretrain_epochs = 4", &["train.epochs=3"]).is_err());
     assert!(e("train.epochs = 2", &["importance.pretrain_epochs=3"]).is_err());
     // The demo's E is nobody's choice.
-    assert_eq!(config::demo(&["train.epochs=2".into()]).unwrap().importance.pretrain_epochs, 1);
+    assert_eq!(config::demo(&["train.epochs=2".into()]).unwrap().pretrain_epochs(), 1);
     assert!(
         config::demo(&["train.epochs=2".into(), "importance.pretrain_epochs=3".into()]).is_err()
     );
+}
+
+#[test]
+fn an_e_that_is_to_be_found_is_half_of_n_at_most_where_nobody_says_so() {
+    let read = |text: &str, set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
+        config::from_str(text, "my.toml", &set).unwrap()
+    };
+    let auto = "importance.pretrain_epochs=auto";
+    for (more, most) in [
+        (&["train.epochs=1"][..], 1),
+        (&["train.epochs=2"], 1),
+        (&["train.epochs=21"], 10),
+        (&["train.epochs=6", "importance.auto_most=4"], 4),
+        (&["train.epochs=6", "importance.auto_most=40"], 6),
+        (&["importance.auto_most=5", "importance.auto_least=5"], 5),
+    ] {
+        let config = read("", &[&[auto], more].concat());
+        assert!(config.finds_e());
+        assert_eq!((config.pretrain_epochs(), config.auto().most), (most, most), "{more:?}");
+    }
+    let written = read("[importance]\npretrain_epochs = \"auto\"", &[]);
+    assert_eq!(written.importance.pretrain_epochs.to_string(), "auto");
+    let json = serde_json::to_value(&written).unwrap();
+    assert_eq!(json["importance"]["pretrain_epochs"], "auto");
+    assert_eq!(serde_json::from_value::<RunConfig>(json).unwrap(), written);
+    // Bounds say nothing where E is a number.
+    assert_eq!(read("importance.auto_least = 15", &[]).pretrain_epochs(), 3);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod fetch;
 mod field;
 mod film;
 mod forged;
+mod found_e;
 mod fuzz;
 mod harmed_comparisons;
 mod hostile_text;

@@ -194,7 +194,7 @@ fn bad_values_are_refused_with_the_reason_and_change_nothing() {
     for (key, value, reason) in [
         ("importance.pretrain_epochs", serde_json::json!(5), "0..=4"),
         ("importance.pretrain_epochs", serde_json::json!(-1), "0..=4"),
-        ("importance.pretrain_epochs", serde_json::json!("x"), "whole number"),
+        ("importance.pretrain_epochs", serde_json::json!("x"), "whole number or \"auto\""),
         ("importance.pretrain_epochs", serde_json::json!(2), "already"),
         ("train.epochs", serde_json::json!(1), "beyond train.epochs"),
         ("train.lr_scale", serde_json::json!(-1), "expected a number"),
@@ -602,14 +602,23 @@ fn while_pretraining_the_weights_that_an_earlier_e_would_give_are_told() {
     assert_eq!(previews(&later)[1], real, "the same as E = 2 gives");
 }
 
-/// What a key needs beside it to make a difference.
-fn beside(key: &Key) -> &'static [&'static str] {
+/// A session's config in which a change of `key` shows: what tells how E is found does so where it
+/// is to be found.
+fn where_it_shows(key: &Key) -> &'static [&'static str] {
+    const N: &str = "train.epochs=8";
+    const AUTO: &str = "importance.pretrain_epochs=auto";
     match key.path {
+        "importance.auto_least" => {
+            &[N, AUTO, "importance.auto_threshold=0", "importance.auto_least=2"]
+        }
+        "importance.auto_threshold" | "importance.auto_most" => {
+            &[N, AUTO, "importance.auto_threshold=1"]
+        }
         "importance.class_exponent" => &["importance.level=within"],
         "importance.adjust_tau" | "importance.adjust_from" => &["importance.adjust=drawn"],
         // E = 2 of N = 4, so a half of N would be E.
         "importance.defer" => &["importance.defer=0.75"],
-        _ => &[],
+        _ => &["importance.draw=systematic"],
     }
 }
 
@@ -618,7 +627,7 @@ fn another(key: &Key, now: &Value) -> Value {
     let now = key.path.split('.').fold(now, |v, part| &v[part]);
     match key.rule {
         Rule::OneOf(words) => json!(words.iter().find(|word| **word != now).unwrap()),
-        Rule::Integer(..) => json!(now.as_i64().unwrap() + 1),
+        Rule::Integer(..) | Rule::IntegerOr(..) => json!(now.as_i64().unwrap() + 1),
         Rule::Number(..) if now.as_f64() == Some(0.0) => json!(0.5),
         Rule::Number(..) => json!(0.5 * now.as_f64().unwrap()),
         Rule::Flag => json!(now != true),
@@ -639,11 +648,10 @@ fn every_key_that_is_marked_live_changes_what_comes_after_it() {
         if key.path.starts_with("checkpoint.") {
             continue;
         }
-        let set = [&["importance.draw=systematic"], beside(key)].concat();
-        let config = serde_json::to_value(small_config(&set)).unwrap();
-        let unchanged =
-            known.entry(beside(key)).or_insert_with(|| outcome(&finish(&mut session(&set))));
-        let mut session = session(&set);
+        let set = where_it_shows(key);
+        let config = serde_json::to_value(small_config(set)).unwrap();
+        let unchanged = known.entry(set).or_insert_with(|| outcome(&finish(&mut session(set))));
+        let mut session = session(set);
         let mut events = advance_to(&mut session, 1, 1);
         let value = another(key, &config);
         let answer = apply(&mut session, Command::Set { key: key.path.into(), value });

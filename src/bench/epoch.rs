@@ -158,7 +158,7 @@ impl Outlet for Clocked {
 fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), BenchError> {
     let mut config = config_of(b);
     // One epoch more than is measured: the first is not.
-    (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, 1 + PRETRAIN);
+    (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, (1 + PRETRAIN).into());
     let steps = config.train.steps_per_epoch(b.samples) as f64;
     let (data, device) = (dataset(b), b.device.open()?);
     let (requests, received) = crate::link::requests();

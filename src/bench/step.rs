@@ -86,7 +86,7 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
     config.train.schedule = ScheduleName::Constant;
     config.train.lr = 0.05;
     config.train.epochs = 100_000;
-    config.importance.pretrain_epochs = 0;
+    config.importance.pretrain_epochs = 0.into();
     if b.augment {
         config.data.crop_padding = 2;
         config.data.flip = true;

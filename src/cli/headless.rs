@@ -215,8 +215,9 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
                 e.seconds
             )
         }
-        Event::Changed { key, old, new, effective, .. } => {
-            format!("changed {key}: {old} -> {new}, {effective}")
+        Event::Changed { key, old, new, effective, by_itself, .. } => {
+            let why = by_itself.map_or_else(String::new, |why| format!(" ({})", why.words()));
+            format!("changed {key}: {old} -> {new}{why}, {effective}")
         }
         Event::Refused { key, value, reason } => format!("refused {key} = {value}: {reason}"),
         Event::Paused { reason, .. } => {

@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(arm("square-root").importance.class_exponent, 0.5);
         for c in &configs {
             assert_eq!(
-                (c.seed, &c.train, c.importance.pretrain_epochs),
+                (c.seed, &c.train, c.pretrain_epochs()),
                 (base.seed, &base.train, 3),
                 "the same budget"
             );

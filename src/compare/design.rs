@@ -72,7 +72,14 @@ impl Design {
 
     /// Why nothing can be compared so, or `None`; of one that is made and of one that is read.
     pub fn objection(&self) -> Option<String> {
-        let (e, n) = (self.config.importance.pretrain_epochs, self.config.train.epochs);
+        let (e, n) = (self.config.pretrain_epochs(), self.config.train.epochs);
+        if self.config.finds_e() {
+            return Some(
+                "importance.pretrain_epochs = \"auto\" gives each seed another E\n  Arms are \
+                 forked at one E: set a number. `earlybird train` shows which E a run finds."
+                    .to_owned(),
+            );
+        }
         if e == 0 || e >= n {
             return Some(format!(
                 "importance.pretrain_epochs = {e} leaves nothing to compare\n  Arms are forked at \
@@ -159,7 +166,7 @@ impl Design {
         let directory = piece.directory(comparison);
         if piece.arm == PRETRAIN {
             let reached = directory.checkpoints().newest_state().map(|s| s.completed);
-            return reached == Some(self.config.importance.pretrain_epochs);
+            return reached == Some(self.config.pretrain_epochs());
         }
         directory.ending().is_ok_and(|ending| ending.is_finished())
     }
@@ -184,7 +191,7 @@ impl Design {
         directory: &RunDirectory,
     ) -> io::Result<Option<Checkpoint>> {
         let newest = directory.checkpoints().newest()?.checkpoint;
-        let e = self.config.importance.pretrain_epochs;
+        let e = self.config.pretrain_epochs();
         let fits = |c: &Checkpoint| {
             let at_e = c.state.completed == e && c.state.epoch.is_none();
             let piece = Piece { seed, arm: PRETRAIN.to_owned() };

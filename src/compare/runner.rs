@@ -348,7 +348,7 @@ impl Comparison {
         } else {
             self.prepare_arm(piece, &directory, &note)?
         };
-        let until = pretrains.then_some(self.design.config.importance.pretrain_epochs);
+        let until = pretrains.then_some(self.design.config.pretrain_epochs());
         let failed = |reason: String| CompareError::Failed { piece: piece.clone(), reason };
         let broken = |e: StartError| failed(e.to_string());
         let (mut host, input) =
@@ -404,7 +404,7 @@ impl Comparison {
         note: &dyn Fn(String),
     ) -> Result<bool, CompareError> {
         let found = directory.checkpoints().newest().map_err(at(directory, "checkpoints"))?;
-        let e = self.design.config.importance.pretrain_epochs;
+        let e = self.design.config.pretrain_epochs();
         match &found.checkpoint {
             Some(_) if !has_journal(directory) => {
                 set_aside(directory, "its journal is gone", note)?
@@ -480,7 +480,7 @@ impl Comparison {
         config: &RunConfig,
         directory: &RunDirectory,
     ) -> Option<String> {
-        let (state, e) = (&checkpoint.state, self.design.config.importance.pretrain_epochs);
+        let (state, e) = (&checkpoint.state, self.design.config.pretrain_epochs());
         let reached = state.completed;
         if state.config.fork != config.fork {
             return Some("it is another arm".into());

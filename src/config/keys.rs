@@ -1,6 +1,7 @@
 //! The one table of config keys: type, range, meaning, and whether a running session takes a
 //! change. Reading files, `--set`, live commands, error messages and help all go by it.
 
+use super::pretrain::AUTO;
 use crate::data::Source;
 use crate::importance::{ClassWeights, Sampler};
 use crate::model::ModelName;
@@ -48,6 +49,8 @@ pub enum Rule {
     Name,
     /// A whole number.
     Integer(i64, i64),
+    /// A whole number, or this word.
+    IntegerOr(i64, i64, &'static str),
     /// A number.
     Number(f64, f64),
     /// true or false.
@@ -89,7 +92,7 @@ impl Live {
 pub const FIXED: &str = "fixed for the run: start a new one to change it";
 
 use Live::{AtScoring, MovesE, NextEpoch, NextStep, No};
-use Rule::{Flag, Integer, Integers, Name, Number, OneOf, Text};
+use Rule::{Flag, Integer, IntegerOr, Integers, Name, Number, OneOf, Text};
 
 const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) -> Key {
     Key { path, rule, live, about, called: None }
@@ -201,8 +204,21 @@ pub const KEYS: &[Key] = &[
         No,
         "share of the target spread over all classes",
     ),
-    key(PRETRAIN_EPOCHS, Integer(0, 100_000), MovesE, "pretraining epochs E, at most N")
+    key(PRETRAIN_EPOCHS, IntegerOr(0, 100_000, AUTO), MovesE, "pretraining epochs E, at most N")
         .called("E"),
+    key(
+        "importance.auto_threshold",
+        Number(0.0, 1.0),
+        NextStep,
+        "E = auto: how settled the importance has to be",
+    ),
+    key("importance.auto_least", Integer(1, 100_000), NextStep, "E = auto: the least E"),
+    key(
+        "importance.auto_most",
+        Integer(0, 100_000),
+        NextStep,
+        "E = auto: the largest E, settled or not; 0 = half of N",
+    ),
     key(
         "importance.sampler",
         OneOf(Sampler::NAMES),
@@ -371,7 +387,10 @@ impl Rule {
                     && s.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
                     && !s.starts_with('.')
             }
-            (Integer(low, high), Value::Integer(v)) => in_range(*low, *high, *v),
+            (Integer(low, high) | IntegerOr(low, high, _), Value::Integer(v)) => {
+                in_range(*low, *high, *v)
+            }
+            (IntegerOr(.., word), Value::String(s)) => s == word,
             (Number(low, high), Value::Float(v)) => v.is_finite() && *low <= *v && *v <= *high,
             (Number(low, high), Value::Integer(v)) => *low <= *v as f64 && *v as f64 <= *high,
             (OneOf(words), Value::String(s)) => words.contains(&s.as_str()),
@@ -393,6 +412,9 @@ impl Rule {
                 "a name of 1 to 64 letters, digits, '-', '_' or '.', not beginning with '.'".into()
             }
             Integer(low, high) => format!("a whole number in {low}..={}", top(*high)),
+            IntegerOr(low, high, word) => {
+                format!("a whole number in {low}..={} or \"{word}\"", top(*high))
+            }
             Number(low, high) => format!("a number in {low}..={high}"),
             Flag => "true or false".into(),
             OneOf(words) => format!(

@@ -2,6 +2,7 @@
 //! line, key, value and range. Live changes go the same way. Knows nothing of what the values do.
 
 use super::keys::{self, EPOCHS, Key, Live, PRETRAIN_EPOCHS};
+use super::pretrain::{Pretrain, most_by_default};
 use super::{RunConfig, syntax};
 use crate::data;
 use std::fmt;
@@ -182,19 +183,13 @@ pub fn from_str(text: &str, file: &str, set: &[String]) -> Result<RunConfig, Con
     };
     // Checked below, where lines are known.
     let mut config = RunConfig::deserialize(values).map_err(|e| syntax(&e))?;
-    if !origins.iter().any(|(path, _)| path == PRETRAIN_EPOCHS) {
-        config.importance.pretrain_epochs =
-            config.importance.pretrain_epochs.min(default_e(config.train.epochs));
+    if let Pretrain::Epochs(e) = &mut config.importance.pretrain_epochs
+        && !origins.iter().any(|(path, _)| path == PRETRAIN_EPOCHS)
+    {
+        *e = (*e).min(most_by_default(config.train.epochs));
     }
     let problems = contradictions(&config, origin_of);
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
-}
-
-/// The most pretraining epochs E of N `epochs` where nobody set E: half of them, so that both
-/// phases are there in runs that are shorter than the defaults; the one epoch of N = 1 is
-/// pretraining.
-fn default_e(epochs: usize) -> usize {
-    (epochs / 2).max(1)
 }
 
 /// A key whose dot stands inside quotes, so that it is no path to TOML.
@@ -264,7 +259,8 @@ pub fn arm_name_objection(name: &str) -> Option<&'static str> {
 
 /// Whether arms may differ in this: they share everything up to E, and the budget.
 pub fn is_for_arms(key: &Key) -> bool {
-    let shared = [PRETRAIN_EPOCHS, EPOCHS, "train.lr"].contains(&key.path);
+    let shared = [PRETRAIN_EPOCHS, EPOCHS, "train.lr"].contains(&key.path)
+        || key.path.starts_with("importance.auto_");
     !shared && key.live != Live::No
 }
 
@@ -379,7 +375,17 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
     let mut problem = |path: &str, what: String, help: String| {
         found.push(Problem { origin: origin_of(path), what, help })
     };
-    let (e, n) = (c.importance.pretrain_epochs, c.train.epochs);
+    let (e, n, auto) = (c.pretrain_epochs(), c.train.epochs, c.auto());
+    if c.finds_e() && auto.least > auto.most {
+        problem(
+            "importance.auto_least",
+            format!(
+                "importance.auto_least = {} is beyond the largest E, {}",
+                auto.least, auto.most
+            ),
+            format!("Set importance.auto_most (0 = half of N, N = {n}) to at least as much."),
+        );
+    }
     if e > n {
         problem(
             PRETRAIN_EPOCHS,

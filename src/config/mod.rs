@@ -5,6 +5,7 @@ mod checked;
 mod keys;
 mod load;
 mod paths;
+mod pretrain;
 mod syntax;
 
 pub use crate::data::{DataConfig, Source};
@@ -15,6 +16,7 @@ pub use load::{
     from_str, from_value, is_for_arms, load, parse_set, text, value_text,
 };
 pub use paths::absolute;
+pub use pretrain::{AUTO, Pretrain};
 
 use crate::importance::{
     Adjust, AdjustFrom, ClassWeights, Draw, Level, Metric, Sampler, Shaping, Window,
@@ -116,8 +118,15 @@ pub enum ScheduleName {
 #[serde(default, deny_unknown_fields)]
 pub struct ImportanceConfig {
     /// Pretraining epochs, E: 0 = biased from the start with uniform weights, N = the vanilla
-    /// baseline.
-    pub pretrain_epochs: usize,
+    /// baseline, auto = until the importance is settled.
+    /// [`RunConfig::pretrain_epochs`] is the number.
+    pub pretrain_epochs: Pretrain,
+    /// E = auto: how settled the ranking of the samples has to be, in [0, 1].
+    pub auto_threshold: f64,
+    /// E = auto: the fewest pretraining epochs.
+    pub auto_least: usize,
+    /// E = auto: the most; 0 = half of N.
+    pub auto_most: usize,
     /// What the epochs after E draw from.
     pub sampler: Sampler,
     /// What makes a sample important.
@@ -269,7 +278,10 @@ impl Default for TrainConfig {
 impl Default for ImportanceConfig {
     fn default() -> Self {
         Self {
-            pretrain_epochs: 3,
+            pretrain_epochs: Pretrain::Epochs(3),
+            auto_threshold: 0.85,
+            auto_least: 1,
+            auto_most: 0,
             sampler: Sampler::Biased,
             metric: Metric::PCorrect,
             window: Window::Mean,

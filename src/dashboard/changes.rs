@@ -1,12 +1,12 @@
-//! What a person changed: what was before, and what waits for a boundary.
+//! What was changed, by a person or by itself: what was before, and what waits for a boundary.
 //! Knows nothing of how a change is asked for.
 
 use crate::config::Live;
-use crate::protocol::{Effective, Topic, Verb};
+use crate::protocol::{Effective, Ended, Topic, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A value that a command changed.
+/// A value that was changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Where, on the epoch axis.
@@ -17,6 +17,9 @@ pub struct Change {
     pub old: Value,
     /// Since.
     pub new: Value,
+    /// Why, where nobody asked for it.
+    #[serde(default)]
+    pub by_itself: Option<Ended>,
 }
 
 impl Change {
@@ -61,6 +64,7 @@ impl Pending {
             | Effective::AfterThisEpoch
             | Effective::AfterThatEpoch
             | Effective::WithTheWeights
+            | Effective::WhenSettled
             | Effective::WeightsAfter(_)
             | Effective::BackToPretraining { .. } => true,
         };
@@ -81,6 +85,7 @@ impl Pending {
     pub(super) fn comes_with_weights(&self) -> bool {
         match self.effective {
             Effective::WithTheWeights
+            | Effective::WhenSettled
             | Effective::WeightsAfter(_)
             | Effective::BackToPretraining { .. } => true,
             Effective::Other(_) => {

@@ -3,9 +3,11 @@
 //! never draws, never decides.
 
 mod changes;
+mod finding;
 mod series;
 
 pub use changes::{Change, Pending};
+pub use finding::{Finding, Found};
 pub use series::Series;
 
 use crate::config::RunConfig;
@@ -120,7 +122,7 @@ pub struct Dashboard {
     pub weights: Option<WeightsSummary>,
     /// What they would be if E were the last finished epoch; while pretraining.
     pub preview: Option<WeightsSummary>,
-    /// What a person changed, oldest first.
+    /// What was changed, oldest first.
     pub changes: Vec<Change>,
     /// What was changed and has not taken effect yet.
     pub pending: Vec<Pending>,
@@ -244,25 +246,27 @@ impl Dashboard {
                     ),
                 );
             }
-            Event::Changed { epoch, step, key, old, new, effective } => {
+            Event::Changed { epoch, step, key, old, new, effective, by_itself } => {
                 let at = position(epoch, step, self.step.1);
                 self.pending.retain(|p| p.key != key);
-                self.pending.extend(Pending::of(&key, &new, &effective, epoch));
+                // What changes by itself does so where it takes effect.
+                let waits = Pending::of(&key, &new, &effective, epoch);
+                self.pending.extend(waits.filter(|_| by_itself.is_none()));
                 self.changes.push(Change {
                     at,
                     key: key.clone(),
                     old: old.clone(),
                     new: new.clone(),
+                    by_itself,
                 });
                 if let (Some(key), Ok(value)) = (key.key(), toml::Value::try_from(&new))
                     && let Ok(config) = crate::config::from_value(&self.config, key.path, &value)
                 {
                     self.config = config;
                 }
-                self.say(
-                    Tone::Good,
-                    format!("{}: {} -> {}, {effective}", key.short(), plain(&old), plain(&new)),
-                );
+                let why = by_itself.map_or_else(String::new, |why| format!(" ({})", why.words()));
+                let (name, old, new) = (key.short(), plain(&old), plain(&new));
+                self.say(Tone::Good, format!("{name}: {old} -> {new}{why}, {effective}"));
             }
             Event::Refused { key, value, reason } => {
                 let asked =
@@ -386,11 +390,6 @@ impl Dashboard {
     /// Whether it waits.
     pub fn is_paused(&self) -> bool {
         matches!(self.state, RunState::Paused(_))
-    }
-
-    /// Pretraining epochs, E.
-    pub fn pretrain_epochs(&self) -> usize {
-        self.config.importance.pretrain_epochs
     }
 
     /// Adds a message of the cockpit's own.

@@ -125,7 +125,8 @@ fn nothing_whole(directory: &RunDirectory, found: &Found) -> HostError {
 /// The config with what was changed while the run trained. What cannot be applied is noted.
 fn changed(mut config: RunConfig, records: &[Record], notes: &mut Vec<String>) -> RunConfig {
     for record in records {
-        let Event::Changed { key, new, .. } = &record.event else { continue };
+        // What changed by itself does so again.
+        let Event::Changed { key, new, by_itself: None, .. } = &record.event else { continue };
         let value = toml::Value::try_from(new).map_err(|e| e.to_string());
         let applied = value.and_then(|value| {
             config::from_value(&config, key.as_str(), &value).map_err(|problem| problem.what)

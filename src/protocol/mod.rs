@@ -16,6 +16,7 @@ pub use crate::model::{Because, Threads, Waiting};
 pub use words::{CheckpointKind, Effective, End, TestedModel, Topic, Verb};
 
 pub use crate::config::MeasuredOn;
+pub use crate::importance::Ended;
 pub(crate) use figures::nan_if_null;
 pub(crate) use possible::{LONGEST, MOST_COUNTED};
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ pub enum Event {
         /// Test recall per class, shape `[C]`.
         recall: Vec<f64>,
     },
-    /// A command changed a value.
+    /// A value changed: by a command, or by itself.
     Changed {
         /// Epoch in progress.
         epoch: usize,
@@ -151,6 +152,9 @@ pub enum Event {
         new: serde_json::Value,
         /// When it takes effect.
         effective: Effective,
+        /// Why it changed where nobody asked for it; `None`: a command did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_itself: Option<Ended>,
     },
     /// A command was not carried out.
     Refused {

@@ -126,6 +126,8 @@ pub enum Effective {
     AfterThatEpoch,
     /// When the weights are computed, whenever that is.
     WithTheWeights,
+    /// With the weights, which are computed once the importance is settled.
+    WhenSettled,
     /// With the weights, which are computed after this epoch.
     WeightsAfter(usize),
     /// Epochs after `after` are vanilla again, up to `weights_after`, after which weights are
@@ -138,13 +140,14 @@ pub enum Effective {
     Other(String),
 }
 
-const PHRASES: [(Effective, &str); 6] = [
+const PHRASES: [(Effective, &str); 7] = [
     (Effective::Now, "now"),
     (Effective::NextStep, "with the next step"),
     (Effective::NextEpoch, "with the next epoch"),
     (Effective::AfterThisEpoch, "when this epoch has been evaluated"),
     (Effective::AfterThatEpoch, "when that epoch has been evaluated"),
     (Effective::WithTheWeights, "when the weights are computed"),
+    (Effective::WhenSettled, "when the importance is settled"),
 ];
 const WEIGHTS: &str = "weights after epoch ";
 const BACK: &str = "back to pretraining after epoch ";

@@ -61,7 +61,7 @@ pub struct SeedFigures {
     pub epochs: Vec<EpochSummary>,
     /// Its weights, once there were some.
     pub weights: Option<WeightsSummary>,
-    /// What a person changed: in which epoch, and what, in words.
+    /// What was changed: in which epoch, and what, in words.
     pub changes: Vec<(usize, String)>,
 }
 
@@ -100,7 +100,11 @@ impl Subject {
             else {
                 continue;
             };
-            first.get_or_insert((data, story.dashboard.config.clone(), story.facts.clone()));
+            first.get_or_insert_with(|| {
+                let mut facts = story.facts.clone();
+                facts.extend(settled_fact(&story.dashboard));
+                (data, story.dashboard.config.clone(), facts)
+            });
             let figures = story.figures(directory);
             match arms.iter_mut().find(|a| a.name == name) {
                 Some(arm) => arm.seeds.push(figures),
@@ -178,6 +182,18 @@ fn stranger(outcome: &Outcome, design: &Design) -> Option<String> {
     })
 }
 
+/// How settled the importance was at E, and which E comes of that.
+fn settled_fact(d: &Dashboard) -> Option<(String, String)> {
+    let found = d.finding()?;
+    let (settled, threshold) = (found.settled, found.threshold);
+    let e = match d.found_e() {
+        Some(why) => format!("E = {} was found: {}", d.pretrain_epochs(), why.words()),
+        None => format!("E = auto would be {}", found.e.words()),
+    };
+    let value = format!("{settled:.3} at E, threshold {threshold:.2}; {e}");
+    Some(("importance settled".to_owned(), value))
+}
+
 /// A journal, folded.
 struct Story {
     dashboard: Dashboard,
@@ -214,8 +230,11 @@ impl Story {
                     story.facts = facts;
                 }
                 Event::Continued { epoch, .. } => story.changes.retain(|(at, _)| at <= epoch),
-                Event::Changed { epoch, key, old, new, .. } if *key != Topic::Verb(Verb::Stop) => {
-                    story.changes.push((*epoch, format!("{key}: {old} to {new}")));
+                Event::Changed { epoch, key, old, new, by_itself, .. }
+                    if *key != Topic::Verb(Verb::Stop) =>
+                {
+                    let why = by_itself.map_or_else(String::new, |w| format!(" ({})", w.words()));
+                    story.changes.push((*epoch, format!("{key}: {old} to {new}{why}")));
                 }
                 _ => {}
             }
@@ -229,7 +248,7 @@ impl Story {
         SeedFigures {
             directory,
             seed: d.config.seed,
-            pretrain_epochs: d.config.importance.pretrain_epochs,
+            pretrain_epochs: d.config.pretrain_epochs(),
             epochs: d.epochs,
             weights: d.weights,
             changes: self.changes,

@@ -176,6 +176,7 @@ fn journal() -> Vec<Value> {
             old: 0.1.into(),
             new: 0.2.into(),
             effective: Effective::NextStep,
+            by_itself: None,
         },
         Event::Paused {
             epoch: 3,

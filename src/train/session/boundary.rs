@@ -33,7 +33,7 @@ impl Parts {
             self.finish(if self.is_all_done() { End::Complete } else { End::Stopped });
             return (Progress::Finished, Some(Stage::Done));
         }
-        let next = match self.samples.due(&self.config.importance, self.completed) {
+        let next = match self.samples.due(&self.config, self.completed) {
             Due::Scoring => {
                 self.samples.begin_scoring();
                 Some(Stage::Scoring(Scoring::default()))

@@ -2,7 +2,7 @@
 //! the reason, and answered by an event.
 
 use super::{Session, Stage};
-use crate::config::{self, Live, RunConfig};
+use crate::config::{self, Live, Pretrain, RunConfig};
 use crate::importance::Sampler;
 use crate::protocol::{Bias, Cause, Command, Effective, Event, Stop, Topic, Verb};
 use serde_json::{Value, json};
@@ -90,6 +90,9 @@ impl Session {
                 &format!("epoch {current} is in progress or done: N must be at least {current}"),
             );
         }
+        if let Some(why) = self.why_not_auto(&changed) {
+            return self.refuse(key, value, &why);
+        }
         if changed.importance.sampler != Sampler::Uniform {
             self.parts.preferred = changed.importance.sampler;
         }
@@ -102,14 +105,16 @@ impl Session {
     /// biased, a later E goes back to vanilla at that boundary. Until then it can be taken back.
     fn set_pretrain_epochs(&mut self, value: Value) {
         const KEY: &str = config::PRETRAIN_EPOCHS;
+        if value == config::AUTO {
+            return self.set_auto();
+        }
         let Some(wanted) = value.as_i64() else {
-            return self.refuse(KEY, value, "expected a whole number");
+            let what = format!("expected a whole number or \"{}\"", config::AUTO);
+            return self.refuse(KEY, value, &what);
         };
-        let (c, n, old) = (
-            self.parts.completed,
-            self.parts.config.train.epochs,
-            self.parts.config.importance.pretrain_epochs,
-        );
+        let config = &self.parts.config;
+        let (c, n, old) = (self.parts.completed, config.train.epochs, config.pretrain_epochs());
+        let before = config.importance.pretrain_epochs;
         let boundary = c + usize::from(self.in_epoch());
         let Some(wanted) = usize::try_from(wanted).ok().filter(|e| *e <= n) else {
             return self.refuse(KEY, value, &format!("E must lie in 0..={n} (N = {n})"));
@@ -119,8 +124,8 @@ impl Session {
         if let Some(weighed_at) = weighed_at.filter(|_| c < old && wanted <= boundary) {
             // It was to go back to pretraining, and has not yet: the weights serve on.
             let new = wanted.min(weighed_at);
-            self.parts.config.importance.pretrain_epochs = new;
-            return self.changed(KEY, json!(old), json!(new), Effective::NextEpoch);
+            self.parts.config.importance.pretrain_epochs = new.into();
+            return self.changed(KEY, json!(before), json!(new), Effective::NextEpoch);
         }
         let biased = c > old || (c == old && (weighed_at.is_some() || self.in_epoch()));
         if biased && wanted <= boundary {
@@ -132,25 +137,60 @@ impl Session {
             return self.refuse(KEY, value, &why);
         }
         let new = wanted.max(boundary);
-        if new == old {
+        if Pretrain::Epochs(new) == before {
             return self.refuse(KEY, value, &format!("E is {old} already"));
         }
         if matches!(self.stage, Stage::Scoring(_)) {
             self.stage = Stage::Boundary; // the pass would be for weights that come later now
         }
-        self.parts.config.importance.pretrain_epochs = new;
+        self.parts.config.importance.pretrain_epochs = new.into();
         let effective = if biased {
             Effective::BackToPretraining { after: boundary, weights_after: new }
         } else {
             Effective::WeightsAfter(new)
         };
-        self.changed(KEY, json!(old), json!(new), effective);
+        self.changed(KEY, json!(before), json!(new), effective);
+    }
+
+    /// E is found from here on: while pretraining only, since later there is nothing to be settled.
+    fn set_auto(&mut self) {
+        const KEY: &str = config::PRETRAIN_EPOCHS;
+        let refuse = |s: &mut Self, why: &str| s.refuse(KEY, json!(Pretrain::Auto), why);
+        let (c, old) = (self.parts.completed, self.parts.config.importance.pretrain_epochs);
+        let e = self.parts.config.pretrain_epochs();
+        if old == Pretrain::Auto {
+            return refuse(self, "it is already");
+        }
+        if c > e || (c == e && self.in_epoch()) || self.parts.samples.are_weighed() {
+            return refuse(self, "pretraining is over; a later E, as a number, goes back to it");
+        }
+        let changed = match config::from_value(&self.parts.config, KEY, &config::AUTO.into()) {
+            Ok(changed) => changed,
+            Err(problem) => return refuse(self, &problem.what),
+        };
+        if let Some(why) = self.why_not_auto(&changed) {
+            return refuse(self, &why);
+        }
+        if matches!(self.stage, Stage::Scoring(_)) {
+            self.stage = Stage::Boundary; // the pass would be for weights that come later now
+        }
+        self.parts.config = changed;
+        self.changed(KEY, json!(old), json!(Pretrain::Auto), Effective::WhenSettled);
+    }
+
+    /// Why E cannot be found under this config: even the largest one lies behind. `None` where it
+    /// is a number, too.
+    fn why_not_auto(&self, config: &RunConfig) -> Option<String> {
+        let (most, done) = (config.auto().most, self.parts.completed);
+        (config.finds_e() && most <= done).then(|| {
+            format!("E would be at most {most} (importance.auto_most), and epoch {done} is done")
+        })
     }
 
     fn bias(&mut self, bias: Bias) {
         const KEY: &str = "importance.sampler";
         let sampler = self.parts.config.importance.sampler;
-        let pretraining = self.parts.completed < self.parts.config.importance.pretrain_epochs;
+        let pretraining = self.parts.completed < self.parts.config.pretrain_epochs();
         match bias {
             Bias::Now if pretraining => {
                 let epoch = (self.parts.completed + usize::from(self.in_epoch())) as i64;
@@ -181,6 +221,7 @@ impl Session {
             old,
             new,
             effective,
+            by_itself: None,
         });
     }
 

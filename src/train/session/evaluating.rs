@@ -105,7 +105,8 @@ impl Parts {
             correction: epoch.terms.prior.iter().map(|v| f64::from(*v)).collect(),
         };
         self.outbox.push(Event::EpochEnd(summary));
-        self.outbox.extend(self.samples.preview(&self.config.importance, self.completed));
+        self.find_e(settled, epoch.steps);
+        self.outbox.extend(self.samples.preview(&self.config, self.completed));
         if let Some(sample) = broken.filter(|_| !self.not_finite_accepted) {
             let reason = format!(
                 "the model's output for training sample {sample} in epoch {} is not a finite \

@@ -10,6 +10,7 @@ mod commands;
 mod epoch;
 mod evaluating;
 mod evaluator;
+mod finding;
 mod learned;
 mod meter;
 mod parts;

@@ -207,7 +207,8 @@ fn space_pauses_and_goes_on() {
 
 fn changed(key: &str, old: serde_json::Value, new: serde_json::Value) -> Event {
     let effective = Effective::NextEpoch;
-    Event::Changed { epoch: 2, step: 5, key: key.into(), old, new, effective }
+    let by_itself = None;
+    Event::Changed { epoch: 2, step: 5, key: key.into(), old, new, effective, by_itself }
 }
 
 /// The trainer's record, and the answer to request `id` of this cockpit.
@@ -279,7 +280,9 @@ fn what_is_asked_is_known_until_it_is_answered() {
     assert_eq!(asked, ["importance.pretrain_epochs = 4"]);
     let effective = Effective::WeightsAfter(4);
     let (key, old, new) = ("importance.pretrain_epochs".into(), 3.into(), 4.into());
-    answered(&mut app, 7, Event::Changed { epoch: 2, step: 5, key, old, new, effective });
+    let by_itself = None;
+    let event = Event::Changed { epoch: 2, step: 5, key, old, new, effective, by_itself };
+    answered(&mut app, 7, event);
     assert_eq!(app.connection.requests.words().count(), 0);
     assert_eq!(app.dashboard.pending.len(), 1, "it waits for the weights");
 }

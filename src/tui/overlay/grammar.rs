@@ -29,7 +29,7 @@ pub enum Line {
 /// A command: its name, what comes after it, and what it does.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("set", "KEY VALUE", "change a value of the config"),
-    ("E", "EPOCHS", "set E: how many epochs are pretraining"),
+    ("E", "EPOCHS|auto", "set E: how many epochs are pretraining, or auto: until settled"),
     ("N", "EPOCHS", "set N: how many epochs in all"),
     ("lr", "FACTOR", "scale the learning rate"),
     ("bias", "now|off|on", "turn the bias on or off"),
@@ -206,9 +206,15 @@ fn value(key: &'static Key, text: &str, config: &RunConfig) -> Result<toml::Valu
 /// The allowed values in words, as narrow as the run makes them.
 pub fn range(key: &Key, config: &RunConfig) -> String {
     match key.path {
-        config::PRETRAIN_EPOCHS => format!("a whole number in 0..={}", config.train.epochs),
+        config::PRETRAIN_EPOCHS => {
+            format!("a whole number in 0..={} or \"{}\"", config.train.epochs, config::AUTO)
+        }
         config::EPOCHS => {
-            format!("a whole number from {} on", config.importance.pretrain_epochs.max(1))
+            let least = match config.importance.pretrain_epochs {
+                config::Pretrain::Epochs(e) => e.max(1),
+                config::Pretrain::Auto => config.auto().least,
+            };
+            format!("a whole number from {least} on")
         }
         _ => key.rule.describe(),
     }
@@ -228,6 +234,7 @@ pub fn complete(text: &str, themes: &[String]) -> Vec<String> {
     let after: Vec<String> = match words.as_slice() {
         ["set"] => live_keys().map(|k| format!("{} ", k.path)).collect(),
         ["set", key] => config::find(key).map(|k| values(&k.rule)).unwrap_or_default(),
+        ["E"] => vec![config::AUTO.to_owned()],
         ["bias"] => ["now", "off", "on"].map(String::from).to_vec(),
         ["stop"] => ["now", "epoch"].map(String::from).to_vec(),
         ["theme"] => themes.to_vec(),
@@ -250,6 +257,7 @@ fn values(rule: &Rule) -> Vec<String> {
     match rule {
         Rule::OneOf(words) => words.iter().map(|w| (*w).to_owned()).collect(),
         Rule::Flag => vec!["true".into(), "false".into()],
+        Rule::IntegerOr(.., word) => vec![(*word).to_owned()],
         _ => Vec::new(),
     }
 }
@@ -327,6 +335,7 @@ mod tests {
         );
         assert_eq!(asked("train.lr 0.02"), set("train.lr", json!(0.02)));
         assert_eq!(asked("E 8"), set("importance.pretrain_epochs", json!(8)));
+        assert_eq!(asked("E auto"), set("importance.pretrain_epochs", json!("auto")));
         assert_eq!(asked("bias now"), Command::Bias { bias: Bias::Now });
         assert_eq!(
             asked("note loss looks odd  here"),
@@ -343,6 +352,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         let wrong = |text: &str| parse(text, &config()).expect_err(text).to_string();
         assert!(wrong("E 99").contains("beyond train.epochs"), "{}", wrong("E 99"));
+        assert!(wrong("E soon").contains("or \"auto\""), "{}", wrong("E soon"));
         assert!(wrong("set train.lrr 1").contains("did you mean train.lr?"));
         assert!(wrong("set train.batch_size 64").contains("fixed for the run"));
         assert!(wrong("set train.lr").contains("a number in"));

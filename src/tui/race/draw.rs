@@ -182,7 +182,7 @@ fn accuracy(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let (low, high) =
         values().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     // What comes after E is what is compared: early epochs may leave the chart below.
-    let e = config.importance.pretrain_epochs;
+    let e = config.pretrain_epochs();
     let after =
         curves.iter().flat_map(|c| c.iter().skip(e)).map(|p| p.1).fold(f64::INFINITY, f64::min);
     let floor = if after.is_finite() { low.max(after - 5.0) } else { low };

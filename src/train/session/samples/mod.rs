@@ -11,7 +11,7 @@ pub(super) use self::planner::Planned;
 use self::planner::{DrawSource, Losses, Planner, Recipe, Weighting};
 pub(super) use self::restore::all;
 pub use self::sheet::{Pictures, SampleSheet};
-use crate::config::{ImportanceConfig, RunConfig};
+use crate::config::RunConfig;
 use crate::importance::{
     EpochPlan, Ledger, Observation, Probabilities, Recorder, Sampler, Shaping, Weights, Window,
     balance,
@@ -153,14 +153,15 @@ impl Samples {
     }
 
     /// What is due between two epochs, after `completed` of them.
-    pub(super) fn due(&self, config: &ImportanceConfig, completed: usize) -> Due {
-        if completed < config.pretrain_epochs {
+    pub(super) fn due(&self, config: &RunConfig, completed: usize) -> Due {
+        let e = config.pretrain_epochs();
+        if completed < e {
             return Due::Nothing;
         }
-        let weighed = self.importance.is_some();
+        let (weighed, config) = (self.importance.is_some(), &config.importance);
         let (every, since) = (config.rescore_every, completed.saturating_sub(self.weighed_at));
         let again = every > 0 && weighed && since > 0 && since.is_multiple_of(every);
-        let first = !weighed && config.window == Window::Fresh && config.pretrain_epochs > 0;
+        let first = !weighed && config.window == Window::Fresh && e > 0;
         if self.rescore || again || first {
             Due::Scoring
         } else if weighed {
@@ -247,7 +248,7 @@ impl Samples {
         let next = epoch + 1;
         let needs_what_comes = sampler_of(config, next).sampling().needs_losses();
         if next <= config.train.epochs
-            && (self.importance.is_some() || next <= config.importance.pretrain_epochs)
+            && (self.importance.is_some() || next <= config.pretrain_epochs())
             && !needs_what_comes
         {
             let recipe = self.recipe(config, next);
@@ -311,7 +312,7 @@ pub(super) fn is_deferred(config: &RunConfig, epoch: usize) -> bool {
 /// Which phase `epoch`, counted from 1, is of.
 pub(super) fn phase_of(config: &RunConfig, epoch: usize) -> Phase {
     let c = &config.importance;
-    let (e, n) = (c.pretrain_epochs, config.train.epochs);
+    let (e, n) = (config.pretrain_epochs(), config.train.epochs);
     if epoch <= e {
         return Phase::Pretrain;
     }
@@ -342,7 +343,7 @@ mod tests {
     fn config(pretrain_epochs: usize) -> RunConfig {
         let mut config = RunConfig::default();
         config.train.epochs = 10;
-        config.importance.pretrain_epochs = pretrain_epochs;
+        config.importance.pretrain_epochs = pretrain_epochs.into();
         config
     }
 
@@ -358,21 +359,21 @@ mod tests {
     #[test]
     fn weights_are_due_once_at_e_and_again_when_asked_or_configured() {
         let (mut samples, broken) = pretrained([0.9, 0.2, 0.6, 0.5]);
-        let mut c = config(1).importance;
+        let mut c = config(1);
         assert_eq!(broken, None);
-        assert_eq!(samples.due(&config(2).importance, 1), Due::Nothing);
+        assert_eq!(samples.due(&config(2), 1), Due::Nothing);
         assert_eq!(samples.due(&c, 1), Due::Weights);
-        c.window = Window::Fresh;
+        c.importance.window = Window::Fresh;
         assert_eq!(samples.due(&c, 1), Due::Scoring, "a fresh window is a pass of its own");
-        c.window = Window::Mean;
-        let told = samples.weigh(&c, 1).expect("finite scores");
+        c.importance.window = Window::Mean;
+        let told = samples.weigh(&c.importance, 1).expect("finite scores");
         assert!(matches!(&told[..], [Event::Weights(w)] if w.epoch == 1 && w.unseen == 0));
         assert_eq!(samples.due(&c, 1), Due::Nothing);
-        c.rescore_every = 2;
+        c.importance.rescore_every = 2;
         let due: Vec<Due> = (1..6).map(|completed| samples.due(&c, completed)).collect();
         let [no, yes] = [Due::Nothing, Due::Scoring];
         assert_eq!(due, [no, no, yes, no, yes]);
-        c.rescore_every = 0;
+        c.importance.rescore_every = 0;
         samples.ask_anew();
         assert_eq!(samples.due(&c, 1), Due::Scoring);
         samples.begin_scoring();

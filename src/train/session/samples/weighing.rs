@@ -2,7 +2,7 @@
 //! steps, losses or commands.
 
 use super::{Importance, Samples};
-use crate::config::{ImportanceConfig, RunConfig};
+use crate::config::{ImportanceConfig, Pretrain, RunConfig};
 use crate::importance::{Metric, Probabilities, Weights, WeightsError, Window, settled};
 use crate::protocol::{Event, Phase, WeightsSummary};
 use std::sync::Arc;
@@ -59,14 +59,11 @@ impl Samples {
     }
 
     /// What the weights would be if E were now, after `completed` epochs, while that lies ahead.
-    pub(in super::super) fn preview(
-        &self,
-        config: &ImportanceConfig,
-        completed: usize,
-    ) -> Option<Event> {
+    pub(in super::super) fn preview(&self, config: &RunConfig, completed: usize) -> Option<Event> {
         // A fresh window is a pass of its own: there is nothing to look at before it. And weights
         // that are still there are those of the epoch that ended.
-        let is_pretraining = completed < config.pretrain_epochs && self.importance.is_none();
+        let is_pretraining = completed < config.pretrain_epochs() && self.importance.is_none();
+        let config = &config.importance;
         if !is_pretraining || config.window == Window::Fresh {
             return None;
         }
@@ -112,7 +109,7 @@ impl Samples {
         let q = importance.probabilities(&self.labels, self.classes, &config.shaping());
         let mut told = vec![Event::Weights(self.summary_of(weights, &q, completed))];
         if q.fell_back() {
-            let why = if config.pretrain_epochs == 0 {
+            let why = if config.pretrain_epochs == Pretrain::Epochs(0) {
                 "E = 0: nothing was recorded"
             } else {
                 "all weights are equal"
