@@ -153,7 +153,7 @@ pub fn records(until: usize) -> Vec<Event> {
             flipped_share: None,
             balance: 0.944,
             ess: 0.75,
-            settled: None,
+            settled: (epoch > 1 && epoch <= 3).then_some(0.58 + 0.1 * epoch as f64),
             seconds: 3.1,
             eval_seconds: 0.6,
             samples: 4085 * epoch as u64,

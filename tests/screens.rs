@@ -4,6 +4,7 @@ use crate::film::{app_in, furnish, hear, press, records, screen, tab};
 use crossterm::event::{
     Event as TermEvent, KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
+use earlybird::config::Pretrain;
 use earlybird::link::Delivery;
 use earlybird::protocol::{Event, Record};
 use earlybird::tui::{App, Tab, draw};
@@ -75,6 +76,23 @@ fn views_behind_a_key_and_panels_on_the_whole_screen() {
         &[key(':'), key('s'), key('e'), key('t'), key(' '), key('s')],
         &mut app,
     );
+}
+
+#[test]
+fn an_e_that_is_to_be_found_is_shown_as_what_it_will_probably_be() {
+    let finding = |until: usize| {
+        let mut events = records(until);
+        if let Some(Event::RunStarted { config, .. }) = events.first_mut() {
+            config.importance.pretrain_epochs = Pretrain::Auto;
+        }
+        events
+    };
+    for (name, until) in [("nothing_known", 1), ("foreseen", 3)] {
+        let mut app = app_in("dark", TermProfile::TrueColor, false);
+        hear(&mut app, finding(until));
+        app.show(tab("Importance"));
+        insta::assert_snapshot!(format!("found_e_{name}"), screen(&mut app, 80, 24));
+    }
 }
 
 /// The screen after a click at the first cell of `text`.

@@ -14,8 +14,12 @@ use unicode_width::UnicodeWidthStr;
 pub struct Timeline<'a> {
     /// N.
     pub epochs: usize,
-    /// E.
+    /// E, or what it will probably be.
     pub switch: usize,
+    /// What stands there: `E=3`.
+    pub label: &'a str,
+    /// Where E would be if it were found while the run trains.
+    pub found: Option<usize>,
     /// Where we are, in epochs.
     pub position: f64,
     /// Phases of the epochs that began.
@@ -47,9 +51,15 @@ impl Widget for Timeline<'_> {
             buf.set_string(area.x + x as u16, area.y, glyph, self.theme.style(role));
         }
         buf.set_string(area.x + width as u16, area.y, &end, self.theme.style(Role::Dim));
-        let label = format!("{}E={}", self.glyphs.switch, self.switch);
+        let label = format!("{}{}", self.glyphs.switch, self.label);
         let at = column(self.switch as f64).min(width.saturating_sub(label.width()));
         buf.set_string(area.x + at as u16, area.y, &label, self.theme.style(Role::Title));
+        // Next to the label it would be read as a part of that.
+        let is_apart = |x: &usize| *x < at || *x > at + label.width();
+        let found = self.found.filter(|e| *e <= self.epochs).map(|e| column(e as f64));
+        if let Some(x) = found.filter(is_apart) {
+            buf.set_string(area.x + x as u16, area.y, "?", self.theme.style(Role::Dim));
+        }
         buf.set_string(area.x + here as u16, area.y, self.glyphs.here, self.theme.style(Role::Key));
     }
 }

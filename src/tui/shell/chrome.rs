@@ -1,7 +1,7 @@
 //! What all tabs have around them: the run's name and state, where training is, the tabs, the last
 //! message, the keys.
 
-use crate::dashboard::{RunState, Tone};
+use crate::dashboard::{Dashboard, RunState, Tone};
 use crate::protocol::{Cause, End, Phase};
 use crate::tui::chart::Timeline;
 use crate::tui::connection::Watching;
@@ -29,10 +29,13 @@ pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) -> (Rect, Hits) {
     let d = scene.run;
     header(frame, scene, head);
     frame.render_widget(Paragraph::new(facts_line(scene, facts.width)), facts);
+    let found = d.finding().map(|found| found.e.epochs());
     frame.render_widget(
         Timeline {
             epochs: d.config.train.epochs,
             switch: d.pretrain_epochs(),
+            label: &e_label(d, found),
+            found: found.filter(|_| !d.config.finds_e() && d.weights.is_none()),
             position: d.position(),
             phases: &d.phases,
             glyphs: &scene.look.glyphs,
@@ -44,6 +47,15 @@ pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) -> (Rect, Hits) {
     frame.render_widget(Paragraph::new(words), message);
     frame.render_widget(Paragraph::new(footer_line(scene, footer.width)), footer);
     (body, hits)
+}
+
+/// E on the timeline: a number, or with a question mark what it will probably be.
+fn e_label(d: &Dashboard, found: Option<usize>) -> String {
+    match (d.config.finds_e(), found) {
+        (false, _) => format!("E={}", d.pretrain_epochs()),
+        (true, Some(e)) => format!("E={e}?"),
+        (true, None) => "E=auto".to_owned(),
+    }
 }
 
 /// State of the run as a word, and how it is meant.

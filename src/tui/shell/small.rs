@@ -55,7 +55,7 @@ pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) {
     if let Some((_, loss)) = d.loss.smoothed(scene.shared.axis.smoothing()).last() {
         lines.push(fact("loss", format!("{loss:.4}")));
     }
-    lines.push(fact("E", d.pretrain_epochs().to_string()));
+    lines.push(fact("E", d.pretrain_words()));
     if let Some(left) = d.seconds_left() {
         lines.push(fact("left", clock(left)));
     }

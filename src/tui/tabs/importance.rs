@@ -2,7 +2,7 @@
 //! draws reach; their course.
 
 use super::panels::{Panels, Pen};
-use super::weights::{EASY_TO_HARD, known_weights, recording_words};
+use super::weights::{EASY_TO_HARD, known_weights, recording_words, settled_words};
 use super::{Desk, Reply, TabView};
 use crate::protocol::EpochSummary;
 use crate::tui::chart::plot::{PERCENT, epoch_at};
@@ -207,6 +207,16 @@ impl Importance {
         if let Some(words) = correction_words(scene) {
             lines.push(fact("logits corrected", words, Role::Biased));
         }
+        let mut of_e = Vec::new();
+        if let Some(found) = d.finding() {
+            let by_itself = d.config.finds_e() || d.found_e().is_some();
+            let name = if by_itself { "E, found by itself" } else { "E would be" };
+            of_e.push(fact("settled", settled_words(&found), Role::Pretrain));
+            of_e.push(fact(name, found.e.words(), Role::Pretrain));
+        }
+        if d.weights.is_none() {
+            lines.append(&mut of_e); // afterwards they are history, and come last
+        }
         if let Some(e) = d.epochs.last() {
             lines.push(Line::from(
                 scene.span(format!(" epoch {} ({})", e.epoch, e.phase.word()), Role::Title),
@@ -228,6 +238,7 @@ impl Importance {
                     .filter_map(|(name, share)| share.map(|s| fact(name, percent(s), Role::Text))),
             );
         }
+        lines.append(&mut of_e);
         if lines.is_empty() {
             lines.push(Line::from(scene.span(" come with the first epoch", Role::Dim)));
         }
@@ -238,11 +249,16 @@ impl Importance {
         let scene = pen.scene;
         let d = scene.run;
         let look = scene.look;
-        let legend =
-            [("distinct", Role::Accuracy), ("effective", Role::Weights), ("p < 0.1", Role::Loss)];
+        let legend = [
+            ("distinct", Role::Accuracy),
+            ("effective", Role::Weights),
+            ("p < 0.1", Role::Loss),
+            ("settled", Role::Pretrain),
+        ];
+        let was_settled = d.epochs.iter().any(|e| e.settled.is_some());
         let now = || {
-            legend
-                .iter()
+            let shown = legend.iter().filter(|(_, role)| was_settled || *role != Role::Pretrain);
+            shown
                 .map(|(name, role)| scene.span(format!("{} {name} ", look.glyphs.on), *role))
                 .collect()
         };
@@ -250,7 +266,9 @@ impl Importance {
             let e = epoch_at(d, at)?;
             let hard =
                 e.hard_share.map_or_else(String::new, |s| format!(", p < 0.1 {}", percent(s)));
-            Some(format!("distinct {}, effective {}{hard}", percent(e.coverage), percent(e.ess)))
+            let settled = e.settled.map_or_else(String::new, |s| format!(", settled {s:.3}"));
+            let (distinct, effective) = (percent(e.coverage), percent(e.ess));
+            Some(format!("distinct {distinct}, effective {effective}{hard}{settled}"))
         });
         let words = scene.shared.axis.words();
         let bottom =
@@ -271,11 +289,16 @@ impl Importance {
             Curve { points, role, kind }
         };
         let kind = if look.is_colorless() { CurveKind::Points } else { CurveKind::Line };
-        let curves = vec![
+        let mut curves = Vec::new();
+        if was_settled && d.weights.is_none() {
+            curves.push(Curve::level(100.0 * d.config.importance.auto_threshold, Role::Mark));
+        }
+        curves.extend([
+            curve(&|e| e.settled, Role::Pretrain, CurveKind::Line),
             curve(&|e| e.hard_share, Role::Loss, kind),
             curve(&|e| Some(e.ess), Role::Weights, kind),
             curve(&|e| Some(e.coverage), Role::Accuracy, CurveKind::Line),
-        ];
+        ]);
         pen.plot(inner, curves, &PERCENT);
     }
 }

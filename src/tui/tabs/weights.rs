@@ -1,5 +1,6 @@
 //! What two tabs say of the importance weights, before and after there are some.
 
+use crate::dashboard::Finding;
 use crate::protocol::WeightsSummary;
 use crate::tui::look::text::clock;
 use crate::tui::look::theme::Role;
@@ -22,6 +23,11 @@ pub fn known_weights<'a>(scene: &Scene<'a>) -> Option<(&'a WeightsSummary, Span<
     })
 }
 
+/// How settled the importance is: `0.871 of 0.90`.
+pub fn settled_words(found: &Finding) -> String {
+    format!("{:.3} of {:.2}", found.settled, found.threshold)
+}
+
 /// Before E: what is being recorded, and when the weights come.
 pub fn recording_words(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let d = scene.run;
@@ -31,15 +37,28 @@ pub fn recording_words(scene: &Scene<'_>) -> Vec<Line<'static>> {
         .map(|s| (e as f64 - d.position()).max(0.0) * s)
         .map_or_else(String::new, |s| format!(", in about {}", clock(s)));
     let when = match e {
+        _ if d.config.finds_e() => match d.finding() {
+            Some(found) => format!(
+                "The weights come once the importance is settled: {} so far, E = {}{eta}.",
+                settled_words(&found),
+                found.e.words()
+            ),
+            None => format!(
+                "E = auto: the weights come once the importance is settled, after epoch {} at the \
+                 latest.",
+                d.config.pretrain_epochs()
+            ),
+        },
         _ if e == n => {
             "E = N: uniform to the end, no weights are needed (the baseline).".to_owned()
         }
         0 => "E = 0: biased from the start, with uniform weights.".to_owned(),
         _ => format!("The weights come after epoch {e}{eta}."),
     };
+    let of = if d.config.finds_e() { String::new() } else { format!(" of {e}") };
     let recording = format!(
-        "Recording p, the probability of the true class, of every sample as it trains: epoch {} of \
-         {e}.",
+        "Recording p, the probability of the true class, of every sample as it trains: epoch \
+         {}{of}.",
         d.epoch.min(e)
     );
     let mut lines = Vec::new();

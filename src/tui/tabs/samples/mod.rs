@@ -199,6 +199,9 @@ fn why_none(pen: &mut Pen<'_, '_>, area: Rect) {
     let d = scene.run;
     let words = match (&d.weights, d.pretrain_epochs()) {
         (Some(_), _) => "the samples are being read".to_owned(),
+        (None, _) if d.config.finds_e() => {
+            "samples come with the weights, once the importance is settled".to_owned()
+        }
         (None, e) if e >= d.config.train.epochs => {
             "E = N: no weights are computed, so no sample is singled out".to_owned()
         }
