@@ -151,7 +151,7 @@ mod tests {
     fn config(adjust: Adjust) -> RunConfig {
         let mut config = RunConfig::default();
         config.train.epochs = 10;
-        config.importance.pretrain_epochs = 3;
+        config.importance.pretrain_epochs = 3.into();
         config.importance.adjust = adjust;
         config
     }

@@ -306,7 +306,7 @@ fn sampler_of(config: &RunConfig, epoch: usize) -> Sampler {
 /// Whether `epoch` comes before the sampler, and what goes with it, is to begin.
 pub(super) fn is_deferred(config: &RunConfig, epoch: usize) -> bool {
     let until = (config.importance.defer * config.train.epochs as f64).round() as usize;
-    epoch <= until.max(config.importance.pretrain_epochs)
+    epoch <= until.max(config.pretrain_epochs())
 }
 
 /// Which phase `epoch`, counted from 1, is of.
