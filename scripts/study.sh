@@ -45,7 +45,7 @@ compare embedded-1 $embedded $core_arms 5 --set data.imbalance=1 --set train.epo
 compare embedded-50-short $embedded $core_arms 5 --set train.epochs=6
 compare embedded-50-augmented $embedded $core_arms 5 --set data.crop_padding=2 --set data.flip=true
 compare embedded-50-resnet $embedded $core_arms 3 --set model.name=resnet18
-compare saving $embedded $saving_arms 5 --set data.imbalance=1 --set train.epochs=12 \
+compare saving $embedded $saving_arms 3 --set data.imbalance=1 --set train.epochs=12 \
     --set importance.pretrain_epochs=2
 
 # All of Fashion-MNIST.

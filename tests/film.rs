@@ -165,7 +165,10 @@ pub fn records(until: usize) -> Vec<Event> {
                 bookkeeping: 0.05,
                 waiting: 0.02,
             }),
-            correction: Vec::new(),
+            correction: match phase {
+                Phase::Biased => BIASED.iter().map(|d| (10.0 * *d as f64 / 4085.0).ln()).collect(),
+                _ => Vec::new(),
+            },
         }));
         if epoch <= 3 {
             let weights = if epoch < 3 { Event::WeightsPreview } else { Event::Weights };
