@@ -83,7 +83,7 @@ fn bad_configs_say_file_line_key_value_and_range() {
         ("[importance]\npretrain_epochs = \"auto\"\nauto_least = 11\n", &[]),
         ("[importance]\npretrain_epochs = \"auto\"\nauto_least = 6\nauto_most = 5\n", &[]),
         ("[arms.x]\nimportance.auto_most = 5\n", &[]),
-        ("[importance]\nexponent = 0.0\ndrop_hardest = 1.0\n", &[]),
+        ("[importance]\nexponent = -1.0\ndrop_hardest = 1.0\n", &[]),
         ("[train\nlr = 1\n", &[]),
         ("[train]\nlr = 1\nlr = 2\n", &[]),
         ("\"train.epochs\" = 2\n", &[]),

@@ -25,6 +25,8 @@ pub fn small_config(set: &[&str]) -> RunConfig {
         "train.epochs=4",
         "train.lr=0.02",
         "importance.pretrain_epochs=2",
+        // The paper's method; the demo adds to it.
+        "importance.adjust=none",
     ];
     let set: Vec<String> = base.iter().chain(set).map(|s| (*s).to_owned()).collect();
     config::demo(&set).unwrap()

@@ -267,7 +267,7 @@ fn legend(scene: &Scene<'_>, map: ClassMap) -> Line<'static> {
     let is_corrected = scene.run.epochs.last().is_some_and(|e| !e.correction.is_empty());
     let words = match map {
         ClassMap::Table if is_corrected => {
-            "gain: drawn / train; logit: added for the loss, against the prior of the draws"
+            "gain: drawn / train; logit: added for the loss, against the draws' prior"
         }
         ClassMap::Table => "drawn / train = gain: above 1, the bias draws it more often",
         ClassMap::Draws => "full: the largest share of the draws that a class ever had",
