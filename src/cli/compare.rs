@@ -143,6 +143,7 @@ fn train(
     if args.json {
         say(serde_json::json!({
             "comparison": id,
+            "finding": outcome.finding().sentences(),
             "rows": outcome.rows(),
             "cautions": outcome.cautions(),
         }));

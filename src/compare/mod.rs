@@ -4,14 +4,19 @@
 
 mod arms;
 mod design;
+mod finding;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod outcome;
 mod race;
 mod runner;
 mod statistics;
+mod text;
 
 pub use arms::{Arm, ArmError, BASELINE, NULL, choose};
 pub use design::{Design, OUTCOME, PRETRAIN, Piece, is_comparison};
+pub use finding::{Finding, Side, Standing, Verdict};
 pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome, Tested};
 pub use race::{ArmProgress, Entry, Race};
 pub use runner::{CompareError, Comparison, Said, Stopper};
-pub use statistics::{Difference, Speedup, Spread, points, speedup};
+pub use statistics::{Difference, Speedup, Spread, holm, points, speedup};

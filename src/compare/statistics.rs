@@ -33,13 +33,19 @@ impl Spread {
     }
 }
 
-/// A difference to the baseline, paired by seed.
+/// A difference of two arms, paired by seed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Mean over seeds.
     pub mean: f64,
     /// Its 95% interval (Student's t); `None` for one seed.
     pub interval: Option<(f64, f64)>,
+    /// Two-sided p-value of no difference (Student's t), in [0, 1]; `None` for one seed.
+    #[serde(default)]
+    pub p: Option<f64>,
+    /// Seeds that both arms have finished.
+    #[serde(default)]
+    pub seeds: usize,
 }
 
 /// Percentage points with their sign, as `+1.49`; what rounds to zero is `+0.00`.
@@ -51,12 +57,21 @@ pub fn points(value: f64) -> String {
 impl Difference {
     /// Of the paired differences, at least one.
     pub fn of(differences: &[f64]) -> Option<Self> {
-        let spread = Spread::of(differences)?;
-        let n = differences.len() as f64;
-        let quantile = || StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|t| t.inverse_cdf(0.975));
-        let half =
-            spread.sd.zip(spread.sd.and_then(|_| quantile())).map(|(sd, t)| t * sd / n.sqrt());
-        Some(Self { mean: spread.mean, interval: half.map(|h| (spread.mean - h, spread.mean + h)) })
+        let Spread { mean, sd } = Spread::of(differences)?;
+        let (seeds, n) = (differences.len(), differences.len() as f64);
+        let error = sd.map(|sd| sd / n.sqrt());
+        let student =
+            error.and_then(|error| Some((StudentsT::new(0.0, 1.0, n - 1.0).ok()?, error)));
+        let interval = student.map(|(t, error)| {
+            let half = t.inverse_cdf(0.975) * error;
+            (mean - half, mean + half)
+        });
+        let p = student.map(|(t, error)| match (mean.abs(), error) {
+            (0.0, _) => 1.0,
+            (_, 0.0) => 0.0,
+            (size, error) => (2.0 * t.cdf(-size / error)).min(1.0),
+        });
+        Some(Self { mean, interval, p, seeds })
     }
 
     /// In percentage points with the interval, as `+1.49 [+0.40, +2.57]`.
@@ -71,6 +86,19 @@ impl Difference {
     pub fn is_decided(&self) -> bool {
         self.interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0)
     }
+}
+
+/// The p-values with all of them counted (Holm 1979): each is decided at 5% if its own is at most
+/// 0.05, and then the chance that any of them is wrong is at most 5%. In the order given.
+pub fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    let (mut out, mut highest) = (vec![1.0; p.len()], 0.0_f64);
+    for (rank, &at) in order.iter().enumerate() {
+        highest = highest.max(p[at] * (p.len() - rank) as f64).min(1.0);
+        out[at] = highest;
+    }
+    out
 }
 
 /// How much sooner an arm reaches the baseline's maximum (METHOD: `e*/e'`). Above 1: sooner.
@@ -164,6 +192,20 @@ pub(super) mod tests {
         );
         assert!(!d.is_decided() && Difference::of(&[1.0, 1.1, 0.9]).expect("values").is_decided());
         assert!(!Difference::of(&[1.0]).expect("a value").is_decided(), "one seed decides nothing");
+    }
+
+    #[test]
+    fn p_values_agree_with_the_intervals_and_holm_counts_them_all() {
+        // t = 2 / (1 / sqrt(3)) = 3.4641 with 2 degrees of freedom.
+        let d = Difference::of(&[1.0, 2.0, 3.0]).expect("values");
+        assert!((d.p.expect("three") - 0.074_18).abs() < 1e-4 && d.seeds == 3, "{d:?}");
+        assert_eq!(Difference::of(&[1.0]).expect("a value").p, None);
+        assert_eq!(Difference::of(&[0.0, 0.0]).expect("values").p, Some(1.0));
+        assert_eq!(Difference::of(&[0.5, 0.5]).expect("values").p, Some(0.0));
+        let found = holm(&[0.01, 0.04, 0.03, 0.005]);
+        let expected = [0.03, 0.06, 0.06, 0.02];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
     }
 
     #[test]
