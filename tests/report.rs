@@ -33,10 +33,16 @@ fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
     let html = std::fs::read_to_string(report.join("index.html")).unwrap();
     assert_eq!(outside(&html), Vec::<&str>::new());
     let figures = [
+        "forest",
+        "late",
         "accuracy",
-        "loss",
-        "balance",
+        "images",
+        "seconds",
+        "recalls",
         "speedup",
+        "loss",
+        "training-loss",
+        "balance",
         "weights",
         "probabilities",
         "classes",
@@ -67,6 +73,10 @@ fn a_comparison_s_report_has_every_figure_and_table_and_fetches_nothing() {
     {
         assert!(html.contains(part), "{part}");
     }
+    let first = ["class=\"lead\"", "aria-label=\"Difference to uniform", "<table class=\"arms\""];
+    let places = first.map(|part| html.find(part).unwrap_or_else(|| panic!("no {part}")));
+    assert!(places.is_sorted(), "the finding, the forest plot, the table: {places:?}");
+    assert!(html.contains("prefers-color-scheme:dark") && html.contains("@media print"));
     assert_eq!(rows(&report.join("tables/arms.csv")).len(), 3);
     assert_eq!(rows(&report.join("tables/epochs.csv")).len(), 3 * 2 * 5);
     let classes = rows(&report.join("tables/classes.csv"));
@@ -134,8 +144,8 @@ fn planted_wrong_labels_are_found_among_the_hardest_and_left_out_with_drop_harde
         .count()
         - 1;
     assert!(
-        flips >= 24,
-        "{flips} of 80 pictures of the hardest are flipped: three times the base rate at least"
+        flips >= 15,
+        "{flips} of 50 pictures of the hardest are flipped: three times the base rate at least"
     );
     let epochs = rows(&report.join("tables/epochs.csv"));
     let share = |arm: &str| -> f64 {

@@ -4,8 +4,11 @@
 
 mod figures;
 mod page;
+mod style;
 mod subject;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use subject::{ArmFigures, SamplesOfRun, SeedFigures, Subject};
 
@@ -44,7 +47,7 @@ pub enum ReportError {
 /// [`ReportError`].
 pub fn write(directories: &[RunDirectory], out: &Path) -> Result<PathBuf, ReportError> {
     let subject = Subject::of(directories)?;
-    let figures = figures::all(&subject)?;
+    let figures = figures::all(&subject);
     let put = |name: &Path, bytes: &[u8]| {
         let path = out.join(name);
         let made =

@@ -1,22 +1,11 @@
-//! The page: everything inline, no script, no request; narrow screens scroll the table, not the
-//! page.
+//! The page: what was found and the forest plot first, then the table, what to know before
+//! believing it, the figures. Everything is inline: no script, no request.
 
 use super::Subject;
 use super::figures::Figure;
-use crate::compare::Row;
+use super::style;
+use crate::compare::{Outcome, Row, Verdict};
 use crate::printable::in_markup;
-
-const STYLE: &str = "
-body{font:16px/1.5 system-ui,sans-serif;color:#1b1b1b;background:#fff;margin:0 \
-auto;padding:1rem;max-width:72rem}
-h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.2rem;margin-top:2rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}
-th,td{text-align:left;padding:.25rem .7rem .25rem 0;border-bottom:1px solid #ddd;white-space:nowrap}
-.wide{overflow-x:auto}figure{margin:1.5rem 0}figure svg{max-width:100%;height:auto;border:1px \
-solid #eee}
-figcaption{color:#444;font-size:.9rem}li{margin:.3rem 0}
-pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:.85rem}
-";
 
 /// The whole page.
 pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
@@ -24,64 +13,110 @@ pub(super) fn html(subject: &Subject, figures: &[Figure]) -> String {
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\">\n\
-         <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
+         <title>{title}</title><style>{}</style></head><body>\n<h1>{title}</h1>\n{}",
+        style::sheet(),
+        about(subject)
     );
+    let (first, rest) = match &subject.outcome {
+        Some(outcome) => {
+            let first = figures.first().filter(|f| f.name == "forest");
+            out += &found(outcome, first);
+            out += "<h2>Arms</h2>\n";
+            out += &arms(outcome);
+            out += "<h2>Before you believe it</h2>\n";
+            out += &list(&outcome.cautions());
+            (usize::from(first.is_some()), "<h2>Figures</h2>\n")
+        }
+        None => (0, ""),
+    };
+    out += rest;
+    out += "<div class=\"figures\">\n";
+    out += &figures[first..].iter().map(drawing).collect::<String>();
+    out += "</div>\n";
+    out += &changes(subject);
+    out += "<h2>What it was made with</h2>\n";
+    let facts = subject.facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]);
+    out += &table("facts", &[], facts);
+    let config = toml::to_string(&subject.config).unwrap_or_default();
+    out + &format!(
+        "<details><summary>Config</summary>\n<pre>{}</pre>\n</details>\n</body></html>\n",
+        in_markup(&config)
+    )
+}
+
+/// One line: the method's E and N, the data, the model.
+fn about(subject: &Subject) -> String {
     let (e, n) = (subject.config.importance.pretrain_epochs, subject.config.train.epochs);
-    out +=
-        &format!("<p>SGD biased towards early important samples: E = {e} of N = {n} epochs.</p>\n");
-    out += &table(
-        &["", ""],
-        subject.facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]),
-    );
-    if let Some(o) = &subject.outcome {
-        out += "<h2>Arms</h2>\n";
-        out += &table(&Row::HEADER, o.rows().iter().map(|row| row.cells().to_vec()));
-        out += "<h2>Before you believe it</h2>\n<ul>\n";
-        out += &o
-            .cautions()
-            .iter()
-            .map(|c| format!("<li>{}</li>\n", in_markup(c)))
-            .collect::<String>();
-        out += "</ul>\n";
-    }
-    out += "<h2>Figures</h2>\n";
-    for figure in figures {
-        let caption = in_markup(&figure.caption);
-        out += &format!(
-            "<figure role=\"img\" aria-label=\"{caption}\">{}\
-             <figcaption>{caption}</figcaption></figure>\n",
-            figure.svg
-        );
-    }
-    let changes: Vec<Vec<String>> = subject
-        .arms
-        .iter()
-        .flat_map(|a| {
-            a.seeds.iter().flat_map(move |s| {
-                s.changes.iter().map(move |(at, text)| {
-                    vec![a.name.clone(), s.seed.to_string(), at.to_string(), text.clone()]
-                })
+    let of = |name: &str| subject.facts.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let mut words = vec![format!("SGD biased towards early important samples, E = {e} of N = {n}")];
+    words.extend(["data", "model"].iter().filter_map(|name| of(name)).map(str::to_owned));
+    format!("<p class=\"about\">{}</p>\n", in_markup(&words.join(" \u{b7} ")))
+}
+
+/// The sentences beside the forest plot.
+fn found(outcome: &Outcome, forest: Option<&Figure>) -> String {
+    let finding = outcome.finding();
+    let sentences = finding.sentences();
+    let class = if finding.verdict == Verdict::Decided { "first" } else { "first open" };
+    let lead = sentences.first().map_or("", String::as_str);
+    format!(
+        "<section class=\"{class}\">\n<p class=\"lead\">{}</p>\n{}{}</section>\n",
+        in_markup(lead),
+        forest.map(drawing).unwrap_or_default(),
+        list(&sentences[1.min(sentences.len())..])
+    )
+}
+
+fn list(sentences: &[String]) -> String {
+    let items = sentences.iter().map(|s| format!("<li>{}</li>\n", in_markup(s)));
+    format!("<ul>\n{}</ul>\n", items.collect::<String>())
+}
+
+fn drawing(figure: &Figure) -> String {
+    let (title, caption) = (in_markup(&figure.title), in_markup(&figure.caption));
+    format!(
+        "<figure role=\"img\" aria-label=\"{title}. {caption}\">{}\
+         <figcaption><b>{title}.</b> {caption}</figcaption></figure>\n",
+        figure.svg
+    )
+}
+
+/// The arms in the order of the forest plot.
+fn arms(outcome: &Outcome) -> String {
+    let rows = outcome.ranked();
+    table("arms", &Row::HEADER, rows.iter().map(|row| row.cells().to_vec()))
+        + "<p class=\"about\">Accuracies in percent, with the deviation over seeds; differences in \
+           points, with their 95% interval. Speedup: median over seeds, and how many of them \
+           reached the baseline's best accuracy. Worst: recall of the worst class at the end.</p>\n"
+}
+
+/// What was changed while it trained.
+fn changes(subject: &Subject) -> String {
+    let seeds = subject.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s)));
+    let rows: Vec<Vec<String>> = seeds
+        .flat_map(|(a, s)| {
+            s.changes.iter().map(move |(at, text)| {
+                vec![a.name.clone(), s.seed.to_string(), at.to_string(), text.clone()]
             })
         })
         .collect();
-    if !changes.is_empty() {
-        out += "<h2>What was changed while it trained</h2>\n";
-        out += &table(&["run", "seed", "epoch", "change"], changes.into_iter());
+    if rows.is_empty() {
+        return String::new();
     }
-    let config = toml::to_string(&subject.config).unwrap_or_default();
-    out + &format!("<h2>Config</h2>\n<pre>{}</pre>\n</body></html>\n", in_markup(&config))
+    "<h2>What was changed while it trained</h2>\n".to_owned()
+        + &table("changes", &["run", "seed", "epoch", "change"], rows.into_iter())
 }
 
-fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let cells = |row: &[String], tag: &str| {
-        row.iter().map(|c| format!("<{tag}>{}</{tag}>", in_markup(c))).collect::<String>()
+/// A table; its cells say what stands over them, for screens where nothing does.
+fn table(class: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let cell = |(k, c): (usize, &String)| match header.get(k) {
+        Some(of) => format!("<td data-of=\"{}\">{}</td>", in_markup(of), in_markup(c)),
+        None => format!("<td>{}</td>", in_markup(c)),
     };
-    let head: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
-    let head = if head.iter().all(String::is_empty) {
-        String::new()
-    } else {
-        format!("<tr>{}</tr>\n", cells(&head, "th"))
-    };
-    let body: String = rows.map(|row| format!("<tr>{}</tr>\n", cells(&row, "td"))).collect();
-    format!("<div class=\"wide\"><table>\n{head}{body}</table></div>\n")
+    let head: String = header.iter().map(|h| format!("<th>{}</th>", in_markup(h))).collect();
+    let head = if head.is_empty() { head } else { format!("<tr>{head}</tr>\n") };
+    let body: String = rows
+        .map(|row| format!("<tr>{}</tr>\n", row.iter().enumerate().map(cell).collect::<String>()))
+        .collect();
+    format!("<table class=\"{class}\">\n{head}{body}</table>\n")
 }

@@ -1,7 +1,7 @@
 //! Every table of a report as CSV.
 
 use super::Subject;
-use crate::compare::{Difference, Speedup, Spread};
+use crate::compare::{Difference, Speedup, Spread, Standing};
 use crate::printable::printable;
 use std::borrow::Cow;
 
@@ -126,12 +126,17 @@ fn arms(subject: &Subject) -> Vec<u8> {
         "lowest_recall_mean",
         "balance_mean",
         "seconds_mean",
+        "images_mean",
+        "final_gain_p",
+        "final_gain_p_of_all",
     ];
     let spread = |s: Spread| [s.mean.to_string(), s.sd.map_or_else(String::new, |v| v.to_string())];
     let difference = |d: Option<Difference>| {
         let (low, high) = d.and_then(|d| d.interval).unzip();
         [d.map(|d| d.mean), low, high].map(|v| v.map_or_else(String::new, |v| v.to_string()))
     };
+    let standings: Vec<Standing> =
+        subject.outcome.iter().flat_map(|o| o.finding().standings).collect();
     let rows = subject.outcome.iter().flat_map(|o| o.rows()).map(|row| {
         let list = |pick: fn(f64, f64, f64) -> f64| {
             let each = row.speedups.iter().map(|s| match s {
@@ -142,17 +147,19 @@ fn arms(subject: &Subject) -> Vec<u8> {
             });
             each.collect::<Vec<_>>().join(" ")
         };
-        let reached = row.speedups.iter().filter(|s| matches!(s, Speedup::Reached { .. })).count();
         let mut out = vec![row.arm.clone()];
         out.extend(spread(row.last));
         out.extend(difference(row.last_gain));
         out.extend(spread(row.best));
         out.extend(difference(row.best_gain));
-        out.extend([reached.to_string(), row.speedups.len().to_string()]);
+        out.extend([row.reached().to_string(), row.speedups.len().to_string()]);
         out.extend([list(|e, _, _| e), list(|_, s, _| s), list(|_, _, t| t)]);
         out.extend(
-            [row.lowest_recall.mean, row.balance.mean, row.seconds.mean].map(|v| v.to_string()),
+            [row.lowest_recall, row.balance, row.seconds, row.images].map(|v| v.mean.to_string()),
         );
+        let standing = standings.iter().find(|s| s.arm == row.arm);
+        let p = standing.map_or([None, None], |s| [s.gain.p, s.p_of_all]);
+        out.extend(p.map(|p| p.map_or_else(String::new, |p| p.to_string())));
         out
     });
     csv(&header, rows)

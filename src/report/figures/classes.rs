@@ -1,124 +1,97 @@
-//! Figures with a row for each class.
+//! Figures by class.
 
-use super::{AXES, Area, CLASSES, COLORS, Drawn, LABELS};
+use super::CLASSES;
+use super::palette::Paint;
+use super::plot::{Axis, Unit};
+use super::rows::{Cell, by_name, grid, heatmap, row};
 use crate::protocol::EpochSummary;
 use crate::report::{ArmFigures, Subject};
-use plotters::coord::types::RangedCoordf64;
-use plotters::prelude::*;
-use std::ops::Range;
 
-/// A chart with a row for each name.
-pub(super) type Rows<'a> =
-    ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// A row for each of `names`, the first on top: the name at the left, the plot at its right.
-pub(super) fn by_name<'a>(
-    area: &Area<'a>,
-    names: &[&str],
-    x: Range<f64>,
-    x_label: &str,
-    format: impl Fn(f64) -> String,
-) -> Result<Rows<'a>, Box<dyn std::error::Error>> {
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(130)
-        .build_cartesian_2d(x.clone(), -0.5..names.len() as f64 - 0.5)?;
-    chart
-        .configure_mesh()
-        .x_desc(x_label)
-        .x_label_formatter(&|v| format(*v))
-        .y_labels(0)
-        .disable_y_mesh()
-        .light_line_style(WHITE)
-        .label_style(LABELS)
-        .axis_desc_style(AXES)
-        .draw()?;
-    for (row, name) in names.iter().enumerate() {
-        let (left, top) = chart.backend_coord(&(x.start, (names.len() - 1 - row) as f64));
-        let short: String = name.chars().take(19).collect();
-        area.draw(&Text::new(short, (left - 128, top - 7), ("sans-serif", 13)))?;
-    }
-    Ok(chart)
+/// Names of the classes that a figure shows.
+fn names(subject: &Subject) -> Vec<&str> {
+    subject.data.classes.iter().take(CLASSES).map(String::as_str).collect()
 }
 
-/// A row for each class, as many as a figure shows.
-fn by_class<'a>(
-    area: &Area<'a>,
-    subject: &Subject,
-    x: Range<f64>,
-    x_label: &str,
-    percent: bool,
-) -> Result<Rows<'a>, Box<dyn std::error::Error>> {
-    let names: Vec<&str> = subject.data.classes.iter().take(CLASSES).map(String::as_str).collect();
-    by_name(area, &names, x, x_label, |v| {
-        if percent { format!("{:.0}", 100.0 * v) } else { format!("{v:.0}") }
-    })
-}
-
-pub(super) fn shares(area: &Area<'_>, subject: &Subject, arm: &ArmFigures) -> Drawn {
-    let Some(e) = arm.seeds[0].epochs.last() else { return Ok(()) };
-    let (n, drawn) = (subject.data.train.max(1) as f64, e.drawn.iter().sum::<u64>().max(1) as f64);
-    let rows = subject.data.classes.len().min(CLASSES);
+/// Of each class its share of the training set, of what is expected, and of the draws.
+pub(super) fn shares(subject: &Subject, arm: &ArmFigures) -> String {
+    let last = arm.seeds[0].epochs.last();
+    let n = subject.data.train.max(1) as f64;
+    let drawn = last.map_or(1, |e| e.drawn.iter().sum::<u64>().max(1)) as f64;
     let share = |c: usize| {
         let part = |v: Option<f64>| v.unwrap_or(0.0);
-        let train = part(subject.data.counts.get(c).map(|k| *k as f64)) / n;
         [
-            train,
-            part(e.expected.get(c).copied()) / drawn,
-            part(e.drawn.get(c).map(|d| *d as f64)) / drawn,
+            part(subject.data.counts.get(c).map(|k| *k as f64)) / n,
+            part(last.and_then(|e| e.expected.get(c).copied())) / drawn,
+            part(last.and_then(|e| e.drawn.get(c).map(|d| *d as f64))) / drawn,
         ]
     };
-    let highest = (0..rows).flat_map(share).fold(0.01, f64::max);
-    let mut chart = by_class(
-        area,
-        subject,
-        0.0..highest * 1.08,
-        "share in %: bar = draws, line = training set, circle = expected",
-        true,
-    )?;
-    for c in 0..rows {
+    let names = names(subject);
+    let highest = (0..names.len()).flat_map(share).fold(0.01, f64::max);
+    let label = "share in %".into();
+    let axis = Axis { label, unit: Unit::Percent, range: 0.0..highest * 1.08 };
+    let (mut svg, plot) = by_name(&names, 20.0, &axis);
+    for c in 0..names.len() {
         let [train, expected, drawn] = share(c);
-        let y = (rows - 1 - c) as f64;
-        chart.draw_series([Rectangle::new(
-            [(0.0, y - 0.3), (drawn, y + 0.3)],
-            COLORS[6].filled(),
-        )])?;
-        chart.draw_series([PathElement::new(
-            [(train, y - 0.42), (train, y + 0.42)],
-            BLACK.stroke_width(2),
-        )])?;
-        chart.draw_series([Circle::new((expected, y), 4, COLORS[2].stroke_width(2))])?;
+        let y = row(&plot, c);
+        let bar = (plot.x(drawn) - plot.left, 12.0);
+        svg.rect((plot.left, y - 6.0), bar, &Paint::Better.fill(0.35));
+        let x = plot.x(train);
+        svg.line((x, y - 8.5), (x, y + 8.5), &Paint::Ink.stroke(2.0));
+        svg.circle((plot.x(expected), y), 3.6, &Paint::Worse.stroke(2.0));
     }
-    Ok(())
+    svg.finish()
 }
 
-pub(super) fn heatmap(
-    area: &Area<'_>,
+/// Values in [0, 1] by class and epoch, and the lowest and highest of them: these are paper and
+/// dark.
+pub(super) fn by_epoch(
     subject: &Subject,
     arm: &ArmFigures,
     value: impl Fn(&EpochSummary, usize) -> f64,
-) -> Drawn {
+) -> (String, f64, f64) {
+    let names = names(subject);
     let epochs = &arm.seeds[0].epochs;
-    let rows = subject.data.classes.len().min(CLASSES);
-    let values: Vec<Vec<f64>> =
-        epochs.iter().map(|e| (0..rows).map(|c| value(e, c)).collect()).collect();
-    let (low, high) =
-        values.iter().flatten().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(*v), h.max(*v)));
-    let label = format!("epoch (white {:.1}%, dark {:.1}%)", 100.0 * low, 100.0 * high);
-    let mut chart = by_class(area, subject, 0.5..epochs.len() as f64 + 0.5, &label, false)?;
-    let shade = |v: f64| {
-        let t = ((v - low) / (high - low).max(1e-9)).clamp(0.0, 1.0);
-        let mix = |from: f64, to: f64| (from + (to - from) * t) as u8;
-        RGBColor(mix(247.0, 8.0), mix(251.0, 48.0), mix(255.0, 107.0))
+    let all = || epochs.iter().flat_map(|e| (0..names.len()).map(|c| value(e, c)));
+    let (low, high) = all().fold((f64::INFINITY, 0.0_f64), |(l, h), v| (l.min(v), h.max(v)));
+    let first = epochs.first().map_or(1, |e| e.epoch);
+    let range = first as f64 - 0.5..(first + epochs.len()) as f64 - 0.5;
+    let axis = Axis { label: "epoch".into(), unit: Unit::Plain, range };
+    let svg = heatmap(&names, &axis, |c, epoch| {
+        let value = epochs.get(epoch - first).map_or(0.0, |e| value(e, c));
+        (value - low) / (high - low).max(1e-9)
+    });
+    (svg, low, high)
+}
+
+/// Recall by class and arm at the end, mean over seeds; `None` where there is none.
+fn recall(subject: &Subject, arm: &str, class: usize) -> Option<f64> {
+    let arm = subject.outcome.as_ref()?.arms.iter().find(|a| a.arm == arm)?;
+    let recalls = arm.seeds.iter().filter_map(|s| s.recall()?.get(class).copied());
+    let recalls: Vec<f64> = recalls.collect();
+    (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
+}
+
+/// Recall by class and arm, arms in the order of `arms`: the numbers are percent, the colours the
+/// difference to `baseline`. With the largest of these differences, which is dark.
+pub(super) fn by_arm(subject: &Subject, baseline: &str, arms: &[&str]) -> (String, f64) {
+    let names = names(subject);
+    let gain = |arm: &str, class: usize| {
+        Some(recall(subject, arm, class)? - recall(subject, baseline, class)?)
     };
-    for (i, column) in values.iter().enumerate() {
-        let x = epochs[i].epoch as f64;
-        let cells = column.iter().enumerate().map(|(c, v)| {
-            let y = (rows - 1 - c) as f64;
-            Rectangle::new([(x - 0.5, y - 0.5), (x + 0.5, y + 0.5)], shade(*v).filled())
-        });
-        chart.draw_series(cells)?;
-    }
-    Ok(())
+    let gains = || arms.iter().flat_map(|arm| (0..names.len()).filter_map(|c| gain(arm, c)));
+    // An arm that failed loses everything: the others shall be told apart.
+    let near = super::plot::not_far_out(&gains().collect::<Vec<_>>());
+    let most = near.iter().fold(0.005_f64, |most, v| most.max(v.abs()));
+    let cell = |arm: usize, class: usize| {
+        let recall = recall(subject, arms[arm], class)?;
+        let shade = gain(arms[arm], class).unwrap_or(0.0) / most;
+        Some(Cell { shade, words: format!("{:.0}", 100.0 * recall) })
+    };
+    // Few classes stand upright above the arms, many lie below each other.
+    let svg = if names.len() <= 16 {
+        grid(arms, &names, cell)
+    } else {
+        grid(&names, arms, |class, arm| cell(arm, class))
+    };
+    (svg, most)
 }

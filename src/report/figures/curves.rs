@@ -1,253 +1,226 @@
-//! Figures over epochs: one curve an arm. And the speedups that they give.
+//! Figures over epochs, images and seconds: one curve an arm, the mean over its seeds.
 
-use super::classes::by_name;
-use super::{AXES, Area, COLORS, Drawn, GREY, LABELS};
-use crate::compare::{Speedup, speedup};
+use super::lines::{Chart, Line, draw};
+use super::palette::Look;
+use super::plot::{Axis, Unit, around, not_far_out};
 use crate::protocol::EpochSummary;
 use crate::report::{ArmFigures, Subject};
-use plotters::prelude::*;
 use std::ops::Range;
 
-/// An epoch of a curve: lowest, mean and highest over the seeds that have it.
-struct Point {
-    epoch: f64,
-    low: f64,
-    mean: f64,
-    high: f64,
+/// A figure of an epoch.
+type Figure = fn(&EpochSummary) -> f64;
+
+/// How each arm is drawn: those in `bold` are what the eye shall find first.
+pub(super) fn looks(subject: &Subject, bold: &[String]) -> Vec<Look> {
+    let look = |(k, arm): (usize, &ArmFigures)| match subject.outcome {
+        Some(_) => Look::of_arm(k, bold.contains(&arm.name)),
+        None => Look::of_run(k),
+    };
+    subject.arms.iter().enumerate().map(look).collect()
 }
 
-/// A curve over epochs.
-type Curve = Vec<Point>;
-
-fn over_seeds(arm: &ArmFigures, y: impl Fn(&EpochSummary) -> f64) -> Curve {
+/// For every epoch the means over the seeds that have it of what stands at x and at y. `x` is
+/// given the epochs up to and with this one.
+fn means(
+    arm: &ArmFigures,
+    x: impl Fn(&[EpochSummary]) -> f64,
+    y: impl Fn(&EpochSummary) -> f64,
+) -> Vec<(f64, f64)> {
     let longest = arm.seeds.iter().map(|s| s.epochs.len()).max().unwrap_or(0);
     let at = |i: usize| {
-        let values: Vec<f64> = arm
-            .seeds
-            .iter()
-            .filter_map(|s| s.epochs.get(i))
-            .map(&y)
-            .filter(|v| v.is_finite())
+        let there = arm.seeds.iter().filter(|s| s.epochs.len() > i);
+        let values: Vec<(f64, f64)> = there
+            .map(|s| (x(&s.epochs[..=i]), y(&s.epochs[i])))
+            .filter(|(_, y)| y.is_finite())
             .collect();
-        let (low, high) = values
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        (!values.is_empty()).then_some(Point { epoch: (i + 1) as f64, low, mean, high })
+        let n = values.len() as f64;
+        let sum = values.iter().fold((0.0, 0.0), |sum, v| (sum.0 + v.0, sum.1 + v.1));
+        (!values.is_empty()).then_some((sum.0 / n, sum.1 / n))
     };
     (0..longest).filter_map(at).collect()
 }
 
-/// A little more than the values span.
-fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
-    let (low, high) = values
-        .filter(|v| v.is_finite())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-    if low > high {
-        return 0.0..1.0;
+fn by_epoch(run: &[EpochSummary]) -> f64 {
+    run.last().map_or(0.0, |e| e.epoch as f64)
+}
+
+fn by_images(run: &[EpochSummary]) -> f64 {
+    run.last().map_or(0.0, |e| e.samples as f64)
+}
+
+fn by_seconds(run: &[EpochSummary]) -> f64 {
+    run.iter().map(|e| e.seconds).sum()
+}
+
+fn percent(e: &EpochSummary) -> f64 {
+    100.0 * e.measured.accuracy
+}
+
+/// What the baseline's seeds span, by epoch: lowest and highest; nothing for one seed.
+fn band(arm: &ArmFigures, y: Figure) -> Vec<(f64, f64, f64)> {
+    if arm.seeds.len() < 2 {
+        return Vec::new();
     }
-    let room = ((high - low) * 0.05).max(1e-3);
-    low - room..high + room
+    let shortest = arm.seeds.iter().map(|s| s.epochs.len()).min().unwrap_or(0);
+    let at = |i: usize| {
+        let values = arm.seeds.iter().map(|s| y(&s.epochs[i]));
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        ((i + 1) as f64, low, high)
+    };
+    (0..shortest).map(at).filter(|(_, low, high)| low.is_finite() && high.is_finite()).collect()
 }
 
-struct Curves<'a> {
-    y_label: &'a str,
-    y: Range<f64>,
-    format: fn(f64) -> String,
-    legend: SeriesLabelPosition,
+/// Epochs of the longest run.
+fn longest(subject: &Subject) -> usize {
+    let runs = subject.arms.iter().flat_map(|a| &a.seeds);
+    runs.map(|s| s.epochs.len()).max().unwrap_or(1).max(1)
 }
 
-/// Draws one curve an arm, with a band where there are several seeds.
-fn curves(
-    area: &Area<'_>,
-    subject: &Subject,
-    c: &Curves<'_>,
-    sets: &[Vec<Curve>],
-    target: Option<f64>,
-) -> Drawn {
-    let longest = sets.iter().flatten().flatten().map(|p| p.epoch).fold(1.0, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d(0.5..longest + 0.5, c.y.clone())?;
-    let format = c.format;
-    chart
-        .configure_mesh()
-        .x_desc("epoch")
-        .y_desc(c.y_label)
-        .x_label_formatter(&|v| format!("{v:.0}"))
-        .y_label_formatter(&|v| format(*v))
-        .light_line_style(WHITE)
-        .label_style(LABELS)
-        .axis_desc_style(AXES)
-        .draw()?;
+fn epochs_axis(range: Range<f64>) -> Axis {
+    Axis { label: "epoch".into(), unit: Unit::Plain, range }
+}
+
+/// E, and what a person changed.
+fn happened(subject: &Subject) -> Vec<(f64, String)> {
     let e = subject.arms[0].seeds[0].pretrain_epochs as f64 + 0.5;
-    chart.draw_series(LineSeries::new([(e, c.y.start), (e, c.y.end)], GREY.stroke_width(1)))?;
-    if let Some(target) = target {
-        chart.draw_series(DashedLineSeries::new(
-            [(0.5, target), (longest + 0.5, target)],
-            6,
-            5,
-            GREY.stroke_width(1),
-        ))?;
-    }
-    for (at, text) in
-        subject.arms.iter().flat_map(|a| a.seeds.iter().flat_map(|s| s.changes.iter()))
-    {
-        let x = *at as f64;
-        chart.draw_series(DashedLineSeries::new(
-            [(x, c.y.start), (x, c.y.end)],
-            2,
-            4,
-            GREY.stroke_width(1),
-        ))?;
-        chart.draw_series([Text::new(
-            text.clone(),
-            (x, c.y.end - 0.03 * (c.y.end - c.y.start)),
-            ("sans-serif", 12),
-        )])?;
-    }
-    for (set, curves) in sets.iter().enumerate() {
-        for (i, (arm, points)) in subject.arms.iter().zip(curves).enumerate() {
-            let color = COLORS[i % COLORS.len()];
-            if arm.seeds.len() > 1 {
-                let outline: Vec<(f64, f64)> = points
-                    .iter()
-                    .map(|p| (p.epoch, p.low))
-                    .chain(points.iter().rev().map(|p| (p.epoch, p.high)))
-                    .collect();
-                chart.draw_series([Polygon::new(outline, color.mix(0.12))])?;
-            }
-            let line: Vec<(f64, f64)> = points.iter().map(|p| (p.epoch, p.mean)).collect();
-            let drawn =
-                chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(2)))?;
-            if set == 0 {
-                drawn.label(arm.name.clone()).legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2))
-                });
-                // A mark of its own for each arm: three shapes, full or hollow, in turn.
-                let style = if i % 6 < 3 { color.filled() } else { color.stroke_width(1) };
-                match i % 3 {
-                    0 => chart.draw_series(line.iter().map(|at| Circle::new(*at, 3, style)))?,
-                    1 => chart
-                        .draw_series(line.iter().map(|at| TriangleMarker::new(*at, 4, style)))?,
-                    _ => chart.draw_series(line.iter().map(|at| Cross::new(*at, 3, style)))?,
-                };
-            }
-        }
-    }
-    chart
-        .configure_series_labels()
-        .position(c.legend.clone())
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200))
-        .label_font(LABELS)
-        .draw()?;
-    Ok(())
+    let seeds = subject.arms.iter().flat_map(|a| &a.seeds);
+    let changes = seeds.flat_map(|s| &s.changes).map(|(at, words)| (*at as f64, words.clone()));
+    std::iter::once((e, "E".to_owned())).chain(changes).collect()
 }
 
-pub(super) fn accuracy(area: &Area<'_>, subject: &Subject) -> Drawn {
-    let set: Vec<_> =
-        subject.arms.iter().map(|a| over_seeds(a, |e| 100.0 * e.measured.accuracy)).collect();
-    let target = set[0].iter().map(|p| p.mean).fold(f64::NEG_INFINITY, f64::max);
-    let y = range(set.iter().flatten().flat_map(|p| [p.low, p.high]));
-    let y_label = format!("{} accuracy in %", subject.config.measured_on().word());
-    let c = Curves {
-        y_label: &y_label,
-        y,
-        format: |v| format!("{v:.0}"),
-        legend: SeriesLabelPosition::LowerRight,
+fn lines(subject: &Subject, looks: &[Look], y: impl Fn(&EpochSummary) -> f64 + Copy) -> Vec<Line> {
+    let one = |(arm, look): (&ArmFigures, &Look)| {
+        let points = means(arm, by_epoch, y);
+        Line { name: arm.name.clone(), note: String::new(), look: *look, points }
     };
-    curves(area, subject, &c, &[set], Some(target).filter(|t| t.is_finite()))
+    subject.arms.iter().zip(looks).map(one).collect()
 }
 
-pub(super) fn losses(area: &Area<'_>, subject: &Subject) -> Drawn {
-    let train: Vec<_> = subject.arms.iter().map(|a| over_seeds(a, |e| e.train_loss)).collect();
-    let test: Vec<_> = subject.arms.iter().map(|a| over_seeds(a, |e| e.measured.loss)).collect();
-    let y = range(train.iter().chain(&test).flatten().flat_map(|p| [p.low, p.high]));
-    let c = Curves {
-        y_label: "cross entropy in nats",
-        y,
-        format: |v| format!("{v:.2}"),
-        legend: SeriesLabelPosition::UpperRight,
+fn values(lines: &[Line]) -> impl Iterator<Item = f64> + '_ {
+    lines.iter().flat_map(|l| &l.points).map(|p| p.1)
+}
+
+/// The baseline's best mean accuracy in percent, and what it is called.
+fn target(subject: &Subject, lines: &[Line]) -> Option<(f64, String)> {
+    let best = lines[0].points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    let words = format!("best of {}", subject.arms[0].name);
+    (best.is_finite() && subject.arms.len() > 1).then_some((best, words))
+}
+
+fn accuracy_axis(subject: &Subject, range: Range<f64>) -> Axis {
+    let label = format!("{} accuracy in %", subject.config.measured_on().word());
+    Axis { label, unit: Unit::Plain, range }
+}
+
+/// Accuracy over all epochs.
+pub(super) fn accuracy(subject: &Subject, looks: &[Look]) -> String {
+    let lines = lines(subject, looks, percent);
+    let y = accuracy_axis(subject, around(values(&lines)));
+    let x = epochs_axis(1.0..longest(subject).max(2) as f64);
+    let level = target(subject, &lines);
+    draw(&Chart { x, y, lines, happened: happened(subject), level, band: Vec::new() })
+}
+
+/// The last half of the lines' ends, without those that ended far from all others: what is decided
+/// there shall fill the height.
+fn last_half(lines: &[Line]) -> Vec<f64> {
+    let ends: Vec<f64> = lines.iter().filter_map(|l| Some(l.points.last()?.1)).collect();
+    let near = around(not_far_out(&ends));
+    let is_near = |l: &&Line| l.points.last().is_some_and(|p| near.contains(&p.1));
+    let half = |l: &Line| l.points[l.points.len() / 2..].iter().map(|p| p.1).collect::<Vec<_>>();
+    lines.iter().filter(is_near).flat_map(half).collect()
+}
+
+/// Accuracy over the last half of the epochs, enlarged, with what the baseline's seeds span.
+pub(super) fn late(subject: &Subject, looks: &[Look]) -> String {
+    let mut lines = lines(subject, looks, percent);
+    let half = (longest(subject) / 2) as f64 + 1.0;
+    let band: Vec<_> =
+        band(&subject.arms[0], percent).into_iter().filter(|(x, ..)| *x >= half).collect();
+    let spans = band.iter().flat_map(|(_, low, high)| [*low, *high]);
+    let y = accuracy_axis(subject, around(last_half(&lines).into_iter().chain(spans)));
+    let level = target(subject, &lines);
+    for line in &mut lines {
+        line.note = line.points.last().map_or_else(String::new, |p| format!("{:.1}", p.1));
+        line.points.retain(|p| p.0 >= half);
+    }
+    let x = epochs_axis(half..longest(subject) as f64);
+    draw(&Chart { x, y, lines, happened: happened(subject), level, band })
+}
+
+/// Accuracy against something that was spent: images or seconds. Below the last half's heights
+/// nothing is shown.
+fn against(subject: &Subject, looks: &[Look], x: fn(&[EpochSummary]) -> f64, axis: Axis) -> String {
+    let one = |(arm, look): (&ArmFigures, &Look)| {
+        let points = means(arm, x, percent);
+        Line { name: arm.name.clone(), note: String::new(), look: *look, points }
     };
-    curves(area, subject, &c, &[train, test], None)
+    let lines: Vec<Line> = subject.arms.iter().zip(looks).map(one).collect();
+    let Range { start, end } = around(last_half(&lines));
+    let y = accuracy_axis(subject, start - 0.5 * (end - start)..end);
+    let most = lines.iter().flat_map(|l| &l.points).map(|p| p.0).fold(1e-9, f64::max);
+    let x = Axis { range: 0.0..most, ..axis };
+    let level = target(subject, &lines);
+    draw(&Chart { x, y, lines, happened: Vec::new(), level, band: Vec::new() })
 }
 
-pub(super) fn balance(area: &Area<'_>, subject: &Subject) -> Drawn {
-    let set: Vec<_> = subject.arms.iter().map(|a| over_seeds(a, |e| e.balance)).collect();
-    let y = range(set.iter().flatten().flat_map(|p| [p.low, p.high]).chain([1.0]));
-    curves(
-        area,
-        subject,
-        &Curves {
-            y_label: "balance index",
-            y,
-            format: |v| format!("{v:.3}"),
-            legend: SeriesLabelPosition::MiddleRight,
-        },
-        &[set],
-        None,
-    )
+/// Accuracy against images drawn.
+pub(super) fn images(subject: &Subject, looks: &[Look]) -> String {
+    let axis = Axis { label: "images drawn".into(), unit: Unit::Count, range: 0.0..1.0 };
+    against(subject, looks, by_images, axis)
+}
+
+/// Accuracy against seconds.
+pub(super) fn seconds(subject: &Subject, looks: &[Look]) -> String {
+    let axis = Axis { label: "time of the run".into(), unit: Unit::Seconds, range: 0.0..1.0 };
+    against(subject, looks, by_seconds, axis)
+}
+
+/// A chart over all epochs.
+fn over_epochs(subject: &Subject, lines: Vec<Line>, y: Axis) -> Chart {
+    let x = epochs_axis(1.0..longest(subject).max(2) as f64);
+    Chart { x, y, lines, happened: happened(subject), level: None, band: Vec::new() }
+}
+
+/// Losses of all arms: measured, or of the training.
+pub(super) fn loss(subject: &Subject, looks: &[Look], of: Figure) -> String {
+    let lines = lines(subject, looks, of);
+    let range = around(values(&lines));
+    let y = Axis { label: "cross entropy in nats".into(), unit: Unit::Plain, range };
+    draw(&over_epochs(subject, lines, y))
+}
+
+/// Losses of one arm, in training and measured, in one chart.
+pub(super) fn both_losses(subject: &Subject) -> String {
+    let on = subject.config.measured_on().word();
+    let both: [(&str, Figure, usize); 2] =
+        [("training", |e| e.train_loss, 1), (on, |e| e.measured.loss, 0)];
+    let one = |(name, figure, place): (&str, Figure, usize)| {
+        let points = means(&subject.arms[0], by_epoch, figure);
+        Line { name: name.to_owned(), note: String::new(), look: Look::of_run(place), points }
+    };
+    let lines: Vec<Line> = both.into_iter().map(one).collect();
+    let range = around(values(&lines));
+    let y = Axis { label: "cross entropy in nats".into(), unit: Unit::Plain, range };
+    draw(&over_epochs(subject, lines, y))
+}
+
+/// How evenly draws are spread over classes.
+pub(super) fn balance(subject: &Subject, looks: &[Look]) -> String {
+    let lines = lines(subject, looks, |e| e.balance);
+    let range = around(values(&lines).chain([1.0]));
+    let y = Axis { label: "balance index".into(), unit: Unit::Plain, range };
+    draw(&over_epochs(subject, lines, y))
 }
 
 /// Where the draws go that teach a wrong label.
-pub(super) fn flipped(area: &Area<'_>, subject: &Subject) -> Drawn {
-    let set: Vec<_> = subject
-        .arms
-        .iter()
-        .map(|a| over_seeds(a, |e| 100.0 * e.flipped_share.unwrap_or(f64::NAN)))
-        .collect();
+pub(super) fn flipped(subject: &Subject, looks: &[Look]) -> String {
+    let lines = lines(subject, looks, |e| 100.0 * e.flipped_share.unwrap_or(f64::NAN));
     let base = 100.0 * subject.config.data.label_noise;
-    let y = range(set.iter().flatten().flat_map(|p| [p.low, p.high]).chain([0.0, base]));
-    let c = Curves {
-        y_label: "draws to flipped labels in %",
-        y,
-        format: |v| format!("{v:.0}"),
-        legend: SeriesLabelPosition::UpperRight,
-    };
-    curves(area, subject, &c, &[set], Some(base))
-}
-
-pub(super) fn speedups(area: &Area<'_>, subject: &Subject) -> Drawn {
-    let baseline = &subject.arms[0];
-    let each = |arm: &ArmFigures| -> Vec<Option<f64>> {
-        let pairs = arm
-            .seeds
-            .iter()
-            .filter_map(|s| Some((s, baseline.seeds.iter().find(|b| b.seed == s.seed)?)));
-        let one = pairs.filter_map(|(s, b)| speedup(&b.epochs, &s.epochs));
-        one.map(|s| if let Speedup::Reached { epochs, .. } = s { Some(epochs) } else { None })
-            .collect()
-    };
-    let arms: Vec<(&ArmFigures, Vec<Option<f64>>)> =
-        subject.arms[1..].iter().map(|a| (a, each(a))).collect();
-    let x = range(arms.iter().flat_map(|(_, s)| s.iter().flatten().copied()).chain([0.5, 1.5]));
-    let rows = arms.len();
-    let names: Vec<&str> = arms.iter().map(|(arm, _)| arm.name.as_str()).collect();
-    let mut chart =
-        by_name(area, &names, x.clone(), "speedup in epochs (1 = as the baseline)", |v| {
-            format!("{v:.2}")
-        })?;
-    chart.draw_series(LineSeries::new(
-        [(1.0, -0.5), (1.0, rows as f64 - 0.5)],
-        GREY.stroke_width(1),
-    ))?;
-    for (row, (_, speedups)) in arms.iter().enumerate() {
-        let y = (rows - 1 - row) as f64;
-        let color = COLORS[(row + 1) % COLORS.len()];
-        for (k, s) in speedups.iter().enumerate() {
-            let y = y + 0.16 * (k as f64 - (speedups.len() as f64 - 1.0) / 2.0);
-            match s {
-                Some(s) => chart.draw_series([Circle::new((*s, y), 4, color.filled())])?,
-                None => chart.draw_series([Circle::new(
-                    (x.start + 0.01 * (x.end - x.start), y),
-                    4,
-                    color.stroke_width(1),
-                )])?,
-            };
-        }
-    }
-    Ok(())
+    let range = around(values(&lines).chain([0.0, base]));
+    let y = Axis { label: "draws to flipped labels in %".into(), unit: Unit::Plain, range };
+    let mut chart = over_epochs(subject, lines, y);
+    chart.level = Some((base, "their share of all".into()));
+    draw(&chart)
 }

@@ -1,58 +1,53 @@
 //! How weights and probabilities are spread over the samples, and where among them the flipped
 //! labels are.
 
-use super::{AXES, Area, COLORS, Drawn, GREY, LABELS};
+use super::lines::{Chart, Line, draw};
+use super::palette::{Look, Paint};
+use super::plot::{Axis, Plot, Unit};
+use super::svg::{Svg, WIDTH};
 use crate::importance::Sample;
 use crate::report::ArmFigures;
-use plotters::prelude::*;
 
 /// Samples by importance weight.
-pub(super) fn weights(area: &Area<'_>, arm: &ArmFigures) -> Drawn {
-    let Some(w) = &arm.seeds[0].weights else { return Ok(()) };
+pub(super) fn weights(arm: &ArmFigures) -> Option<String> {
+    let w = arm.seeds[0].weights.as_ref()?;
     let marks: Vec<f64> = w.spread.quartiles.iter().map(|q| f64::from(*q)).collect();
-    bars(area, "importance weight (0 easy, 1 hard)", &w.edges, &w.counts, &marks)
+    Some(bars("importance weight (0 easy, 1 hard)", &w.edges, &w.counts, &marks))
 }
 
 /// Samples by expected draws an epoch.
-pub(super) fn probabilities(area: &Area<'_>, arm: &ArmFigures) -> Drawn {
-    let Some(w) = arm.seeds[0].weights.as_ref().filter(|w| w.draw_edges.len() > 1) else {
-        return Ok(());
-    };
-    bars(area, "expected draws of a sample in an epoch", &w.draw_edges, &w.draw_counts, &[1.0])
+pub(super) fn probabilities(arm: &ArmFigures) -> Option<String> {
+    let w = arm.seeds[0].weights.as_ref().filter(|w| w.draw_edges.len() > 1)?;
+    let label = "expected draws of a sample in an epoch";
+    Some(bars(label, &w.draw_edges, &w.draw_counts, &[1.0]))
 }
 
-fn bars(area: &Area<'_>, x_label: &str, edges: &[f32], counts: &[u64], marks: &[f64]) -> Drawn {
+fn bars(x_label: &str, edges: &[f32], counts: &[u64], marks: &[f64]) -> String {
     let highest = counts.iter().copied().max().unwrap_or(1).max(1) as f64 * 1.05;
     let end = edges.last().map_or(1.0, |e| f64::from(*e)).max(1e-6);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d(0.0..end, 0.0..highest)?;
-    chart
-        .configure_mesh()
-        .x_desc(x_label)
-        .y_desc("samples")
-        .y_label_formatter(&|v| format!("{v:.0}"))
-        .light_line_style(WHITE)
-        .label_style(LABELS)
-        .axis_desc_style(AXES)
-        .draw()?;
-    chart.draw_series(edges.windows(2).zip(counts).map(|(edges, count)| {
-        Rectangle::new(
-            [(f64::from(edges[0]), 0.0), (f64::from(edges[1]), *count as f64)],
-            COLORS[1].mix(0.8).filled(),
-        )
-    }))?;
-    for &x in marks {
-        chart.draw_series(DashedLineSeries::new(
-            [(x, 0.0), (x, highest)],
-            6,
-            5,
-            BLACK.stroke_width(1),
-        ))?;
+    let plot = Plot {
+        left: 46.0,
+        top: 24.0,
+        width: WIDTH - 46.0 - 14.0,
+        height: 190.0,
+        x: 0.0..end,
+        y: 0.0..highest,
+    };
+    let mut svg = Svg::new(24.0 + 190.0 + 38.0);
+    let axis = |label: &str, unit| Axis { label: label.to_owned(), unit, range: 0.0..1.0 };
+    plot.y_axis(&mut svg, &axis("samples", Unit::Count));
+    for (edges, count) in edges.windows(2).zip(counts) {
+        let (left, right) = (plot.x(f64::from(edges[0])), plot.x(f64::from(edges[1])));
+        let top = plot.y(*count as f64);
+        let size = (right - left - 0.4, plot.bottom() - top);
+        svg.rect((left, top), size, &Paint::Better.fill(0.8));
     }
-    Ok(())
+    for x in marks.iter().map(|x| plot.x(*x)) {
+        let dashed = format!("{} stroke-dasharray=\"4 3\"", Paint::Ink.stroke(1.2));
+        svg.line((x, plot.top), (x, plot.bottom()), &dashed);
+    }
+    plot.x_axis(&mut svg, &axis(x_label, Unit::Plain));
+    svg.finish()
 }
 
 /// Share of flipped labels, in percent, among the hardest samples: for each of these shares of all
@@ -75,31 +70,20 @@ fn among_hardest(samples: &[Sample]) -> Vec<(f64, f64)> {
 }
 
 /// Share of flipped labels over the hardest samples.
-pub(super) fn flips(area: &Area<'_>, samples: &[Sample]) -> Drawn {
-    let curve = among_hardest(samples);
-    let base = curve.last().map_or(0.0, |(_, rate)| *rate);
-    let highest = curve.iter().map(|(_, rate)| *rate).fold(base, f64::max) * 1.05 + 0.1;
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d(0.0..100.0, 0.0..highest)?;
-    chart
-        .configure_mesh()
-        .x_desc("hardest samples, in % of all")
-        .y_desc("flipped labels among them in %")
-        .light_line_style(WHITE)
-        .label_style(LABELS)
-        .axis_desc_style(AXES)
-        .draw()?;
-    chart.draw_series(DashedLineSeries::new(
-        [(0.0, base), (100.0, base)],
-        6,
-        5,
-        GREY.stroke_width(1),
-    ))?;
-    chart.draw_series(LineSeries::new(curve, COLORS[2].stroke_width(2)))?;
-    Ok(())
+pub(super) fn flips(samples: &[Sample]) -> String {
+    let points = among_hardest(samples);
+    let base = points.last().map_or(0.0, |(_, rate)| *rate);
+    let highest = points.iter().map(|(_, rate)| *rate).fold(base, f64::max) * 1.05 + 0.1;
+    let axis = |label: &str, range| Axis { label: label.to_owned(), unit: Unit::Plain, range };
+    let look = Look { paint: Paint::Worse, dash: "", width: 2.0 };
+    draw(&Chart {
+        x: axis("hardest samples, in % of all", 0.0..100.0),
+        y: axis("flipped labels among them in %", 0.0..highest),
+        lines: vec![Line { name: "flipped".into(), note: String::new(), look, points }],
+        happened: Vec::new(),
+        level: Some((base, "their share of all".into())),
+        band: Vec::new(),
+    })
 }
 
 /// `Among the hardest 1% 62.0% are flipped, 6.2 times their share of all.`

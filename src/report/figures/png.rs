@@ -8,7 +8,7 @@ use resvg::usvg::{Options, Tree};
 use std::sync::Arc;
 
 /// Pixels of a PNG to one of the SVG.
-const SCALE: f32 = 2.0;
+const SCALE: f32 = 3.5;
 
 /// Draws SVG into pixels.
 pub(in crate::report) struct Renderer {
