@@ -2,7 +2,7 @@
 
 use super::arms::NULL;
 use super::outcome::Outcome;
-use super::statistics::{Difference, holm, points};
+use super::statistics::{Difference, holm, not_far_out, points};
 
 /// Chance of error that is put up with.
 const LEVEL: f64 = 0.05;
@@ -155,6 +155,22 @@ impl Finding {
         self.standings.iter().filter(|s| !s.is_null).count()
     }
 
+    /// Names of the tried arms on this side, each by its own interval.
+    fn tried_on(&self, side: Side) -> Vec<&str> {
+        let tried = self.standings.iter().filter(|s| !s.is_null);
+        tried.filter(|s| s.side() == side).map(|s| s.arm.as_str()).collect()
+    }
+
+    /// What an axis of the differences spans, zero included: an arm that failed, and an interval
+    /// far wider than the others, go on beyond it.
+    pub fn span(&self) -> (f64, f64) {
+        let means: Vec<f64> = self.standings.iter().map(|s| s.gain.mean).collect();
+        let intervals = self.standings.iter().filter_map(|s| s.gain.interval);
+        let ends: Vec<f64> = intervals.flat_map(|(low, high)| [low, high]).collect();
+        let near = not_far_out(&means).into_iter().chain(not_far_out(&ends));
+        near.fold((0.0, 0.0), |(low, high): (f64, f64), v| (low.min(v), high.max(v)))
+    }
+
     /// What was found, and how sure it is, the most important sentence first.
     pub fn sentences(&self) -> Vec<String> {
         let Some(best) = self.best.map(|k| &self.standings[k]) else {
@@ -178,8 +194,8 @@ impl Finding {
                  to {baseline}.",
                 gained(d)
             ),
-            _ if best.side() == Side::Worse => {
-                format!("All are worse than {baseline}. The least is {arm}: {by}.")
+            _ if self.tried_on(Side::Worse).len() == self.tried() => {
+                format!("All are worse than {baseline}. The nearest is {arm}: {by}.")
             }
             _ if d.mean > 0.0 => {
                 format!("No arm surely beats {baseline}. The highest is {arm}: {by}.")
@@ -230,10 +246,6 @@ impl Finding {
         if self.tried() < 2 || self.verdict == Verdict::OneSeed {
             return None;
         }
-        let on = |side: Side| -> Vec<&str> {
-            let tried = self.standings.iter().filter(|s| !s.is_null);
-            tried.filter(|s| s.side() == side).map(|s| s.arm.as_str()).collect()
-        };
         let list = |names: &[&str]| match names.len() {
             0 => "none".to_owned(),
             n if n <= LISTED => names.join(", "),
@@ -241,9 +253,9 @@ impl Finding {
         };
         Some(format!(
             "Each by its own interval, better: {}; worse: {}; not decided: {} of {}.",
-            list(&on(Side::Better)),
-            list(&on(Side::Worse)),
-            on(Side::Open).len(),
+            list(&self.tried_on(Side::Better)),
+            list(&self.tried_on(Side::Worse)),
+            self.tried_on(Side::Open).len(),
             self.tried()
         ))
     }
@@ -337,7 +349,10 @@ mod tests {
     #[test]
     fn what_is_worse_what_is_one_seed_and_what_is_nothing_are_said() {
         let worse = ahead(&[("biased", SURE.map(|gain| -gain))]).sentences();
-        assert!(worse[0].starts_with("All are worse than uniform. The least is biased: -1.00"));
+        assert!(worse[0].starts_with("All are worse than uniform. The nearest is biased: -1.00"));
+        let behind = ahead(&[("a", SURE.map(|gain| -gain)), ("b", OPEN.map(|g| g - 2.0))]);
+        let said = behind.sentences();
+        assert!(said[0].starts_with("No arm is ahead of uniform. The nearest is a: -1.00"));
         let one = outcome(&[("uniform", &[0.8]), ("biased", &[0.9])]).finding();
         assert_eq!(one.verdict, Verdict::OneSeed);
         assert_eq!(
@@ -356,5 +371,7 @@ mod tests {
         let means: Vec<f64> = found.standings.iter().map(|s| s.gain.mean).collect();
         assert!(means.len() == 12 && means.is_sorted_by(|a, b| a >= b), "{means:?}");
         assert_eq!((found.tried(), found.verdict), (11, Verdict::Decided));
+        let (low, high) = found.span();
+        assert!(means[11] < -0.1 && low > -0.04 && high < 0.04, "one failed: {low} to {high}");
     }
 }

@@ -1,9 +1,12 @@
 //! Comparisons that are made up for tests: what they reached is chosen, nothing is trained.
 
 use super::arms::{BASELINE, NULL};
+use super::design::{Design, FILE, Piece};
 use super::outcome::{ArmOutcome, Outcome, SeedOutcome};
 use crate::config::RunConfig;
-use crate::protocol::{EpochSummary, Measured, MeasuredOn, Phase};
+use crate::importance::Sampler;
+use crate::protocol::{End, EpochSummary, Event, Measured, MeasuredOn, Phase, Record};
+use crate::run::{Journal, RunDirectory};
 
 /// Epochs of a run, and of its pretraining.
 pub const EPOCHS: usize = 20;
@@ -88,14 +91,23 @@ fn arm(place: usize, name: &str, lasts: &[f64], share: f64) -> ArmOutcome {
         tested: None,
     };
     let seeds = lasts.iter().enumerate().map(seed).collect();
-    ArmOutcome { arm: name.to_owned(), config: RunConfig::default(), seeds }
+    let mut config = config();
+    if [BASELINE, NULL].contains(&name) {
+        config.importance.sampler = Sampler::Uniform;
+    }
+    ArmOutcome { arm: name.to_owned(), config, seeds }
+}
+
+fn config() -> RunConfig {
+    let mut config = RunConfig::default();
+    config.train.epochs = EPOCHS;
+    config.importance.pretrain_epochs = E.into();
+    config
 }
 
 fn of(arms: Vec<ArmOutcome>) -> Outcome {
-    let mut config = RunConfig::default();
-    config.train.epochs = EPOCHS;
-    config.importance.pretrain_epochs = E;
-    Outcome { name: "demo-compare-001".into(), config, baseline: BASELINE.into(), arms }
+    let (name, baseline) = ("demo-compare-001".into(), BASELINE.into());
+    Outcome { name, config: config(), baseline, arms }
 }
 
 /// Arms with what each seed reached in the end; the first is the baseline.
@@ -113,4 +125,39 @@ pub fn thirteen() -> Outcome {
         arm(k, name, &lasts, *share)
     });
     of(arms.collect())
+}
+
+/// Writes what a comparison with this outcome leaves on the disk: its design, and a journal of
+/// each run.
+pub fn write(outcome: &Outcome, directory: &RunDirectory) {
+    let design = Design {
+        config: outcome.config.clone(),
+        arms: outcome.arms.iter().map(|a| (a.arm.clone(), a.config.clone())).collect(),
+        seeds: outcome.arms[0].seeds.iter().map(|s| s.seed).collect(),
+    };
+    std::fs::create_dir_all(directory.path()).expect("made");
+    let text = serde_json::to_string(&design).expect("a design");
+    std::fs::write(directory.file(FILE), text).expect("written");
+    for (arm, s) in outcome.arms.iter().flat_map(|a| a.seeds.iter().map(move |s| (a, s))) {
+        let run = Piece { seed: s.seed, arm: arm.arm.clone() }.directory(directory);
+        std::fs::create_dir_all(run.path()).expect("made");
+        let mut journal = Journal::open(&run.file("journal.jsonl")).expect("a journal");
+        let events = s.epochs.iter().cloned().map(Event::EpochEnd).chain([finished(s)]);
+        for (k, event) in events.enumerate() {
+            let record = Record { seq: k as u64 + 1, t: k as f64, event };
+            journal.append(&record).expect("written");
+        }
+    }
+}
+
+fn finished(s: &SeedOutcome) -> Event {
+    Event::Finished {
+        epochs: s.epochs.len(),
+        best_accuracy: s.best(),
+        best_epoch: s.epochs.len(),
+        final_accuracy: s.last(),
+        seconds: 40.0,
+        parameters_sha256: String::new(),
+        end: End::Complete,
+    }
 }

@@ -19,4 +19,4 @@ pub use finding::{Finding, Side, Standing, Verdict};
 pub use outcome::{ArmOutcome, Outcome, Row, SeedOutcome, Tested};
 pub use race::{ArmProgress, Entry, Race};
 pub use runner::{CompareError, Comparison, Said, Stopper};
-pub use statistics::{Difference, Speedup, Spread, holm, points, speedup};
+pub use statistics::{Difference, Speedup, Spread, holm, not_far_out, points, speedup};

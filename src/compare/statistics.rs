@@ -101,6 +101,20 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
     out
 }
 
+/// The values that do not lie far out (Tukey 1977: more than three times the middle half's width
+/// beyond it): one arm that failed must not squeeze all others.
+pub fn not_far_out(values: &[f64]) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.len() < 5 {
+        return sorted;
+    }
+    let quartile = |share: f64| sorted[(share * (sorted.len() - 1) as f64).round() as usize];
+    let (low, high) = (quartile(0.25), quartile(0.75));
+    let fence = 3.0 * (high - low);
+    sorted.into_iter().filter(|v| (low - fence..=high + fence).contains(v)).collect()
+}
+
 /// How much sooner an arm reaches the baseline's maximum (METHOD: `e*/e'`). Above 1: sooner.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,6 +220,12 @@ pub(super) mod tests {
         let expected = [0.03, 0.06, 0.06, 0.02];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
         assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn one_that_failed_is_far_out_and_neighbours_are_not() {
+        assert_eq!(not_far_out(&[0.1, 0.2, -11.0, 0.3, 0.0, 0.5]), [0.0, 0.1, 0.2, 0.3, 0.5]);
+        assert_eq!(not_far_out(&[1.0, 9.0]), [1.0, 9.0]);
     }
 
     #[test]

@@ -16,13 +16,15 @@ impl Outcome {
             self.finding().sentences().iter().map(|s| broken(s, "") + "\n").collect();
         let cautions: String =
             self.cautions().iter().map(|c| broken(&format!("- {c}"), "  ") + "\n").collect();
-        format!("{found}\n{}{LEGEND}\n{cautions}", table(&self.ranked()))
+        format!("{found}\n{}\n{LEGEND}\n{cautions}", table(&self.ranked()))
     }
 }
 
 /// What the columns mean.
-const LEGEND: &str = "Accuracies in percent, differences in points. speedup: median over seeds, and \
-                      how many reached the\nbaseline's best. worst: recall of the worst class.\n";
+const LEGEND: &str = "\
+Accuracies in percent, differences in points. speedup: median over seeds, and how many reached the
+baseline's best. worst: recall of the worst class.
+";
 
 fn table(rows: &[Row]) -> String {
     let mut table = vec![Row::HEADER.map(str::to_owned)];

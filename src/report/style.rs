@@ -38,7 +38,7 @@ font-size:.8rem}
 /// Where there is room for two columns.
 const WIDE: &str = "
 @media (min-width:60rem){.first{grid-template:\"a c\" auto \"b c\" 1fr/minmax(0,5fr) minmax(0,7fr)}
-.first .lead{grid-area:a}.first ul{grid-area:b}.first figure{grid-area:c}}
+.first .lead{grid-area:a;margin:0}.first ul{grid-area:b;margin:0}.first figure{grid-area:c}}
 ";
 
 /// On a phone a row of the table of arms is a block, each cell behind what stands over it.

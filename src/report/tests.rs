@@ -56,16 +56,6 @@ fn svg<'a>(figures: &'a [Figure], name: &str) -> &'a str {
 fn the_page_begins_with_the_finding_and_the_forest_plot() {
     let (subject, figures) = compared();
     let html = page::html(&subject, &figures);
-    if let Ok(dir) = std::env::var("EARLYBIRD_LOOK") {
-        std::fs::write(Path::new(&dir).join("thirteen.html"), &html).expect("written");
-        for f in &figures {
-            std::fs::write(
-                Path::new(&dir).join(format!("{}.png", f.name)),
-                figures::Renderer::new().png(f).expect("png"),
-            )
-            .expect("written");
-        }
-    }
     let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("no {part}"));
     let order = ["biased-systematic beats uniform", svg(&figures, "forest"), "Before you believe"];
     assert!(order.map(at).is_sorted());
@@ -154,8 +144,5 @@ fn one_run_has_its_losses_in_one_chart_and_nothing_that_compares() {
     let names: Vec<&str> = figures.iter().map(|f| f.name).collect();
     assert_eq!(names, ["accuracy", "loss", "balance", "classes", "draws", "recall"]);
     let html = page::html(&subject, &figures);
-    if let Ok(dir) = std::env::var("EARLYBIRD_LOOK") {
-        std::fs::write(Path::new(&dir).join("one.html"), &html).expect("written");
-    }
     assert!(svg(&figures, "loss").contains(">training<") && !html.contains("Before you believe"));
 }

@@ -80,7 +80,7 @@ pub(super) fn by_arm(subject: &Subject, baseline: &str, arms: &[&str]) -> (Strin
     };
     let gains = || arms.iter().flat_map(|arm| (0..names.len()).filter_map(|c| gain(arm, c)));
     // An arm that failed loses everything: the others shall be told apart.
-    let near = super::plot::not_far_out(&gains().collect::<Vec<_>>());
+    let near = crate::compare::not_far_out(&gains().collect::<Vec<_>>());
     let most = near.iter().fold(0.005_f64, |most, v| most.max(v.abs()));
     let cell = |arm: usize, class: usize| {
         let recall = recall(subject, arms[arm], class)?;

@@ -2,7 +2,8 @@
 
 use super::lines::{Chart, Line, draw};
 use super::palette::Look;
-use super::plot::{Axis, Unit, around, not_far_out};
+use super::plot::{Axis, Unit, around};
+use crate::compare::not_far_out;
 use crate::protocol::EpochSummary;
 use crate::report::{ArmFigures, Subject};
 use std::ops::Range;

@@ -105,7 +105,7 @@ fn cell(svg: &mut Svg, (x, y): (f64, f64), s: &Sample, subject: &Subject, sheet:
     let seen = s.predicted.zip(s.confidence).map(|(class, p)| {
         let name = subject.data.classes.get(class as usize).map_or("?", String::as_str);
         let right = if class == s.class { "as labelled" } else { name };
-        (right.chars().take(10).collect::<String>(), p)
+        (right.chars().take(11).collect::<String>(), p)
     });
     let p = s.p.map_or_else(|| "p unknown".to_owned(), |p| format!("p {p:.2}"));
     let lines = [

@@ -33,7 +33,7 @@ impl Unit {
         }
     }
 
-    /// Where ticks are, about `most` of them, and what stands there.
+    /// Where ticks are, at most one more than `most` of them, and what stands there.
     pub(super) fn ticks(self, range: &Range<f64>, most: usize) -> Vec<(f64, String)> {
         let (size, word) = self.size(range.start.abs().max(range.end.abs()));
         let (low, high) = (range.start / size, range.end / size);
@@ -43,12 +43,16 @@ impl Unit {
             return Vec::new();
         }
         let power = 10.0_f64.powf(rough.log10().floor());
-        let step =
-            [1.0, 2.0, 5.0, 10.0].map(|k| k * power).into_iter().find(|s| *s >= rough * 0.999);
+        let within =
+            |step: f64| ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        // The finest that leaves room for its words.
+        let step = [1.0, 2.0, 5.0].map(|k| k * power).into_iter().find(|step| {
+            let (first, last) = within(*step);
+            last.saturating_sub(first) <= most as i64
+        });
         let step = step.unwrap_or(10.0 * power);
         let decimals = (-step.log10() - 1e-9).ceil().max(0.0) as usize;
-        let (first, last) =
-            ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
+        let (first, last) = within(step);
         (first..=last)
             .map(|k| {
                 let value = k as f64 * step;
@@ -181,20 +185,6 @@ pub(super) fn around(values: impl IntoIterator<Item = f64>) -> Range<f64> {
     low - room..high + room
 }
 
-/// The values that do not lie far out (Tukey 1977: more than three times the middle half's width
-/// beyond it): one arm that failed must not squeeze all others.
-pub(super) fn not_far_out(values: &[f64]) -> Vec<f64> {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    sorted.sort_by(f64::total_cmp);
-    if sorted.len() < 5 {
-        return sorted;
-    }
-    let quartile = |share: f64| sorted[(share * (sorted.len() - 1) as f64).round() as usize];
-    let (low, high) = (quartile(0.25), quartile(0.75));
-    let fence = 3.0 * (high - low);
-    sorted.into_iter().filter(|v| (low - fence..=high + fence).contains(v)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,6 +197,7 @@ mod tests {
     fn ticks_are_round_in_the_unit_that_is_read() {
         assert_eq!(words(Unit::Plain, 79.3..83.1, 5), ["80", "81", "82", "83"]);
         assert_eq!(words(Unit::Plain, -0.7..1.3, 5), ["-0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(words(Unit::Plain, -33.0..48.0, 4), ["-20", "0", "20", "40"]);
         assert_eq!(words(Unit::Percent, 0.0..0.25, 3), ["0", "10", "20"]);
         assert_eq!(words(Unit::Count, 0.0..30_000.0, 3), ["0", "10k", "20k", "30k"]);
         assert_eq!(words(Unit::Seconds, 0.0..1_260.0, 3), ["0", "10 min", "20 min"]);
@@ -223,11 +214,5 @@ mod tests {
             parts,
             [vec![(1.0, 10.0), (2.0, 0.0), (4.0, 0.0)], vec![(7.0, 0.0), (8.0, 10.0)]]
         );
-    }
-
-    #[test]
-    fn one_that_failed_is_far_out_and_neighbours_are_not() {
-        assert_eq!(not_far_out(&[0.1, 0.2, -11.0, 0.3, 0.0, 0.5]), [0.0, 0.1, 0.2, 0.3, 0.5]);
-        assert_eq!(not_far_out(&[1.0, 9.0]), [1.0, 9.0]);
     }
 }
