@@ -94,6 +94,14 @@ const FIRST: &[Binding] = {
             "",
             "the seed before; first the mean of all",
         ),
+        row(
+            "view-comparison",
+            &[Char('v')],
+            NextView,
+            Comparison,
+            "view",
+            "curves, or differences to the baseline with intervals",
+        ),
         row("help", &[Char('?')], Help, Everywhere, "help", "this help"),
         row(
             "leave",

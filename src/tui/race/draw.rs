@@ -1,7 +1,7 @@
 //! A comparison: the curves of all arms, the class frequencies of the one looked at, and the table
 //! of what they reached.
 
-use super::{Over, RaceApp};
+use super::{Over, RaceApp, View, forest};
 use crate::compare::{Race, Speedup, speedup};
 use crate::dashboard::RunState;
 use crate::protocol::{Cause, EpochSummary};
@@ -17,13 +17,19 @@ use crate::tui::overlay::draw_keys;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
+use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr;
 
 /// Columns from which the table has room for intervals.
 const WITH_INTERVAL: u16 = 96;
-/// Below this size there is only the table.
+/// Below this size there is only the table, or only the forest plot.
 const FULL: (u16, u16) = (70, 20);
+/// Lines that the sentences below the forest plot get at most, and lines from which a chart is
+/// worth drawing.
+const SENTENCES: u16 = 8;
+const CHART: u16 = 8;
+/// Columns of the forest plot from which it is shown beside the table.
+const BESIDE: u16 = 70;
 
 pub fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
     let area = frame.area();
@@ -36,20 +42,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
     .areas(area);
     header(frame, app, head);
     frame.render_widget(Paragraph::new(under_way(app, facts.width)), facts);
-    let rows = app.race.arms().len() as u16;
-    if area.width < FULL.0 || area.height < FULL.1 {
-        table(frame, app, panels);
-    } else {
-        let [top, below] = Layout::vertical([
-            Constraint::Fill(1),
-            Constraint::Length((rows + 3).min(panels.height / 2)),
-        ])
-        .areas(panels);
-        let [chart, classes] =
-            Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(top);
-        accuracy(frame, app, chart);
-        frequencies(frame, app, classes);
-        table(frame, app, below);
+    match app.view {
+        View::Curves => curves(frame, app, panels),
+        View::Differences => differences_first(frame, app, panels),
     }
     let look = &app.appearance;
     let keys = match app.over {
@@ -71,6 +66,81 @@ pub fn draw(frame: &mut Frame<'_>, app: &RaceApp) {
     frame.render_widget(Paragraph::new(keys), footer);
     if app.over == Over::Help {
         draw_keys(frame, look, &app.keymap, Where::Comparison, 0);
+    }
+}
+
+/// Curves and classes, the table below them, the forest plot beside that where there is room.
+fn curves(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
+    if area.width < FULL.0 || area.height + 3 < FULL.1 {
+        return table(frame, app, area);
+    }
+    let rows = app.race.arms().len() as u16 + 3;
+    let [top, below] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(rows.min(area.height / 2))])
+            .areas(area);
+    chart_and_classes(frame, app, top);
+    let [left, right] =
+        Layout::horizontal([Constraint::Length(table_width(app)), Constraint::Fill(1)])
+            .areas(below);
+    if right.width < BESIDE {
+        return table(frame, app, below);
+    }
+    table(frame, app, left);
+    differences(frame, app, right);
+}
+
+fn chart_and_classes(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
+    let [chart, classes] =
+        Layout::horizontal([Constraint::Fill(3), Constraint::Fill(2)]).areas(area);
+    accuracy(frame, app, chart);
+    frequencies(frame, app, classes);
+}
+
+/// The forest plot, with what was found in sentences; below it, where there is room for all of
+/// them, the table, and between both the curves.
+fn differences_first(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
+    let arms = app.race.arms().len() as u16;
+    let (plot, rows) = (arms + 1 + forest::EXTRA, arms + 3);
+    if plot + rows > area.height {
+        return differences(frame, app, area);
+    }
+    let room = area.height - plot - rows;
+    let plot = Constraint::Length(plot + room.min(SENTENCES));
+    let [top, between, below] =
+        Layout::vertical([plot, Constraint::Fill(1), Constraint::Length(rows)]).areas(area);
+    differences(frame, app, top);
+    if between.height >= CHART {
+        chart_and_classes(frame, app, between);
+    }
+    table(frame, app, below);
+}
+
+fn differences(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
+    let look = &app.appearance;
+    let finding = app.race.outcome().finding();
+    let (on, off, null) = (look.glyphs.on, look.glyphs.off, look.glyphs.expected);
+    let words = format!("{on} decided, {off} not, {null} chance alone ");
+    let top = title(look, "difference to uniform", vec![look.span(words, Role::Dim)]);
+    let sentences = finding.sentences();
+    let needed = finding.standings.len() as u16 + forest::EXTRA;
+    let spare = area.height.saturating_sub(2 + needed);
+    // The first sentence on the frame, or all of them within it.
+    let on_frame = (spare < 3 && !finding.standings.is_empty()).then(|| {
+        let room = usize::from(area.width).saturating_sub(6);
+        let said = clip(sentences.first().map_or("", String::as_str), room, look.glyphs.cut);
+        Line::from(look.span(format!(" {said} "), Role::Text))
+    });
+    let is_on_frame = on_frame.is_some();
+    let block = panel(look, top, on_frame);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let [plot, below] =
+        Layout::vertical([Constraint::Length(needed), Constraint::Fill(1)]).areas(inner);
+    forest::draw(frame, look, &finding, &app.race.arms()[app.arm].arm, plot);
+    if !is_on_frame {
+        let lines = sentences.into_iter().map(|s| Line::from(look.span(s, Role::Text)));
+        let text = Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: true });
+        frame.render_widget(text, below);
     }
 }
 
@@ -277,6 +347,18 @@ fn speedups(race: &Race, arm: usize) -> String {
     (0..race.design().seeds.len()).map(one).collect::<Vec<_>>().join(" ")
 }
 
+/// Columns of the names in the table.
+fn names_width(race: &Race) -> usize {
+    race.arms().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24)
+}
+
+/// Columns of the whole table with intervals, the speedups of all seeds included.
+fn table_width(app: &RaceApp) -> u16 {
+    let seeds = app.race.design().seeds.len();
+    let columns = 2 + 4 + names_width(&app.race) + 2 + 7 + 16 + 24 + (6 * seeds).max(15);
+    u16::try_from(columns).unwrap_or(u16::MAX).max(WITH_INTERVAL + 2)
+}
+
 fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     let (look, race) = (&app.appearance, &app.race);
     let null = "chance alone reached what uniform-null did; no = not reached, ? = open";
@@ -294,7 +376,7 @@ fn table(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
     );
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let names = race.arms().iter().map(|l| l.arm.width()).max().unwrap_or(0).clamp(4, 24);
+    let names = names_width(race);
     // On a narrow screen the interval gives way to the speedups of all seeds.
     let with_interval = inner.width >= WITH_INTERVAL;
     let (gain, gain_head) =

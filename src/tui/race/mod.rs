@@ -2,6 +2,9 @@
 //! around. It reads journals, so it disturbs nobody.
 
 mod draw;
+mod forest;
+#[cfg(test)]
+mod tests;
 
 use super::Setup;
 use super::chart::classes::ClassOrder;
@@ -46,6 +49,15 @@ enum Turn {
     Redraw,
 }
 
+/// What fills the screen above the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The curves of all arms, and the classes of the one looked at.
+    Curves,
+    /// The forest plot.
+    Differences,
+}
+
 /// The screen's own state.
 #[derive(Debug)]
 pub struct RaceApp {
@@ -61,6 +73,7 @@ pub struct RaceApp {
     pub seed: Option<usize>,
     /// Order of the classes.
     pub order: ClassOrder,
+    pub view: View,
 }
 
 impl RaceApp {
@@ -77,6 +90,7 @@ impl RaceApp {
             arm,
             seed: None,
             order: ClassOrder::default(),
+            view: View::Curves,
         }
     }
 
@@ -106,6 +120,12 @@ impl RaceApp {
             Action::Suspend => return Turn::Suspend,
             Action::Redraw => return Turn::Redraw,
             Action::SortClasses => self.order = self.order.next(),
+            Action::NextView => {
+                self.view = match self.view {
+                    View::Curves => View::Differences,
+                    View::Differences => View::Curves,
+                };
+            }
             Action::NextTheme => self.appearance.next_theme(),
             Action::Arm(by) => self.arm = (self.arm as i64 + by).rem_euclid(arms) as usize,
             // The mean comes before the first seed.
