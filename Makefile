@@ -51,7 +51,7 @@ test-peers: build ## have PyTorch and TensorBoard read what earlybird writes (fe
 # One comparison of them: make study STUDY=embedded-50
 STUDY ?=
 
-study: build ## the comparisons behind docs/results.md: a day on two cores, resumable
+study: build ## the comparisons behind docs/results.md: hours on two cores, resumable
 	EARLYBIRD=target/debug/earlybird scripts/study.sh study $(STUDY)
 
 doc: libtorch ## build the code's documentation; warnings are errors

@@ -4,7 +4,8 @@
 #     scripts/study.sh [DIRECTORY [NAME...]]
 #
 # DIRECTORY takes the runs (default: study); with NAMEs only those comparisons are made. On two
-# cores all of them take about a day; `nice` and `nohup` go before it as before any command.
+# cores they take hours: embedded-50 took 25 minutes beside other work. `nice` and `nohup` go before
+# it as before any command.
 set -eu
 
 earlybird=${EARLYBIRD:-earlybird}

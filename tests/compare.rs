@@ -79,7 +79,11 @@ fn arms_share_everything_up_to_e_and_the_baseline_is_the_plain_run() {
         assert_eq!(distinct.len(), 4, "each arm has draws of its own");
         let plain = runs.headless(
             "train",
-            &["--seed", &seed.to_string(), "--set", "importance.sampler=uniform"],
+            &[
+                &["--seed", &seed.to_string()][..],
+                &["--set", "importance.sampler=uniform", "--set", "importance.adjust=none"],
+            ]
+            .concat(),
         );
         assert_eq!(hash(&plain.end().1), finals[0]);
     }

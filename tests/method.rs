@@ -399,6 +399,20 @@ fn a_change_of_the_loss_takes_effect_with_the_next_epoch_and_not_before() {
 }
 
 #[test]
+fn a_correction_in_evaluations_begins_with_the_next_epoch() {
+    let losses =
+        |events: &[Event]| -> Vec<f64> { epochs(events).iter().map(|e| e.measured.loss).collect() };
+    let plain = losses(&finish(&mut session(&[])));
+    let mut s = session(&[]);
+    let mut events = advance_to(&mut s, 3, 1);
+    set(&mut s, "importance.adjust_posthoc", 1.0);
+    events.extend(finish(&mut s));
+    let corrected = losses(&events);
+    assert_eq!(corrected[..3], plain[..3], "the epoch in progress is measured as it began");
+    assert_ne!(corrected[3], plain[3]);
+}
+
+#[test]
 fn what_is_deferred_begins_after_that_share_of_all_epochs() {
     let events = finish(&mut session(&[
         "train.epochs=5",

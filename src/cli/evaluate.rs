@@ -4,6 +4,7 @@
 use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
+use crate::importance::Adjust;
 use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
 use crate::run::RunDirectory;
 use crate::train::{Evaluated, evaluate};
@@ -57,6 +58,14 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         .for_each(|finding| super::complain(format!("warning: {}", finding.text())));
     let opened = device.open().map_err(failed)?;
     let tau = args.adjust.unwrap_or(config.importance.adjust_posthoc);
+    if tau > 0.0 && config.importance.adjust != Adjust::None {
+        warnings.push(
+            "this model was trained with corrected logits (importance.adjust): --adjust corrects \
+             them once more"
+                .to_owned(),
+        );
+        tell(&warnings[warnings.len() - 1..]);
+    }
     let evaluated = evaluate(&config, &dataset, &state, tau, &opened).map_err(|misfits| {
         failed(format!(
             "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with \

@@ -33,25 +33,15 @@ impl Given {
 
 type Changes = &'static [(&'static str, Given)];
 
-/// What every known arm has unless it says otherwise, whatever the config: the paper's method,
-/// nothing of what others add to it.
-const PLAIN: Changes = &[
-    ("importance.sampler", Word("biased")),
-    ("importance.level", Word("sample")),
-    ("importance.doubt", Number(0.0)),
-    ("importance.defer", Number(0.0)),
-    ("importance.draws", Number(1.0)),
-    ("importance.adjust", Word("none")),
-    ("importance.adjust_posthoc", Number(0.0)),
-    ("importance.class_weights", Word("none")),
-    ("importance.margin", Number(0.0)),
-];
+/// The run as its config has it, forked as every arm is.
+const AS_CONFIGURED: &str = "as-configured";
 
 /// The arms that every comparison knows, and what they change.
 const KNOWN: &[(&str, Changes)] = &[
     (BASELINE, &[("importance.sampler", Word("uniform"))]),
     (NULL, &[("importance.sampler", Word("uniform"))]),
     ("biased", &[]),
+    (AS_CONFIGURED, &[]),
     ("biased-adjusted", &[("importance.adjust", Word("drawn"))]),
     ("biased-doubted", &[("importance.adjust", Word("drawn")), ("importance.doubt", Number(1.0))]),
     ("biased-class-level", &[("importance.level", Word("class"))]),
@@ -169,11 +159,11 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
             (Some((_, changes)), _) => {
                 changes.iter().map(|(key, value)| (key.path.to_owned(), value.clone())).collect()
             }
-            (None, Some((_, changes))) => PLAIN
-                .iter()
-                .chain(*changes)
-                .map(|(key, given)| ((*key).to_owned(), given.value()))
-                .collect(),
+            (None, Some((AS_CONFIGURED, _))) => Vec::new(),
+            (None, Some((_, changes))) => {
+                let own = changes.iter().map(|(key, given)| ((*key).to_owned(), given.value()));
+                plain().into_iter().chain(own).collect()
+            }
             (None, None) => {
                 let known =
                     KNOWN.iter().map(|(n, _)| *n).chain(own.iter().map(|(n, _)| n.as_str()));
@@ -188,6 +178,19 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
     Ok(arms)
 }
 
+/// The paper's method, which every known arm is but for what it says, whatever else the config adds
+/// to it: the default of each key of the method that arms may change.
+fn plain() -> Vec<(String, Value)> {
+    let defaults = Value::try_from(RunConfig::default()).ok();
+    let value = |path: &str| {
+        path.split('.').try_fold(defaults.as_ref()?, |values, part| values.get(part)).cloned()
+    };
+    let of_method =
+        |key: &&config::Key| key.path.starts_with("importance.") && config::is_for_arms(key);
+    let keys = config::KEYS.iter().filter(of_method);
+    keys.filter_map(|key| Some((key.path.to_owned(), value(key.path)?))).collect()
+}
+
 impl Arm {
     /// The config of this arm of a run with `base`: what differs, and random streams of its own
     /// (the baseline, and what differs from it in evaluations only, keep the run's).
@@ -199,6 +202,10 @@ impl Arm {
         for (key, value) in &self.changes {
             // An epoch to begin after, as the share of N that it is.
             let share = value.as_integer().filter(|_| key == config::DEFER);
+            if let Some(epoch) = share.filter(|epoch| *epoch > base.train.epochs as i64) {
+                let what = format!("from = {epoch} lies beyond N = {}", base.train.epochs);
+                return Err(ArmError::Contradiction { name: self.name.clone(), what });
+            }
             let share = share.map(|epoch| epoch as f64 / base.train.epochs as f64);
             let value = share.map_or_else(|| value.clone(), Value::Float);
             config = config::from_value(&config, key, &value)
@@ -258,16 +265,25 @@ mod tests {
 
     #[test]
     fn a_known_arm_is_what_it_is_whatever_the_config_adds_to_the_method() {
-        let set = ["importance.adjust=drawn", "importance.level=within", "importance.draws=0.5"];
+        let set = [
+            "importance.adjust=drawn",
+            "importance.level=within",
+            "importance.draws=0.5",
+            "importance.adjust_tau=0.5",
+            "importance.metric=el2n",
+            "importance.uniform_tail=0.3",
+            "importance.reweight=1.0",
+        ];
         let base = config::demo(&set.map(String::from)).expect("demo");
-        let names = ["biased", "biased-adjusted"].map(String::from);
+        let names = ["biased", "biased-adjusted", "as-configured"].map(String::from);
         let arms = choose(&names, &[]).expect("known");
         let configs: Vec<_> = arms.iter().map(|a| a.config(&base).expect("fits")).collect();
-        for (arm, config) in arms.iter().zip(&configs) {
-            let c = &config.importance;
-            let adjust = if arm.name == "biased-adjusted" { Adjust::Drawn } else { Adjust::None };
-            assert_eq!((c.adjust, c.level, c.draws), (adjust, Level::Sample, 1.0), "{}", arm.name);
-        }
+        let mut plain = config::demo(&[]).expect("demo").importance;
+        plain.adjust = Adjust::None;
+        assert_eq!(configs[2].importance, plain);
+        plain.adjust = Adjust::Drawn;
+        assert_eq!(configs[3].importance, plain);
+        assert_eq!(configs[4].importance, base.importance);
     }
 
     #[test]

@@ -105,10 +105,11 @@ impl Outcome {
 
 fn count_all(standings: &mut [Standing]) {
     let tried = || (0..standings.len()).filter(|k| !standings[*k].is_null);
-    let (at, p): (Vec<usize>, Vec<f64>) =
-        tried().filter_map(|k| Some((k, standings[k].gain.p?))).unzip();
+    // One that cannot be judged yet counts as tried.
+    let at: Vec<usize> = tried().collect();
+    let p: Vec<f64> = at.iter().map(|k| standings[*k].gain.p.unwrap_or(1.0)).collect();
     for (k, p) in at.into_iter().zip(holm(&p)) {
-        standings[k].p_of_all = Some(p);
+        standings[k].p_of_all = standings[k].gain.p.map(|_| p);
     }
 }
 

@@ -55,11 +55,12 @@ pub fn points(value: f64) -> String {
 }
 
 impl Difference {
-    /// Of the paired differences, at least one.
+    /// Of the paired differences, at least one; without an interval where all are the same.
     pub fn of(differences: &[f64]) -> Option<Self> {
         let Spread { mean, sd } = Spread::of(differences)?;
         let (seeds, n) = (differences.len(), differences.len() as f64);
-        let error = sd.map(|sd| sd / n.sqrt());
+        // Equal differences on few images tell nothing of how they vary.
+        let error = sd.filter(|sd| *sd > 0.0 || mean == 0.0).map(|sd| sd / n.sqrt());
         let student =
             error.and_then(|error| Some((StudentsT::new(0.0, 1.0, n - 1.0).ok()?, error)));
         let interval = student.map(|(t, error)| {
@@ -68,7 +69,6 @@ impl Difference {
         });
         let p = student.map(|(t, error)| match (mean.abs(), error) {
             (0.0, _) => 1.0,
-            (_, 0.0) => 0.0,
             (size, error) => (2.0 * t.cdf(-size / error)).min(1.0),
         });
         Some(Self { mean, interval, p, seeds })
@@ -215,7 +215,8 @@ pub(super) mod tests {
         assert!((d.p.expect("three") - 0.074_18).abs() < 1e-4 && d.seeds == 3, "{d:?}");
         assert_eq!(Difference::of(&[1.0]).expect("a value").p, None);
         assert_eq!(Difference::of(&[0.0, 0.0]).expect("values").p, Some(1.0));
-        assert_eq!(Difference::of(&[0.5, 0.5]).expect("values").p, Some(0.0));
+        let same = Difference::of(&[0.5, 0.5]).expect("values");
+        assert_eq!((same.p, same.interval), (None, None), "nothing is known of how they vary");
         let found = holm(&[0.01, 0.04, 0.03, 0.005]);
         let expected = [0.03, 0.06, 0.06, 0.02];
         assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");

@@ -5,6 +5,7 @@ use super::keys::{self, EPOCHS, Key, Live, PRETRAIN_EPOCHS};
 use super::pretrain::{Pretrain, most_by_default};
 use super::{RunConfig, syntax};
 use crate::data;
+use crate::importance::Sampler;
 use std::fmt;
 use std::path::Path;
 use toml::Value;
@@ -235,9 +236,15 @@ pub fn arms(text: &str, file: &str) -> Result<Vec<ArmChanges>, ConfigError> {
         else {
             return;
         };
-        let key = if key == FROM { DEFER } else { key };
-        let (Some(key), Some(value)) = (keys::find(key), path_get(&values, &path)) else { return };
-        let change = (key, value.clone());
+        let Some(value) = path_get(&values, &path) else { return };
+        // A whole number is an epoch as `from`, and a share as the key that it stands for.
+        let (key, value) = match (key, value.as_integer()) {
+            (FROM, _) => (DEFER, value.clone()),
+            (DEFER, Some(share)) => (DEFER, Value::Float(share as f64)),
+            _ => (key, value.clone()),
+        };
+        let Some(key) = keys::find(key) else { return };
+        let change = (key, value);
         match arms.iter_mut().find(|(n, _)| n == name) {
             Some((_, changes)) => changes.push(change),
             None => arms.push((name.to_owned(), vec![change])),
@@ -401,6 +408,17 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
                 c.data.imbalance
             ),
             "Keep one of them: imbalance = 1.0, or class_counts = [].".into(),
+        );
+    }
+    if c.importance.sampler == Sampler::TopShare && c.importance.reweight > 0.0 {
+        problem(
+            "importance.reweight",
+            format!(
+                "importance.reweight = {} cannot make up for the samples that the sampler \
+                 \"top-share\" never draws",
+                c.importance.reweight
+            ),
+            "Set importance.reweight = 0, or use another sampler (\"infobatch\", say).".into(),
         );
     }
     if c.train.nesterov && c.train.momentum == 0.0 {

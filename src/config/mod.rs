@@ -201,6 +201,21 @@ impl RunConfig {
     }
 }
 
+impl RunConfig {
+    /// Whether `epoch`, counted from 1, comes before the sampler, and what goes with it, begins.
+    pub fn is_deferred(&self, epoch: usize) -> bool {
+        let until = (self.importance.defer * self.train.epochs as f64).round() as usize;
+        epoch <= until.max(self.pretrain_epochs())
+    }
+
+    /// Whether the loss of `epoch`, counted from 1, is taken of corrected logits.
+    pub fn corrects_logits(&self, epoch: usize) -> bool {
+        let c = &self.importance;
+        let has_begun = !self.is_deferred(epoch) || c.adjust_from == AdjustFrom::Start;
+        c.adjust != Adjust::None && c.adjust_tau > 0.0 && has_begun
+    }
+}
+
 impl TrainConfig {
     /// Steps of an epoch of `samples` draws: a last batch of one sample (batch norm cannot train on
     /// it) joins the one before.

@@ -10,8 +10,8 @@ pub use changes::{Change, Pending};
 pub use finding::{Finding, Found};
 pub use series::Series;
 
-use crate::config::RunConfig;
-use crate::importance::Adjust;
+use crate::config::{Pretrain, RunConfig};
+use crate::importance::{Adjust, Level, Sampler};
 use crate::protocol::{
     Cause, DataSummary, End, EpochSummary, Event, ModelSummary, Phase, Record, TestedModel,
     Threads, WeightsSummary,
@@ -186,8 +186,11 @@ impl Dashboard {
             Event::Continued { epoch, step, steps, .. } => self.continue_from(epoch, (step, steps)),
             Event::Phase { epoch, phase } => {
                 if self.phase != phase || self.epoch == 0 {
-                    let words = phase_words(phase, self.config.importance.adjust);
-                    self.say(Tone::Note, format!("epoch {epoch}: {words}"));
+                    let words = phase_words(phase, epoch, &self.config);
+                    let just_found =
+                        self.found_e().is_some() && epoch == self.pretrain_epochs() + 1;
+                    let found = if just_found { "E found; " } else { "" };
+                    self.say(Tone::Note, format!("epoch {epoch}: {found}{words}"));
                 }
                 if phase == Phase::Pretrain && self.weights.is_some() {
                     (self.weights, self.preview) = (None, None); // they come anew
@@ -326,6 +329,11 @@ impl Dashboard {
         let here = completed as f64 + step.0 as f64 / step.1.max(1) as f64;
         self.loss.cut_after(here);
         self.rate.cut_after(here);
+        // An E that was found later is to be found again.
+        let found = self.changes.iter().find(|c| c.at > here && c.by_itself.is_some());
+        if found.is_some() {
+            self.config.importance.pretrain_epochs = Pretrain::Auto;
+        }
         self.changes.retain(|c| c.at <= here);
         self.pending.clear();
         self.clock.retain(|(epoch, _)| *epoch <= completed);
@@ -413,15 +421,22 @@ fn position(epoch: usize, step: usize, steps: usize) -> f64 {
     epoch.saturating_sub(1) as f64 + step as f64 / steps.max(1) as f64
 }
 
-fn phase_words(phase: Phase, adjust: Adjust) -> String {
-    let words = match phase {
-        Phase::Pretrain => return "pretraining, each sample once an epoch".to_owned(),
-        Phase::Biased => "biased: hard samples more often",
-        Phase::Uniform => "uniform draws",
+/// What an epoch does, in words.
+fn phase_words(phase: Phase, epoch: usize, config: &RunConfig) -> String {
+    let c = &config.importance;
+    let words = match (phase, c.sampler, c.level) {
+        (Phase::Pretrain, ..) => "pretraining, each sample once an epoch".to_owned(),
+        (Phase::Uniform, ..) => "uniform draws".to_owned(),
+        (_, Sampler::Biased, Level::Sample | Level::Class) => {
+            "biased: hard samples more often".to_owned()
+        }
+        (_, Sampler::Biased, _) => "biased: hard samples more often within classes".to_owned(),
+        (_, sampler, _) => format!("biased: {} draws", sampler.name()),
     };
-    let corrected = match adjust {
-        Adjust::None => "",
-        Adjust::Data | Adjust::Drawn => ", logits corrected for it",
+    let corrected = match c.adjust {
+        _ if !config.corrects_logits(epoch) => "",
+        Adjust::Data => ", logits corrected for the data's classes",
+        Adjust::Drawn | Adjust::None => ", logits corrected for it",
     };
     format!("{words}{corrected}")
 }

@@ -53,6 +53,12 @@ pub fn log_prior(shares: &[f64], draws: usize, tau: f64) -> Vec<f32> {
     shares.iter().map(|pi| (tau * (classes * pi.max(least)).ln()) as f32).collect()
 }
 
+/// Shares `[C]` of classes with so many samples each.
+pub fn shares_of(sizes: &[usize]) -> Vec<f64> {
+    let n = sizes.iter().sum::<usize>().max(1) as f64;
+    sizes.iter().map(|size| *size as f64 / n).collect()
+}
+
 /// `(1 - b) / (1 - b^n_c)` with b = 0.9999, divided by the mean over the classes that have samples;
 /// 0 for the others. Cui et al., *Class-Balanced Loss Based on Effective Number of Samples*, CVPR
 /// 2019.
@@ -64,13 +70,13 @@ fn effective_number(sizes: &[usize]) -> Vec<f32> {
     sizes.iter().map(|n| (raw(n) / mean) as f32).collect()
 }
 
-/// What is taken from the logit of the true class, shape `[C]`: `largest` for the smallest class,
-/// for others `largest (n_min / n_c)^(1/4)`. Cao et al., *Learning Imbalanced Datasets with
-/// Label-Distribution-Aware Margin Loss*, NeurIPS 2019. Theirs are margins of cosines, scaled by
-/// 30; these are of the logits themselves.
+/// What is taken from the logit of the true class, shape `[C]`: `largest` for the smallest class
+/// that has samples and for those without, for others `largest (n_min / n_c)^(1/4)`. Cao et al.,
+/// *Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss*, NeurIPS 2019. Theirs
+/// are margins of cosines, scaled by 30; these are of the logits themselves.
 pub fn margins(sizes: &[usize], largest: f64) -> Vec<f32> {
     let least = sizes.iter().copied().filter(|n| *n > 0).min().unwrap_or(1) as f64;
-    let margin = |n: &usize| (largest * (least / (*n).max(1) as f64).powf(0.25)) as f32;
+    let margin = |n: &usize| (largest * (least / (*n as f64).max(least)).powf(0.25)) as f32;
     sizes.iter().map(margin).collect()
 }
 

@@ -22,7 +22,7 @@ mod settled;
 mod weights;
 
 pub use alias::{AliasError, AliasTable};
-pub use correction::{Adjust, AdjustFrom, ClassWeights, log_prior, margins};
+pub use correction::{Adjust, AdjustFrom, ClassWeights, log_prior, margins, shares_of};
 pub use histogram::{Histogram, Quartiles};
 pub use ledger::{LastSeen, Ledger};
 pub use metric::{METRICS, Metric, Observation};

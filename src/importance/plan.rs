@@ -115,9 +115,10 @@ impl EpochPlan {
         Self::listed(labels.iter().map(|_| draw()).collect())
     }
 
-    /// The first `share` in (0, 1] of its draws, at least two: a batch of one cannot be trained on.
+    /// Its first draws, at most as many as `share` in (0, 1] of the samples, and at least two: a
+    /// batch of one cannot be trained on.
     pub fn first(self, share: f64) -> Self {
-        let wanted = ((share * self.len as f64).round() as usize).max(2);
+        let wanted = ((share * self.samples as f64).round() as usize).max(2);
         Self { len: wanted.min(self.len), ..self }
     }
 

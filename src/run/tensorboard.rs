@@ -132,13 +132,13 @@ impl TensorBoard {
                 self.classes = data.classes.iter().take(CLASSES).cloned().collect();
                 Ok(())
             }
-            Event::Continued { epoch, step, .. } => {
+            Event::Continued { epoch, step, steps, .. } => {
                 // What was told of this step stands.
-                self.step = (epoch * self.steps + step + 1) as i64;
+                self.step = self.at(epoch + 1, *step, *steps) + 1;
                 self.write(What::SessionLog(proto::SessionLog { status: START }))
             }
             Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
-                self.step = ((epoch - 1) * steps + step) as i64;
+                self.step = self.at(*epoch, *step, *steps);
                 let scalars = [
                     ("train/loss", *loss),
                     ("train/lr", *lr),
@@ -160,6 +160,12 @@ impl TensorBoard {
             Event::Weights(w) => self.histograms(w),
             _ => Ok(()),
         }
+    }
+
+    /// The place of a step of `epoch`, counted from 1. An epoch that draws fewer images has fewer
+    /// steps, and as much room.
+    fn at(&self, epoch: usize, step: usize, steps: usize) -> i64 {
+        (epoch.saturating_sub(1) * self.steps + step * self.steps / steps.max(1)) as i64
     }
 
     /// Takes images of the hardest and the easiest samples of each class.
@@ -286,6 +292,23 @@ fn masked(bytes: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_never_go_back_where_epochs_have_fewer_of_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let board = TensorBoard { steps: 128, ..TensorBoard::new(RunDirectory::open(dir.path())) };
+        // Three epochs of 128 steps, then some of 64 and of 97.
+        let lengths = [128, 128, 128, 64, 97, 64];
+        let mut last = 0;
+        for (epoch, steps) in (1..).zip(lengths) {
+            for step in 1..=steps {
+                let at = board.at(epoch, step, steps);
+                assert!(at >= last, "{at} after {last}");
+                last = at;
+            }
+            assert_eq!(last, 128 * epoch as i64);
+        }
+    }
 
     #[test]
     fn a_frame_is_tensorflow_s() {

@@ -92,6 +92,9 @@ pub struct EpochState {
     /// k, by which its losses are weighted; `None` in checkpoints of before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reweight: Option<f64>,
+    /// tau, by which logits are corrected when it is measured; `None` as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posthoc: Option<f64>,
 }
 
 /// Why a checkpoint cannot be continued.
@@ -139,8 +142,11 @@ impl SessionState {
                 let begun = self.epoch?;
                 let has_begun = at_most("epoch.step", begun.step as u64, begun.steps as u64);
                 let k = begun.reweight.and_then(|k| share("epoch.reweight", k));
+                let tau = begun.posthoc.filter(|tau| !(0.0..=10.0).contains(tau));
+                let tau = tau.map(|tau| format!("epoch.posthoc = {tau}"));
                 has_begun
                     .or(k)
+                    .or(tau)
                     .or_else(|| at_most("completed, in an epoch,", done as u64 + 1, of as u64))
             })
     }

@@ -6,7 +6,7 @@ use super::new_model;
 use super::step::{LossTerms, forward_loss};
 use crate::config::RunConfig;
 use crate::data::Dataset;
-use crate::importance::log_prior;
+use crate::importance::{log_prior, shares_of};
 use crate::model::{Misfits, Mode, NamedTensor, kernels};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -68,9 +68,7 @@ pub fn evaluate(
 /// What corrects logits for the shares of classes with so many training samples: `-tau ln(C pi_c)`,
 /// `[1, C]`; `None` where `tau` is 0.
 pub(super) fn posthoc_shift(sizes: &[usize], tau: f64, device: &Device) -> Option<Tensor<2>> {
-    let n = sizes.iter().sum::<usize>();
-    let shares: Vec<f64> = sizes.iter().map(|size| *size as f64 / n.max(1) as f64).collect();
-    let shift: Vec<f32> = log_prior(&shares, n, -tau);
+    let shift = log_prior(&shares_of(sizes), sizes.iter().sum(), -tau);
     (tau != 0.0).then(|| kernels::numbers(&shift, [1, shift.len()], device))
 }
 

@@ -66,23 +66,30 @@ fn quotas(of: &Population<'_>, losses: &[f64]) -> Vec<usize> {
     }
     let mut left = ((of.share * of.labels.len() as f64).round() as usize).max(2);
     let mut quotas = vec![0; of.classes];
-    // What a class has no samples for goes to the others.
-    while left > 0 {
-        let open = |c: &usize| quotas[*c] < sizes[*c];
-        let all: f64 = (0..of.classes).filter(open).map(|c| sums[c]).sum();
-        let classes: Vec<usize> = (0..of.classes).filter(open).collect();
-        if classes.is_empty() {
-            break;
+    loop {
+        let open: Vec<usize> = (0..of.classes).filter(|c| quotas[*c] < sizes[*c]).collect();
+        if left == 0 || open.is_empty() {
+            return quotas;
         }
-        let budget = left as f64;
-        for c in classes {
-            let part = (budget * sums[c] / all).ceil() as usize;
-            let more = part.min(sizes[c] - quotas[c]).min(left);
+        // What a class has no samples for goes to the others, in the next round.
+        let all: f64 = open.iter().map(|c| sums[*c]).sum();
+        let parts: Vec<f64> = open.iter().map(|c| left as f64 * sums[*c] / all).collect();
+        for (&c, more) in open.iter().zip(rounded(&parts, left)) {
+            let more = more.min(sizes[c] - quotas[c]);
             quotas[c] += more;
             left -= more;
         }
     }
-    quotas
+}
+
+/// Whole numbers near to `parts`, which sum to `total`: the largest remainders are rounded up.
+fn rounded(parts: &[f64], total: usize) -> Vec<usize> {
+    let mut whole: Vec<usize> = parts.iter().map(|p| p.floor() as usize).collect();
+    let rest = total.saturating_sub(whole.iter().sum());
+    let mut order: Vec<usize> = (0..parts.len()).collect();
+    order.sort_by(|a, b| parts[*b].fract().total_cmp(&parts[*a].fract()));
+    order.into_iter().take(rest).for_each(|k| whole[k] += 1);
+    whole
 }
 
 #[cfg(test)]
@@ -103,5 +110,17 @@ mod tests {
         // By losses 8, 46 and 28; the last two have no more than 60 and 4.
         assert_eq!((plan.len(), &counts[..]), (82, &[18, 60, 4][..]));
         assert!(plan.multiplicities().iter().all(|t| *t <= 1));
+    }
+
+    #[test]
+    fn no_class_goes_without_because_it_comes_last() {
+        let labels: Vec<u32> = (0..1_000).map(|i| i % 100).collect();
+        let losses = vec![1.0; 1_000];
+        let (draw, losses) = (Draw::Multinomial, Some(&losses[..]));
+        let of =
+            Population { labels: &labels, classes: 100, weights: None, draw, losses, share: 0.55 };
+        let quotas = quotas(&of, &super::losses(&of));
+        assert_eq!(quotas.iter().sum::<usize>(), 550);
+        assert!(quotas.iter().all(|quota| [5, 6].contains(quota)), "{quotas:?}");
     }
 }

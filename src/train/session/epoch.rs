@@ -183,8 +183,9 @@ impl Epoch {
     /// For a checkpoint: how far it has come. The losses of all steps were checked.
     pub(super) fn state(&self) -> EpochState {
         let Self { phase, step, steps, .. } = *self;
-        let reweight = Some(self.terms.reweight);
-        EpochState { phase, step, steps, loss: self.total.loss, reweight }
+        let Terms { reweight, posthoc, .. } = self.terms;
+        let (loss, reweight, posthoc) = (self.total.loss, Some(reweight), Some(posthoc));
+        EpochState { phase, step, steps, loss, reweight, posthoc }
     }
 
     /// For a checkpoint: what it draws, and what was observed.
@@ -227,9 +228,7 @@ impl Epoch {
         let is_possible =
             |row: &[f32; Observation::WIDTH]| is_class(Observation::from_row(row).other);
         all("epoch.observations", flat.as_chunks().0, is_possible)?;
-        // Checkpoints of before it was settled when an epoch begins have it in the config only.
-        let was = if e.phase == Phase::Biased { c.importance.reweight } else { 0.0 };
-        let terms = Terms::restored(checkpoint, e.reweight.unwrap_or(was), classes)?;
+        let terms = Terms::restored(checkpoint, e, classes)?;
         let planned = Planned::restored(plan, q);
         Ok(Self {
             step: e.step,

@@ -30,7 +30,10 @@ impl Parts {
             return None;
         }
         let model = self.evaluator.best_model(self.learned.model(), &self.device);
-        Some(Stage::Testing(TestedModel::Best, self.evaluation(model)))
+        Some(Stage::Testing(
+            TestedModel::Best,
+            self.evaluation(model, self.config.importance.adjust_posthoc),
+        ))
     }
 
     /// One batch of the test set.
@@ -60,7 +63,8 @@ impl Parts {
         self.outbox.push(told(model));
         if model == TestedModel::Best {
             if epoch != self.completed {
-                let last = self.evaluation(self.learned.model());
+                let tau = self.config.importance.adjust_posthoc;
+                let last = self.evaluation(self.learned.model(), tau);
                 return (Progress::Evaluated, Some(Stage::Testing(TestedModel::Last, last)));
             }
             self.outbox.push(told(TestedModel::Last)); // the same model

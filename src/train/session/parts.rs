@@ -74,10 +74,10 @@ impl Parts {
         self.outbox.push(Event::Paused { epoch, step, reason, cause });
     }
 
-    /// An evaluation of `model`, which has no gradients, at its beginning: as the config corrects
-    /// logits in evaluations.
-    pub(super) fn evaluation(&self, model: Model) -> Box<Evaluation> {
-        let (tau, sizes) = (self.config.importance.adjust_posthoc, self.samples.class_sizes());
+    /// An evaluation of `model`, which has no gradients, at its beginning; its logits are corrected
+    /// for the data's class shares, times `tau`.
+    pub(super) fn evaluation(&self, model: Model, tau: f64) -> Box<Evaluation> {
+        let sizes = self.samples.class_sizes();
         Box::new(Evaluation::new(model, posthoc_shift(&sizes, tau, &self.device)))
     }
 

@@ -138,7 +138,7 @@ impl Session {
             Some(epoch) => {
                 parts.outbox.push(Event::Phase { epoch: s.completed + 1, phase: epoch.phase });
                 let work = if epoch.is_done() {
-                    Work::Evaluating(parts.evaluation(parts.learned.model()))
+                    Work::Evaluating(parts.evaluation(parts.learned.model(), epoch.terms.posthoc))
                 } else {
                     Work::Training
                 };

@@ -2,12 +2,11 @@
 //! logits corrected for class shares, margins, weights of classes and of samples. Knows nothing of
 //! models or draws.
 
-use super::samples::is_deferred;
 use crate::config::RunConfig;
-use crate::importance::{Adjust, AdjustFrom, Probabilities, log_prior, margins};
+use crate::importance::{Adjust, Probabilities, log_prior, margins, shares_of};
 use crate::model::kernels;
 use crate::protocol::Phase;
-use crate::train::checkpoint::{Array, Checkpoint, RestoreError};
+use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError};
 use crate::train::step::LossTerms;
 use burn::tensor::{Device, Tensor};
 
@@ -22,6 +21,8 @@ pub(super) struct Terms {
     class_weights: Vec<f32>,
     /// k: losses are multiplied by `(1 / (n q))^k`.
     pub(super) reweight: f64,
+    /// tau of the correction of logits when the epoch is measured.
+    pub(super) posthoc: f64,
 }
 
 impl Terms {
@@ -34,12 +35,11 @@ impl Terms {
         (labels, sizes): (&[u32], &[usize]),
     ) -> Self {
         let c = &config.importance;
-        let has_begun = !is_deferred(config, epoch);
-        let is_corrected = has_begun || c.adjust_from == AdjustFrom::Start;
+        let has_begun = !config.is_deferred(epoch);
         let prior = match c.adjust {
-            _ if !is_corrected || c.adjust_tau == 0.0 => Vec::new(),
+            _ if !config.corrects_logits(epoch) => Vec::new(),
             Adjust::None => Vec::new(),
-            Adjust::Data => log_prior(&shares(sizes), labels.len(), c.adjust_tau),
+            Adjust::Data => log_prior(&shares_of(sizes), labels.len(), c.adjust_tau),
             Adjust::Drawn => log_prior(&q.class_shares(labels, sizes.len()), draws, c.adjust_tau),
         };
         let has_margins = c.margin > 0.0 && phase != Phase::Pretrain;
@@ -48,6 +48,7 @@ impl Terms {
             margins: if has_margins { margins(sizes, c.margin) } else { Vec::new() },
             class_weights: if has_begun { c.class_weights.factors(sizes) } else { Vec::new() },
             reweight: if phase == Phase::Biased { c.reweight } else { 0.0 },
+            posthoc: c.adjust_posthoc,
         }
     }
 
@@ -112,9 +113,12 @@ impl Terms {
     /// The first array that has another shape, or holds what is impossible.
     pub(super) fn restored(
         checkpoint: &Checkpoint,
-        reweight: f64,
+        e: EpochState,
         classes: usize,
     ) -> Result<Self, RestoreError> {
+        // Checkpoints of before they were settled when an epoch begins have them in the config.
+        let c = &checkpoint.state.config.importance;
+        let reweight = if e.phase == Phase::Biased { c.reweight } else { 0.0 };
         let read = |name: &str| {
             let values = checkpoint.f32s_if_any(name, classes)?.unwrap_or_default();
             super::samples::all(name, values, |v| v.is_finite())?;
@@ -124,20 +128,16 @@ impl Terms {
             prior: read("epoch.prior")?,
             margins: read("epoch.margins")?,
             class_weights: read("epoch.class_weights")?,
-            reweight,
+            reweight: e.reweight.unwrap_or(reweight),
+            posthoc: e.posthoc.unwrap_or(c.adjust_posthoc),
         })
     }
-}
-
-fn shares(sizes: &[usize]) -> Vec<f64> {
-    let n = sizes.iter().sum::<usize>().max(1) as f64;
-    sizes.iter().map(|size| *size as f64 / n).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::importance::{ClassWeights, Sampler};
+    use crate::importance::{AdjustFrom, ClassWeights, Sampler};
 
     const LABELS: [u32; 4] = [0, 0, 0, 1];
     const SIZES: [usize; 2] = [3, 1];

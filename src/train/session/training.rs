@@ -33,7 +33,7 @@ impl Parts {
         let is_sound =
             self.losses_are_fine(epoch) && (self.not_finite_accepted || self.learned.is_finite());
         let next = if is_sound {
-            Work::Evaluating(self.evaluation(self.learned.model()))
+            Work::Evaluating(self.evaluation(self.learned.model(), epoch.terms.posthoc))
         } else {
             Work::GoingBack
         };

@@ -4,6 +4,7 @@
 use crate::compare::{Finding, Side, Standing, points};
 use crate::tui::chart::axis::ticks;
 use crate::tui::look::appearance::Appearance;
+use crate::tui::look::list::first_shown;
 use crate::tui::look::text::clip;
 use crate::tui::look::theme::Role;
 use ratatui::Frame;
@@ -34,7 +35,9 @@ pub fn draw(
     let plot = Plot::new(finding, usize::from(area.width));
     let room = usize::from(area.height.saturating_sub(EXTRA));
     let mut lines = vec![plot.head(look)];
-    let shown = finding.standings.iter().take(room);
+    let at = finding.standings.iter().position(|s| s.arm == selected).unwrap_or(0);
+    let first = first_shown(at, finding.standings.len(), room);
+    let shown = finding.standings.iter().skip(first).take(room);
     lines.extend(shown.map(|s| plot.row(look, s, s.arm == selected)));
     lines.push(plot.axis(look));
     frame.render_widget(Paragraph::new(lines), area);

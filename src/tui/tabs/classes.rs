@@ -267,7 +267,7 @@ fn legend(scene: &Scene<'_>, map: ClassMap) -> Line<'static> {
     let is_corrected = scene.run.epochs.last().is_some_and(|e| !e.correction.is_empty());
     let words = match map {
         ClassMap::Table if is_corrected => {
-            "gain: drawn / train; logit: added for the loss, against the draws' prior"
+            "gain: drawn/train; logit: added in training only, against frequent classes"
         }
         ClassMap::Table => "drawn / train = gain: above 1, the bias draws it more often",
         ClassMap::Draws => "full: the largest share of the draws that a class ever had",
@@ -311,7 +311,7 @@ fn line(
         scene.span(format!(" {gain:>6}"), gain_role),
     ];
     if is_corrected {
-        let by = row.correction.map_or_else(|| "-".to_owned(), |by| format!("{by:+.2}"));
+        let by = row.correction.map_or_else(|| "-".to_owned(), signed);
         spans.push(scene.span(format!("{by:>CORRECTION$}"), Role::Biased));
     }
     spans.extend([
@@ -323,6 +323,12 @@ fn line(
         spans.extend(bar(scene, row, room.1, most));
     }
     Line::from(spans)
+}
+
+/// With its sign; what rounds to zero is `+0.00`.
+fn signed(value: f64) -> String {
+    let rounded = (100.0 * value).round() / 100.0;
+    format!("{:+.2}", rounded + 0.0) // -0 has a sign, the sum does not
 }
 
 /// Draws as a bar, and where the share of the training set lies.

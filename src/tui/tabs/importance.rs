@@ -204,6 +204,13 @@ impl Importance {
                 lines.push(fact("never observed", thousands(w.unseen), Role::Warning));
             }
         }
+        let c = &d.config.importance;
+        if c.doubt > 0.0 {
+            lines.push(fact("doubt", format!("exponent {}", c.doubt), Role::Text));
+        }
+        if c.adjust_posthoc > 0.0 {
+            lines.push(fact("measured post hoc", format!("tau {}", c.adjust_posthoc), Role::Text));
+        }
         if let Some(words) = correction_words(scene) {
             lines.push(fact("logits corrected", words, Role::Biased));
         }

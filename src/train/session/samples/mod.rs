@@ -296,17 +296,11 @@ fn sampler_of(config: &RunConfig, epoch: usize) -> Sampler {
     let sampler = config.importance.sampler;
     match (phase_of(config, epoch), sampler.sampling().is_biased()) {
         (Phase::Pretrain, _) | (Phase::Uniform, true) => Sampler::Uniform,
-        (Phase::Biased, _) | (Phase::Uniform, false) if is_deferred(config, epoch) => {
+        (Phase::Biased, _) | (Phase::Uniform, false) if config.is_deferred(epoch) => {
             Sampler::Uniform
         }
         (Phase::Biased, _) | (Phase::Uniform, false) => sampler,
     }
-}
-
-/// Whether `epoch` comes before the sampler, and what goes with it, is to begin.
-pub(super) fn is_deferred(config: &RunConfig, epoch: usize) -> bool {
-    let until = (config.importance.defer * config.train.epochs as f64).round() as usize;
-    epoch <= until.max(config.pretrain_epochs())
 }
 
 /// Which phase `epoch`, counted from 1, is of.
@@ -318,7 +312,7 @@ pub(super) fn phase_of(config: &RunConfig, epoch: usize) -> Phase {
     }
     let tail = (c.uniform_tail * (n - e) as f64).round() as usize;
     let is_biased =
-        c.sampler.sampling().is_biased() && !is_deferred(config, epoch) && epoch <= n - tail;
+        c.sampler.sampling().is_biased() && !config.is_deferred(epoch) && epoch <= n - tail;
     if is_biased { Phase::Biased } else { Phase::Uniform }
 }
 

@@ -130,7 +130,7 @@ fn make(recipe: &Recipe, labels: &[u32], classes: usize, kept: Option<Kept>) -> 
         Kept { source: recipe.source.clone(), shaped }
     });
     let plan = sampling.plan(&of, &kept.shaped, recipe.seed, recipe.epoch as u64);
-    let plan = if sampling.needs_losses() { plan } else { plan.first(*share) };
+    let plan = plan.first(*share);
     Planned { plan: Arc::new(plan), q: kept.shaped.q().clone(), kept: Some(kept) }
 }
 
