@@ -3,12 +3,12 @@
 //! never draws, never decides.
 
 mod changes;
-mod finding;
 mod series;
+mod settling;
 
 pub use changes::{Change, Pending};
-pub use finding::{Finding, Found};
 pub use series::Series;
+pub use settling::{FoundE, Settling};
 
 use crate::config::{Pretrain, RunConfig};
 use crate::importance::{Adjust, Level, Sampler};

@@ -184,7 +184,7 @@ fn stranger(outcome: &Outcome, design: &Design) -> Option<String> {
 
 /// How settled the importance was at E, and which E comes of that.
 fn settled_fact(d: &Dashboard) -> Option<(String, String)> {
-    let found = d.finding()?;
+    let found = d.settling()?;
     let (settled, threshold) = (found.settled, found.threshold);
     let e = match d.found_e() {
         Some(why) => format!("E = {} was found: {}", d.pretrain_epochs(), why.words()),

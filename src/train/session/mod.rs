@@ -5,12 +5,12 @@
 //! A session is put together from parts, none of which knows of the others: what is learned, what
 //! is known of the samples, what is measured. Its stage says where it stands.
 
+mod auto_e;
 mod boundary;
 mod commands;
 mod epoch;
 mod evaluating;
 mod evaluator;
-mod finding;
 mod learned;
 mod meter;
 mod parts;

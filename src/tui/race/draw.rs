@@ -138,10 +138,33 @@ fn differences(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {
         Layout::vertical([Constraint::Length(needed), Constraint::Fill(1)]).areas(inner);
     forest::draw(frame, look, &finding, &app.race.arms()[app.arm].arm, plot);
     if !is_on_frame {
-        let lines = sentences.into_iter().map(|s| Line::from(look.span(s, Role::Text)));
+        // Whole sentences only: the end of one is where it says how sure it is.
+        let mut room = usize::from(below.height);
+        let fits = |s: &String| {
+            let needed = wrapped_lines(s, usize::from(below.width));
+            let is_room = needed <= room;
+            room = room.saturating_sub(needed);
+            is_room
+        };
+        let shown = sentences.into_iter().take_while(fits);
+        let lines = shown.map(|s| Line::from(look.span(s, Role::Text)));
         let text = Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: true });
         frame.render_widget(text, below);
     }
+}
+
+/// Lines that a text takes when it is wrapped between words.
+fn wrapped_lines(text: &str, width: usize) -> usize {
+    let (mut lines, mut used) = (1, 0);
+    for word in text.split_whitespace() {
+        let wanted = if used == 0 { word.width() } else { used + 1 + word.width() };
+        if wanted <= width {
+            used = wanted;
+        } else {
+            (lines, used) = (lines + usize::from(used > 0), word.width());
+        }
+    }
+    lines
 }
 
 fn header(frame: &mut Frame<'_>, app: &RaceApp, area: Rect) {

@@ -29,7 +29,7 @@ pub fn draw(frame: &mut Frame<'_>, scene: &Scene<'_>) -> (Rect, Hits) {
     let d = scene.run;
     header(frame, scene, head);
     frame.render_widget(Paragraph::new(facts_line(scene, facts.width)), facts);
-    let found = d.finding().map(|found| found.e.epochs());
+    let found = d.settling().map(|found| found.e.epochs());
     frame.render_widget(
         Timeline {
             epochs: d.config.train.epochs,

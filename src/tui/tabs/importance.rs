@@ -215,7 +215,7 @@ impl Importance {
             lines.push(fact("logits corrected", words, Role::Biased));
         }
         let mut of_e = Vec::new();
-        if let Some(found) = d.finding() {
+        if let Some(found) = d.settling() {
             let by_itself = d.config.finds_e() || d.found_e().is_some();
             let name = if by_itself { "E, found by itself" } else { "E would be" };
             of_e.push(fact("settled", settled_words(&found), Role::Pretrain));

@@ -1,6 +1,6 @@
 //! What two tabs say of the importance weights, before and after there are some.
 
-use crate::dashboard::Finding;
+use crate::dashboard::Settling;
 use crate::protocol::WeightsSummary;
 use crate::tui::look::text::clock;
 use crate::tui::look::theme::Role;
@@ -24,7 +24,7 @@ pub fn known_weights<'a>(scene: &Scene<'a>) -> Option<(&'a WeightsSummary, Span<
 }
 
 /// How settled the importance is: `0.871 of 0.90`.
-pub fn settled_words(found: &Finding) -> String {
+pub fn settled_words(found: &Settling) -> String {
     format!("{:.3} of {:.2}", found.settled, found.threshold)
 }
 
@@ -37,7 +37,7 @@ pub fn recording_words(scene: &Scene<'_>) -> Vec<Line<'static>> {
         .map(|s| (e as f64 - d.position()).max(0.0) * s)
         .map_or_else(String::new, |s| format!(", in about {}", clock(s)));
     let when = match e {
-        _ if d.config.finds_e() => match d.finding() {
+        _ if d.config.finds_e() => match d.settling() {
             Some(found) => format!(
                 "The weights come once the importance is settled: {} so far, E = {}{eta}.",
                 settled_words(&found),

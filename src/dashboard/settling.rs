@@ -8,18 +8,18 @@ use crate::protocol::{Ended, Phase};
 
 /// What the last epochs of pretraining said.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Finding {
+pub struct Settling {
     /// How settled the importance was after the last of them, in [0, 1].
     pub settled: f64,
     /// How settled it has to be.
     pub threshold: f64,
     /// The E that is or would be found.
-    pub e: Found,
+    pub e: FoundE,
 }
 
 /// An E that is or would be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum FoundE {
     /// This one: it is behind.
     Is(usize),
     /// Probably this one.
@@ -28,7 +28,7 @@ pub enum Found {
     AtMost(usize),
 }
 
-impl Found {
+impl FoundE {
     /// As a number.
     pub fn epochs(self) -> usize {
         let (Self::Is(epochs) | Self::About(epochs) | Self::AtMost(epochs)) = self;
@@ -47,7 +47,7 @@ impl Found {
 
 impl Dashboard {
     /// What the last epochs that were recorded say of E; `None` before the second of them.
-    pub fn finding(&self) -> Option<Finding> {
+    pub fn settling(&self) -> Option<Settling> {
         let auto = self.config.auto();
         let after = self.epochs.iter().rposition(|e| e.phase == Phase::Pretrain)? + 1;
         let other = self.epochs[..after].iter().rposition(|e| e.phase != Phase::Pretrain);
@@ -56,27 +56,27 @@ impl Dashboard {
         let settled = last.settled?;
         let ended = recorded.iter().find(|e| auto.ends(e.epoch, e.settled).is_some());
         let e = match ended.map(|e| e.epoch) {
-            _ if self.found_e().is_some() => Found::Is(self.config.pretrain_epochs()),
+            _ if self.found_e().is_some() => FoundE::Is(self.config.pretrain_epochs()),
             // It has been set only since: the epoch in progress is the next that can end it.
-            Some(epoch) if !self.config.finds_e() => Found::Is(epoch),
+            Some(epoch) if !self.config.finds_e() => FoundE::Is(epoch),
             _ if self.config.importance.window == Window::Mean || settled >= auto.threshold => {
-                Found::About(auto.forecast(last.epoch, recorded.len(), settled))
+                FoundE::About(auto.forecast(last.epoch, recorded.len(), settled))
             }
-            _ => Found::AtMost(auto.most), // one epoch more settles nothing by itself
+            _ => FoundE::AtMost(auto.most), // one epoch more settles nothing by itself
         };
-        Some(Finding { settled, threshold: auto.threshold, e })
+        Some(Settling { settled, threshold: auto.threshold, e })
     }
 
     /// Pretraining epochs, E; while that is to be found, the one that will probably be.
     pub fn pretrain_epochs(&self) -> usize {
         let most = self.config.pretrain_epochs();
-        let found = self.finding().filter(|_| self.config.finds_e());
+        let found = self.settling().filter(|_| self.config.finds_e());
         found.map_or(most, |found| found.e.epochs())
     }
 
     /// E in words, for a line of facts: `3`, or while it is to be found `auto, about 5`.
     pub fn pretrain_words(&self) -> String {
-        match (self.config.finds_e(), self.finding()) {
+        match (self.config.finds_e(), self.settling()) {
             (false, _) => self.config.pretrain_epochs().to_string(),
             (true, Some(found)) => format!("auto, {}", found.e.words()),
             (true, None) => format!("auto, at most {}", self.config.pretrain_epochs()),
@@ -128,11 +128,11 @@ mod tests {
     fn which_e_comes_is_foreseen_and_then_known() {
         let said = |told: &[_]| {
             let d = run(told);
-            (d.finding().map(|f| f.e), d.pretrain_epochs(), d.pretrain_words())
+            (d.settling().map(|f| f.e), d.pretrain_epochs(), d.pretrain_words())
         };
         let at_most = |words: &str| (None, 10, format!("auto, at most {words}"));
         assert_eq!((said(&[]), said(&[FIRST])), (at_most("10"), at_most("10")));
-        let about = |e| (Some(Found::About(e)), e, format!("auto, about {e}"));
+        let about = |e| (Some(FoundE::About(e)), e, format!("auto, about {e}"));
         // The odds are 3 after two epochs, and 9 are wanted.
         assert_eq!(said(&[FIRST, pretrained(0.75)]), about(6));
         assert_eq!(said(&[FIRST, pretrained(0.01)]), about(10));
@@ -143,15 +143,15 @@ mod tests {
         let more = [&settled[..], &[pretrained(0.89), BIASED]].concat();
         let mut number = run(&more);
         number.config.importance.pretrain_epochs = Pretrain::Epochs(4);
-        assert_eq!(number.finding().map(|f| f.e), Some(Found::Is(3)));
+        assert_eq!(number.settling().map(|f| f.e), Some(FoundE::Is(3)));
         assert_eq!(number.pretrain_words(), "4");
         // After going back to pretraining only what was recorded since counts.
         let anew = [&more[..], &[FIRST, pretrained(0.75)]].concat();
-        assert_eq!(said(&anew).0, Some(Found::About(10)));
+        assert_eq!(said(&anew).0, Some(FoundE::About(10)));
         assert_eq!(said(&[&more[..], &[FIRST]].concat()).0, None);
         let mut last = run(&[FIRST, pretrained(0.75)]);
         last.config.importance.window = Window::Last;
-        assert_eq!(last.finding().map(|f| f.e), Some(Found::AtMost(10)));
+        assert_eq!(last.settling().map(|f| f.e), Some(FoundE::AtMost(10)));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         let mut fold = |event| d.fold(Record { seq: 1, t: 1.0, event });
         fold(changed("auto", Some(Ended::Settled)));
         assert_eq!((d.found_e(), d.pretrain_words()), (Some(Ended::Settled), "2".to_owned()));
-        assert_eq!(d.finding().map(|f| f.e), Some(Found::Is(2)));
+        assert_eq!(d.settling().map(|f| f.e), Some(FoundE::Is(2)));
         assert!(d.pending.is_empty());
         let said = &d.messages.last().expect("a message").text;
         assert_eq!(said, "E: auto -> 2 (the importance is settled), weights after epoch 2");
