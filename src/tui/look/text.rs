@@ -77,6 +77,12 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// To two decimals with its sign; what rounds to zero is `+0.00`.
+pub fn signed(value: f64) -> String {
+    let rounded = (100.0 * value).round() / 100.0;
+    format!("{:+.2}", rounded + 0.0) // -0 has a sign, the sum does not
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

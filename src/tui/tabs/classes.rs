@@ -13,7 +13,7 @@ use crate::tui::input::keymap::{Action, Place, Tab, TabKeys};
 use crate::tui::input::row;
 use crate::tui::look::list::{Selection, first_shown};
 use crate::tui::look::panel::{panel, title};
-use crate::tui::look::text::fit;
+use crate::tui::look::text::{fit, signed};
 use crate::tui::look::theme::Role;
 use crate::tui::scene::{Hit, Hits, Scene};
 use ratatui::Frame;
@@ -323,12 +323,6 @@ fn line(
         spans.extend(bar(scene, row, room.1, most));
     }
     Line::from(spans)
-}
-
-/// With its sign; what rounds to zero is `+0.00`.
-fn signed(value: f64) -> String {
-    let rounded = (100.0 * value).round() / 100.0;
-    format!("{:+.2}", rounded + 0.0) // -0 has a sign, the sum does not
 }
 
 /// Draws as a bar, and where the share of the training set lies.

@@ -12,7 +12,7 @@ use crate::tui::input::key::Key::Char;
 use crate::tui::input::keymap::{Action, Place, Tab, TabKeys};
 use crate::tui::input::row;
 use crate::tui::look::panel::title;
-use crate::tui::look::text::{clip, percent, thousands};
+use crate::tui::look::text::{clip, percent, signed, thousands};
 use crate::tui::look::theme::Role;
 use crate::tui::scene::{Hit, Hits, Scene, class_names};
 use ratatui::Frame;
@@ -314,10 +314,10 @@ impl Importance {
 /// the most of a class; `None` where they were not.
 fn correction_words(scene: &Scene<'_>) -> Option<String> {
     let by = &scene.run.epochs.last().filter(|e| !e.correction.is_empty())?.correction;
-    let words = scene.shared.class.and_then(|c| by.get(c)).map(|by| format!("{by:+.2}"));
+    let words = scene.shared.class.and_then(|c| by.get(c)).map(|by| signed(*by));
     let (least, most) =
         by.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| (l.min(*v), m.max(*v)));
-    Some(words.unwrap_or_else(|| format!("{least:+.2} to {most:+.2}")))
+    Some(words.unwrap_or_else(|| format!("{} to {}", signed(least), signed(most))))
 }
 
 fn columns<'a>(scene: &Scene<'a>) -> Columns<'a> {
