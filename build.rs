@@ -4,11 +4,15 @@
 
 use std::path::{Path, PathBuf};
 
-const SOURCE: &str = "src/model/kernels/shim.cpp";
+const SOURCES: [&str; 3] = [
+    "src/model/kernels/shim.cpp",
+    "src/model/kernels/operators.cpp",
+    "src/model/kernels/graph.cpp",
+];
 const HEADER: &str = "src/model/kernels/shim.h";
 
 fn main() {
-    for file in ["build.rs", SOURCE, HEADER] {
+    for file in SOURCES.iter().chain(&["build.rs", HEADER]) {
         println!("cargo:rerun-if-changed={file}");
     }
     write_declarations();
@@ -36,23 +40,59 @@ fn main() {
         .flag("-isystem") // ATen's headers have warnings of their own
         .flag(include.display().to_string())
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
-        .file(SOURCE);
+        .files(SOURCES);
     // The shim's loops share LibTorch's threads where both mean the same OpenMP; else they leave
     // them to ATen.
     if build.get_compiler().is_like_gnu() && Path::new(&lib).join("libgomp.so.1").exists() {
         build.flag("-fopenmp");
         println!("cargo:rustc-link-lib=dylib=gomp");
     }
+    let cuda = cuda_headers(Path::new(&lib));
+    if let Some(headers) = &cuda {
+        build.flag("-isystem").flag(headers.display().to_string());
+        build.define("EARLYBIRD_CUDA", None);
+    }
     build.compile("earlybird_shim");
     println!("cargo:rustc-link-search=native={lib}");
+    if cuda.is_some() {
+        println!("cargo:rustc-link-lib=dylib=torch_cuda");
+        println!("cargo:rustc-link-lib=dylib=c10_cuda");
+    }
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
 }
 
+/// The folder of CUDA's headers, where LibTorch at `lib` has CUDA: those that its Python packages
+/// brought, else those of an installed toolkit.
+fn cuda_headers(lib: &Path) -> Option<PathBuf> {
+    println!("cargo:rerun-if-env-changed=CUDA_HOME");
+    if !lib.join("libtorch_cuda.so").exists() {
+        return None;
+    }
+    let lib = lib.canonicalize().ok()?;
+    let packages = lib.parent()?.parent()?.join("nvidia");
+    let toolkit = std::env::var_os("CUDA_HOME").map(PathBuf::from);
+    let folders = [
+        Some(packages.join("cuda_runtime/include")),
+        Some(packages.join("cu13/include")),
+        toolkit.map(|home| home.join("include")),
+        Some(PathBuf::from("/usr/local/cuda/include")),
+    ];
+    let found = folders.into_iter().flatten().find(|f| f.join("cuda_runtime_api.h").exists());
+    if found.is_none() {
+        println!("cargo:warning=no cuda_runtime_api.h: set CUDA_HOME for CUDA graphs");
+    }
+    found
+}
+
 /// What each type of the header is in Rust.
-const TYPES: [(&str, &str); 6] = [
+const TYPES: [(&str, &str); 10] = [
     ("const at::Tensor*", "*const C_tensor"),
     ("at::Tensor*", "*mut C_tensor"),
+    ("const at::Tensor* const*", "*const *const C_tensor"),
+    ("at::Tensor* const*", "*const *mut C_tensor"),
+    ("void", "()"),
+    ("void*", "*mut c_void"),
     ("const char*", "*const c_char"),
     ("int64_t", "i64"),
     ("double", "f64"),

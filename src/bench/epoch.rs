@@ -9,8 +9,8 @@ use crate::model::{Mode, Model};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
-    Checkpoint, DeviceSplit, Kept, LossTerms, NoCheckpoint, Outlet, Session, Sgd, Trouble,
-    forward_loss, new_model, prepare,
+    Checkpoint, DeviceSplit, Kept, LearningRate, LossTerms, NoCheckpoint, Outlet, Session, Sgd,
+    Trouble, forward_loss, new_model, prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,8 @@ fn bare(b: &StepBench) -> Result<f64, BenchError> {
                     LossTerms::default(),
                 );
                 let gradients = GradientsParams::from_grads(out.loss.backward(), &current);
-                *model = Some(optimizer.step(config.train.lr, current, gradients));
+                let lr = LearningRate::Now(config.train.lr);
+                *model = Some(optimizer.step(lr, current, gradients));
                 last = Some(out.loss.without_autodiff());
             }
         }

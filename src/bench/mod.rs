@@ -12,7 +12,7 @@ pub use epoch::{EpochFigures, epoch};
 pub use journal::{JournalFigures, journal};
 pub use sampler::{SamplerFigures, sampler};
 pub use screen::{ScreenFigures, TabFigures, screen};
-pub use step::{DataFigures, StepBench, StepFigures, data, step};
+pub use step::{DataFigures, StepBench, StepFigures, StepOperators, data, step};
 
 use crate::importance::AliasError;
 use crate::model::device::DeviceError;

@@ -5,11 +5,13 @@ use super::{BenchError, memory_mib, peak_memory_mib};
 use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
 use crate::data::{Crop, Dataset, Split};
 use crate::model::device::{self, DeviceName};
+use crate::model::kernels;
 use crate::protocol::StepTimes;
 use crate::stream::{Purpose, stream};
 use crate::train::{DeviceSplit, Progress, Session};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// What is measured.
@@ -33,6 +35,8 @@ pub struct StepBench {
     pub precision: Precision,
     /// Random crop by two pixels and flip.
     pub augment: bool,
+    /// Whether the operators of a step are counted, too.
+    pub count_ops: bool,
     /// Where.
     pub device: DeviceName,
 }
@@ -52,6 +56,23 @@ pub struct StepFigures {
     pub peak_mib: f64,
     /// Memory after a tenth of the steps and at their end, in MiB.
     pub memory_mib: [f64; 2],
+    /// What a step asks of ATen, where that was to be counted.
+    #[serde(flatten)]
+    pub operators: Option<StepOperators>,
+}
+
+/// Operators of ATen that a step calls, the mean of some steps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StepOperators {
+    /// Those that work on memory: on a device, each is a launch or more. See
+    /// [`OperatorCounts`](kernels::OperatorCounts).
+    pub ops_per_step: f64,
+    /// All calls: views, allocations and operators that are made of others, too.
+    pub calls_per_step: f64,
+    /// Whether the processor took the bodies of other devices.
+    pub device_path: bool,
+    /// Those that work on memory, by name.
+    pub operators: BTreeMap<String, f64>,
 }
 
 /// What the data path alone does.
@@ -94,6 +115,35 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
     config
 }
 
+/// Makes `steps` steps; the memory in MiB after a tenth of them.
+fn advance(session: &mut Session, steps: usize) -> f64 {
+    let (mut done, mut memory) = (0, 0.0);
+    while done < steps {
+        if session.advance() == Progress::Step {
+            done += 1;
+            if done == steps.div_ceil(10) {
+                memory = memory_mib();
+            }
+        }
+        session.take_events();
+    }
+    memory
+}
+
+/// Counts the operators of some steps in the middle of an epoch.
+fn operators(session: &mut Session) -> StepOperators {
+    const STEPS: usize = 4;
+    advance(session, 1); // which makes a place to go back to
+    let (_, counts) = kernels::count_operators(|| advance(session, STEPS));
+    let per_step = |n: u64| n as f64 / STEPS as f64;
+    StepOperators {
+        ops_per_step: per_step(counts.in_all()),
+        calls_per_step: per_step(counts.calls),
+        device_path: kernels::is_device_path_forced(),
+        operators: counts.working.into_iter().map(|(name, n)| (name, per_step(n))).collect(),
+    }
+}
+
 /// Times steps of a session that is past E, on random images.
 ///
 /// # Errors
@@ -102,24 +152,14 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
     let config = config_of(b);
     let device = b.device.open()?;
     let mut session = Session::new(config, dataset(b), &[], &device, "bench")?;
-    let mut advance = |steps: usize| {
-        let mut done = 0;
-        let mut memory = 0.0;
-        while done < steps {
-            if session.advance() == Progress::Step {
-                done += 1;
-                if done == steps.div_ceil(10) {
-                    memory = memory_mib();
-                }
-            }
-            session.take_events();
-        }
+    let mut measure = |steps: usize| {
+        let memory = advance(&mut session, steps);
         session.step_event(); // reads the losses: the device has done all of it
         (session.take_step_times(), memory)
     };
-    advance(b.warmup);
+    measure(b.warmup);
     let began = Instant::now();
-    let (times, early) = advance(b.steps);
+    let (times, early) = measure(b.steps);
     let seconds = began.elapsed().as_secs_f64();
     Ok(StepFigures {
         images_per_s: (b.steps * b.batch) as f64 / seconds,
@@ -128,6 +168,7 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
         threads: device::threads(),
         peak_mib: peak_memory_mib(),
         memory_mib: [early, memory_mib()],
+        operators: b.count_ops.then(|| operators(&mut session)),
     })
 }
 

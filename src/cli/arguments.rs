@@ -321,6 +321,10 @@ pub(super) struct BenchArgs {
     /// Crop and flip.
     #[arg(long)]
     pub(super) augment: bool,
+    /// step: count the operators that one step asks of ATen, too. With EARLYBIRD_DEVICE_PATH=1
+    /// those that a device of its own is asked for.
+    #[arg(long)]
+    pub(super) count_ops: bool,
     /// step and sampler: PyTorch (and NumPy) on the same work, in turn with ours, each in a process
     /// of its own.
     #[arg(long)]

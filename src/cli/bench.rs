@@ -2,7 +2,7 @@
 //! with ours.
 
 use super::{BenchArgs, BenchWhat, Outcome, failed, say, usage};
-use crate::bench::{self, StepBench, StepFigures};
+use crate::bench::{self, StepBench, StepFigures, StepOperators};
 use crate::config::Precision;
 use crate::model::use_threads;
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
         BenchWhat::Step if args.against_pytorch => return against_pytorch(args),
         BenchWhat::Step => {
             let f = bench::step(&step_bench(args)?).map_err(failed)?;
-            show(args, &json!(f), &step_words(args, &f));
+            let counted = f.operators.as_ref().map(operator_words).unwrap_or_default();
+            show(args, &json!(f), &(step_words(args, &f) + &counted));
         }
         BenchWhat::Epoch => {
             let f = bench::epoch(&step_bench(args)?, usize::from(args.rounds)).map_err(failed)?;
@@ -118,8 +119,24 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
         warmup: usual.warmup,
         precision: if args.bf16 { Precision::Bf16 } else { Precision::Fp32 },
         augment: args.augment,
+        count_ops: args.count_ops,
         device: args.compute.device(None)?,
     })
+}
+
+/// Operators by name, those that are called most first.
+fn operator_words(operators: &StepOperators) -> String {
+    let path = if operators.device_path { ", by the bodies of a device of its own" } else { "" };
+    let mut words = format!(
+        "\n{:.1} operators of ATen a step that work on memory, {:.1} calls in all{path}:",
+        operators.ops_per_step, operators.calls_per_step
+    );
+    let mut listed: Vec<(&String, &f64)> = operators.operators.iter().collect();
+    listed.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
+    for (name, times) in listed {
+        words.push_str(&format!("\n{times:>8.1}  {name}"));
+    }
+    words
 }
 
 fn step_words(args: &BenchArgs, f: &StepFigures) -> String {

@@ -165,6 +165,12 @@ pub const KEYS: &[Key] = &[
         No,
         "CUDA: cuDNN's fastest algorithms by trying; false = the same bits in every run",
     ),
+    key(
+        "train.cuda_graph",
+        OneOf(&["auto", "off"]),
+        No,
+        "CUDA: a step is captured and made at one launch from then on",
+    ),
     key("train.batch_size", Integer(2, 65_536), No, "images per step"),
     key(
         "train.eval_batch_size",

@@ -57,6 +57,16 @@ pub struct ModelConfig {
     pub init: String,
 }
 
+/// Whether steps become a CUDA graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CudaGraph {
+    /// Where there can be one.
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// Table `train`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,6 +80,8 @@ pub struct TrainConfig {
     /// Whether cuDNN looks for its fastest algorithms by trying: other ones, and other last bits,
     /// in another run.
     pub cudnn_benchmark: bool,
+    /// Whether a CUDA device captures a step and makes it at one launch from then on.
+    pub cuda_graph: CudaGraph,
     /// Images per step.
     pub batch_size: usize,
     /// Images per forward pass of an evaluation.
@@ -273,6 +285,7 @@ impl Default for TrainConfig {
             precision: Precision::Fp32,
             tf32: true,
             cudnn_benchmark: false,
+            cuda_graph: CudaGraph::Auto,
             batch_size: 128,
             eval_batch_size: 500,
             lr: 0.1,

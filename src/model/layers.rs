@@ -38,7 +38,9 @@ impl Init {
         let n = shape.iter().product();
         let values: Vec<f32> =
             (0..n).map(|_| self.rng.random_range(-bound..bound) as f32).collect();
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        let device = self.device.clone().without_autodiff();
+        let values = Tensor::from_data(TensorData::new(values, shape), &device);
+        Param::from_tensor(Tensor::from_inner(kernels::stored(values)))
     }
 
     fn filled<const D: usize>(&self, shape: [usize; D], value: f32) -> Tensor<D> {
@@ -131,14 +133,16 @@ impl BatchNorm {
         if mode == Mode::Train {
             // `value_sync`: `value` would be one update late.
             let (mean, var) = (self.running_mean.value_sync(), self.running_var.value_sync());
-            let (y, mean, var) = kernels::batch_norm_train(
+            let (y, running) = kernels::batch_norm_train(
                 x,
                 residual,
                 NormParameters { gamma, beta, mean, var },
                 op,
             );
-            self.running_mean.update(mean.detach());
-            self.running_var.update(var.detach());
+            if let Some([mean, var]) = running {
+                self.running_mean.update(mean.detach());
+                self.running_var.update(var.detach());
+            }
             return y;
         }
         let p = NormParameters {

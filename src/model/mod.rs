@@ -20,7 +20,7 @@ pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
-pub use state::{Misfit, Misfits, NamedTensor, named_parameters, sha256};
+pub use state::{Misfit, Misfits, NamedTensor, fill, named_parameters, sha256};
 
 pub use threads::{threads_for, threads_in_use, use_threads};
 
@@ -131,6 +131,17 @@ impl Model {
     /// Every parameter that is missing or has another shape.
     pub fn with_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, Misfits> {
         state::replace(self, state, device)
+    }
+
+    /// The same model without gradients, in memory of its own: no later step of training changes
+    /// it.
+    pub fn copy(&self) -> Self {
+        state::copy(self)
+    }
+
+    /// Its parameters and running statistics, where training changes them in place; else none.
+    pub fn held(&self) -> kernels::Held {
+        state::held(self)
     }
 
     /// All parameters and running statistics by name, on the host, in the order of the forward

@@ -1,5 +1,6 @@
 //! A model's parameters and running statistics by name: read, hashed, put back.
 
+use super::kernels::{self, Held};
 use super::{Model, TYPES};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -20,17 +21,19 @@ pub struct NamedTensor {
 }
 
 /// Walks a model: names and identities always, values where asked for.
+#[derive(Default)]
 struct Collector {
     path: Vec<String>,
     with_values: bool,
     names: Vec<(String, ParamId)>,
     tensors: Vec<NamedTensor>,
+    /// The tensors whose values are still on the device.
+    held: Held,
 }
 
 impl Collector {
     fn walk(model: &impl Module, with_values: bool) -> Self {
-        let mut collector =
-            Self { path: Vec::new(), with_values, names: Vec::new(), tensors: Vec::new() };
+        let mut collector = Self { with_values, ..Self::default() };
         model.visit(&mut collector);
         collector
     }
@@ -52,7 +55,11 @@ impl ModuleVisitor for Collector {
             let tensor = param.val();
             let trainable = !name.contains("running_");
             let shape = tensor.dims().to_vec();
-            let values = tensor.into_data().iter::<f32>().collect();
+            let before = self.held.len();
+            self.held.add(tensor.clone());
+            let is_held = self.held.len() > before;
+            let values =
+                if is_held { Vec::new() } else { tensor.into_data().iter::<f32>().collect() };
             self.tensors.push(NamedTensor { name, shape, values, trainable });
         }
     }
@@ -66,7 +73,55 @@ pub fn named_parameters(model: &impl Module) -> Vec<(String, ParamId)> {
 /// All parameters and running statistics on the host.
 pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
     // The validation form has the running statistics up to the last step.
-    Collector::walk(&model.valid(), true).tensors
+    let Collector { mut tensors, held, .. } = Collector::walk(&model.valid(), true);
+    fill(&mut tensors, &held);
+    tensors
+}
+
+/// Gives `tensors` the values of those in `held`, which come from the device together; nothing
+/// where there are none.
+pub fn fill(tensors: &mut [NamedTensor], held: &Held) {
+    if held.is_empty() {
+        return;
+    }
+    let all = held.values();
+    let mut rest = all.as_slice();
+    for tensor in tensors {
+        let (values, others) = rest.split_at(tensor.shape.iter().product());
+        tensor.values = values.to_vec();
+        rest = others;
+    }
+}
+
+/// Holds the tensors of a model, in the order of the forward pass.
+#[derive(Default)]
+struct Holder(Held);
+
+impl ModuleVisitor for Holder {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.add(param.val().without_autodiff());
+    }
+}
+
+/// All parameters and running statistics, where these are changed in place.
+pub(super) fn held(model: &Model) -> Held {
+    let mut holder = Holder::default();
+    model.visit(&mut holder);
+    holder.0
+}
+
+/// Gives each tensor memory of its own.
+struct Copier;
+
+impl ModuleMapper for Copier {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| kernels::copied(&tensor))
+    }
+}
+
+/// The validation form of a model, in memory of its own.
+pub(super) fn copy(model: &Model) -> Model {
+    model.valid().map(&mut Copier)
 }
 
 /// Puts values into the parameters and running statistics of these names.
@@ -99,7 +154,9 @@ impl ModuleMapper for Replacer<'_> {
         let data = TensorData::new(found.values.clone(), found.shape.clone());
         // As at the beginning: on the autodiff form of the device; running statistics drop the
         // gradient again.
-        param.map(|_| Tensor::from_data(data, &self.device.clone().autodiff()).require_grad())
+        let device = self.device.clone().without_autodiff();
+        let values = kernels::stored(Tensor::from_data(data, &device));
+        param.map(|_| Tensor::from_inner(values).require_grad())
     }
 }
 

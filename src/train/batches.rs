@@ -4,6 +4,7 @@
 use crate::data::{Crop, Dataset, Split};
 use crate::model::kernels;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::ops::Range;
 
 /// A resident split.
 #[derive(Debug)]
@@ -70,14 +71,51 @@ impl DeviceSplit {
     /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of `drawn`; cropped as `crops`
     /// says, one for each.
     pub fn batch(&self, drawn: &[u32], crops: Option<&[Crop]>) -> (Tensor<4>, Tensor<1, Int>) {
-        let index = indices(drawn, &self.device);
-        let labels = self.labels.clone().select(0, index.clone());
+        self.batch_of(self.draws(drawn, crops))
+    }
+
+    /// Draws on the device, each cropped as `crops` says.
+    pub(super) fn draws(&self, drawn: &[u32], crops: Option<&[Crop]>) -> Draws {
         let crops = crops.map(|crops| {
             let moves: Vec<i64> =
                 crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
             kernels::whole_numbers(&moves, [crops.len(), 3], &self.device)
         });
+        Draws { index: indices(drawn, &self.device), crops }
+    }
+
+    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of draws.
+    pub(super) fn batch_of(&self, Draws { index, crops }: Draws) -> (Tensor<4>, Tensor<1, Int>) {
+        let labels = self.labels.clone().select(0, index.clone());
         (kernels::images(&self.bytes, index, crops, [&self.scale, &self.shift], self.shape), labels)
+    }
+
+    /// Whether draws come to the device many at a time: where each copy to it costs a launch.
+    pub(super) fn takes_many_draws(&self) -> bool {
+        kernels::is_launched(&self.device)
+    }
+}
+
+/// Draws on the device.
+#[derive(Clone, Debug)]
+pub(super) struct Draws {
+    /// Numbers of the samples, `[b]`.
+    pub(super) index: Tensor<1, Int>,
+    /// Down, right, mirrored: `[b, 3]`.
+    pub(super) crops: Option<Tensor<2, Int>>,
+}
+
+impl Draws {
+    /// The same in memory of their own.
+    pub(super) fn copied(&self) -> Self {
+        let crops = self.crops.as_ref().map(kernels::copied_whole);
+        Self { index: kernels::copied_whole(&self.index), crops }
+    }
+
+    /// Some of them.
+    pub(super) fn slice(&self, places: Range<usize>) -> Self {
+        let crops = self.crops.clone().map(|crops| crops.slice([places.clone(), 0..3]));
+        Self { index: self.index.clone().slice([places]), crops }
     }
 }
 

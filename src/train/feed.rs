@@ -1,11 +1,10 @@
 //! Where a session's batches come from: an epoch's in the order of its plan, a pass's in the order
 //! of the samples. Knows nothing of models, losses or commands.
 
-use super::batches::DeviceSplit;
+use super::batches::{DeviceSplit, Draws};
 use crate::data::Augment;
 use crate::importance::EpochPlan;
 use burn::tensor::{Int, Tensor};
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// Which batches an epoch has. A batch is a pure function of this and its number, so an epoch can
@@ -34,15 +33,17 @@ impl Order<'_> {
     }
 }
 
-/// One batch on the device.
+/// Draws that are sent to a device at once: all of most epochs, 32 MiB of it at most.
+const DRAWS_SENT: usize = 1 << 20;
+
+/// Draws of an epoch that the device has.
 #[derive(Debug)]
-pub(super) struct Batch<'a> {
-    /// Numbers of its samples, shape `[b]`.
-    pub(super) drawn: Cow<'a, [u32]>,
-    /// Shape `[b, c, h, w]`.
-    pub(super) images: Tensor<4>,
-    /// Shape `[b]`.
-    pub(super) labels: Tensor<1, Int>,
+pub(super) struct Sent {
+    /// Places in the plan.
+    places: Range<usize>,
+    /// What their crops were made by.
+    augment: Option<Augment>,
+    draws: Draws,
 }
 
 /// A split that gives batches.
@@ -67,15 +68,41 @@ impl Feed {
         }
     }
 
-    /// Batch `step` of an epoch, counted from 0.
-    pub(super) fn batch<'a>(&self, order: &Order<'a>, step: usize) -> Batch<'a> {
+    /// Images `[b, c, h, w]` and labels `[b]` of draws.
+    pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
+        match self {
+            Self::Resident(split) => split.batch_of(draws),
+        }
+    }
+
+    /// The draws of batch `step` of an epoch, counted from 0, on the device. `sent` are draws of
+    /// the epoch that it may have already, which are brought up to date.
+    pub(super) fn draws(&self, order: &Order<'_>, step: usize, sent: &mut Option<Sent>) -> Draws {
         let places = order.places(step);
-        let drawn = order.plan.at(places.clone());
-        let crops = order.augment.map(|a| a.crops(order.seed, order.epoch as u64, places));
-        let (images, labels) = match self {
-            Self::Resident(split) => split.batch(&drawn, crops.as_deref()),
+        let Self::Resident(split) = self;
+        let send = |places: Range<usize>| {
+            let crops =
+                order.augment.map(|a| a.crops(order.seed, order.epoch as u64, places.clone()));
+            split.draws(&order.plan.at(places), crops.as_deref())
         };
-        Batch { drawn, images, labels }
+        if !split.takes_many_draws() {
+            return send(places);
+        }
+        let has = |s: &Sent| {
+            s.places.start <= places.start
+                && places.end <= s.places.end
+                && s.augment == order.augment
+        };
+        let Sent { places: have, draws, .. } = match sent.take().filter(has) {
+            Some(there) => sent.insert(there),
+            None => {
+                let most = places.end.max(order.plan.len().min(places.start + DRAWS_SENT));
+                let ahead = places.start..most;
+                let draws = send(ahead.clone());
+                sent.insert(Sent { places: ahead, augment: order.augment, draws })
+            }
+        };
+        draws.slice(places.start - have.start..places.end - have.start)
     }
 
     /// The samples with these numbers as they are: images `[b, c, h, w]` and labels `[b]`.
@@ -99,6 +126,7 @@ mod tests {
     use super::*;
     use crate::data::{Dataset, Split};
     use crate::model::device::DeviceName;
+    use crate::model::kernels::with_device_path;
 
     /// `n` images of 8x8; every pixel of an image has its number as value, and so has its label.
     fn feed(n: usize) -> Feed {
@@ -128,15 +156,15 @@ mod tests {
         for (n, sizes) in [(10, vec![4, 4, 2]), (9, vec![4, 5]), (3, vec![3])] {
             let (feed, plan) = (feed(n), EpochPlan::shuffle(n, 5, 1));
             let order = order(&plan, 4, sizes.len());
-            let (mut seen, mut counts) = (Vec::new(), Vec::new());
+            let (mut seen, mut counts, mut sent) = (Vec::new(), Vec::new(), None);
             for step in 0..sizes.len() {
-                let batch = feed.batch(&order, step);
-                counts.push(batch.drawn.len());
-                assert_eq!(numbers(batch.images), &*batch.drawn);
-                let labels: Vec<u32> =
-                    batch.labels.into_data().iter::<i64>().map(|l| l as u32).collect();
-                assert_eq!(labels, &*batch.drawn);
-                seen.extend_from_slice(&batch.drawn);
+                let drawn = plan.at(order.places(step));
+                counts.push(drawn.len());
+                let (images, labels) = feed.batch_of(feed.draws(&order, step, &mut sent));
+                assert_eq!(numbers(images), &*drawn);
+                let labels: Vec<u32> = labels.into_data().iter::<i64>().map(|l| l as u32).collect();
+                assert_eq!(labels, &*drawn);
+                seen.extend_from_slice(&drawn);
             }
             assert_eq!(counts, sizes);
             assert_eq!(seen, &*plan.at(0..n));
@@ -149,13 +177,13 @@ mod tests {
         let augment = Some(Augment { padding: 2, flip: true });
         let order = Order { augment, ..order(&plan, 4, 3) };
         let values = |step: usize| -> Vec<f32> {
-            feed.batch(&order, step).images.into_data().iter::<f32>().collect()
+            feed.batch_of(feed.draws(&order, step, &mut None)).0.into_data().iter::<f32>().collect()
         };
         let forwards: Vec<_> = (0..3).map(values).collect();
         let backwards: Vec<_> = (0..3).rev().map(values).collect();
         assert!(forwards.iter().eq(backwards.iter().rev()));
         let of_another_epoch = Order { epoch: 2, ..order };
-        let other = feed.batch(&of_another_epoch, 0).images;
+        let other = feed.batch_of(feed.draws(&of_another_epoch, 0, &mut None)).0;
         assert_ne!(other.into_data().iter::<f32>().collect::<Vec<_>>(), forwards[0]);
     }
 
@@ -164,5 +192,30 @@ mod tests {
         let (images, labels) = feed(6).range(2..5);
         assert_eq!(numbers(images), [2, 3, 4]);
         assert_eq!(labels.into_data().iter::<i64>().collect::<Vec<_>>(), [2, 3, 4]);
+    }
+
+    #[test]
+    fn draws_that_were_sent_ahead_make_the_same_batches() {
+        let (feed, plan) = (feed(10), EpochPlan::uniform_with_replacement(10, 5, 1));
+        let plain = order(&plan, 4, 3);
+        let moved = Order { augment: Some(Augment { padding: 2, flip: true }), ..plain };
+        let values = |order: &Order<'_>, step: usize, sent: &mut Option<Sent>| -> Vec<f32> {
+            feed.batch_of(feed.draws(order, step, sent)).0.into_data().iter::<f32>().collect()
+        };
+        // From the middle, back, and with other crops from one step to the next.
+        for (order, step) in [(plain, 1), (plain, 2), (plain, 0), (moved, 1), (moved, 2)] {
+            let one_by_one = with_device_path(false, || values(&order, step, &mut None));
+            let mut sent = None;
+            with_device_path(true, || {
+                assert_eq!(values(&order, 1, &mut sent), values(&order, 1, &mut None));
+                let before = sent.as_ref().map(|s| s.places.clone());
+                assert_eq!(before, Some(4..10), "all that is left of the epoch");
+                let ahead = values(&order, step, &mut sent);
+                let near = ahead.iter().zip(&one_by_one).all(|(a, b)| (a - b).abs() < 1e-4);
+                assert!(near && ahead.len() == one_by_one.len(), "step {step}");
+                let after = sent.as_ref().map(|s| s.places.start);
+                assert_eq!(after, Some(if step == 0 { 0 } else { 4 }));
+            });
+        }
     }
 }

@@ -17,7 +17,7 @@ pub use batches::DeviceSplit;
 pub use checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState, Values};
 pub use confusion::Confusion;
 pub use evaluate::{Evaluated, evaluate};
-pub use optimizer::Sgd;
+pub use optimizer::{LearningRate, Sgd};
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, LossTerms, forward_loss};

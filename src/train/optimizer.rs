@@ -2,37 +2,30 @@
 //! Knows nothing of schedules: the learning rate comes with each step.
 
 use crate::config::TrainConfig;
-use crate::model::kernels;
-use crate::model::{NamedTensor, named_parameters};
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use crate::model::kernels::{self, AnyRank, Held, Rate, SgdStep};
+use crate::model::{NamedTensor, fill, named_parameters};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
 
-/// The optimizer and its velocities, one per parameter.
+/// The learning rate of a step.
+#[derive(Clone, Copy, Debug)]
+pub enum LearningRate<'a> {
+    /// This number.
+    Now(f64),
+    /// The number that the device finds there when it makes the step; LibTorch only.
+    OnDevice(&'a Rate),
+}
+
+/// The optimizer and its velocities, one per parameter. A clone shares their memory.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     momentum: f64,
     nesterov: bool,
     weight_decay: f64,
-    velocities: HashMap<ParamId, Velocity>,
-}
-
-/// What the gradients of a parameter, of any rank, have accumulated to. A clone shares its memory
-/// until the next step.
-#[derive(Clone, Debug)]
-struct Velocity {
-    /// Row-major.
-    values: Tensor<1>,
-    /// The parameter's.
-    shape: Vec<usize>,
-}
-
-impl<const D: usize> From<Tensor<D>> for Velocity {
-    fn from(tensor: Tensor<D>) -> Self {
-        let shape = tensor.dims();
-        Self { values: tensor.reshape([shape.iter().product::<usize>()]), shape: shape.to_vec() }
-    }
+    /// What the gradients of each parameter have accumulated to, of its shape.
+    velocities: HashMap<ParamId, AnyRank>,
 }
 
 impl Sgd {
@@ -45,63 +38,61 @@ impl Sgd {
 
     /// One step: `g += wd * w; v = m * v + g; w -= lr * (nesterov ? g + m * v : v)`; the first
     /// velocity is `g`.
-    pub fn step<M: Module>(&mut self, lr: f64, model: M, gradients: GradientsParams) -> M {
-        model.map(&mut Step { sgd: self, lr, gradients })
+    pub fn step<M: Module>(&mut self, lr: LearningRate<'_>, model: M, of: GradientsParams) -> M {
+        let &mut Self { momentum, nesterov, weight_decay, .. } = self;
+        let (lr, rate) = match lr {
+            LearningRate::Now(lr) => (lr, None),
+            LearningRate::OnDevice(rate) => (f64::NAN, Some(rate)),
+        };
+        let op = kernels::Sgd { lr, momentum, nesterov, weight_decay };
+        let mut step = Step { sgd: self, step: SgdStep::new(op, rate), gradients: of };
+        let model = model.map(&mut step);
+        step.step.make();
+        model
     }
 
-    fn update<const D: usize>(
-        &mut self,
-        id: ParamId,
-        weight: Tensor<D>,
-        gradient: Tensor<D>,
-        lr: f64,
-    ) -> Tensor<D> {
-        let velocity = match self.velocities.remove(&id) {
-            None => gradient.zeros_like(),
-            Some(Velocity { values, shape }) => {
-                assert_eq!(shape, gradient.dims(), "the velocity has another shape");
-                values.reshape(gradient.dims())
+    /// The same optimizer, its velocities in memory of their own.
+    pub fn copy(&self) -> Self {
+        let velocities = self.velocities.iter().map(|(id, v)| (*id, v.copied())).collect();
+        Self { velocities, ..self.clone() }
+    }
+
+    /// Adds its velocities to `held`, in the order of the parameters of `model`, where they are
+    /// changed in place.
+    pub fn hold(&self, model: &impl Module, held: &mut Held) {
+        for (_, id) in named_parameters(model) {
+            if let Some(velocity) = self.velocities.get(&id) {
+                velocity.hold(held);
             }
-        };
-        let op = kernels::Sgd {
-            lr,
-            momentum: self.momentum,
-            nesterov: self.nesterov,
-            weight_decay: self.weight_decay,
-        };
-        let [weight, velocity] = kernels::sgd_step(weight, gradient, velocity, op);
-        if self.momentum != 0.0 {
-            self.velocities.insert(id, velocity.into());
         }
-        weight
+    }
+
+    /// What makes its steps different from those of another optimizer: momentum, whether it is
+    /// Nesterov's, weight decay.
+    pub fn constants(&self) -> (f64, bool, f64) {
+        (self.momentum, self.nesterov, self.weight_decay)
     }
 
     /// The velocities by parameter name, on the host; none before the first step.
     pub fn state(&self, model: &impl Module) -> Vec<NamedTensor> {
-        let read = |(name, id): (String, ParamId)| {
-            let Velocity { values, shape } = self.velocities.get(&id)?.clone();
-            let values = values.into_data().iter::<f32>().collect();
-            Some(NamedTensor { name, shape, values, trainable: false })
-        };
-        named_parameters(model).into_iter().filter_map(read).collect()
+        let names = named_parameters(model).into_iter().map(|(name, id)| (id, name)).collect();
+        let mut read = Read { sgd: self, names, tensors: Vec::new(), held: Held::default() };
+        model.visit(&mut read);
+        fill(&mut read.tensors, &read.held);
+        read.tensors
     }
 
     /// Takes velocities that [`state`](Self::state) gave.
     pub fn load(&mut self, model: &impl Module, state: &[NamedTensor], device: &Device) {
         self.velocities.clear();
-        for (name, id) in named_parameters(model) {
-            if let Some(NamedTensor { values, shape, .. }) = state.iter().find(|t| t.name == name) {
-                let data = TensorData::new(values.clone(), [values.len()]);
-                let values = Tensor::from_data(data, device);
-                self.velocities.insert(id, Velocity { values, shape: shape.clone() });
-            }
-        }
+        let names = named_parameters(model).into_iter().map(|(name, id)| (id, name)).collect();
+        model.visit(&mut Load { sgd: self, names, state, device });
     }
 }
 
 struct Step<'a> {
     sgd: &'a mut Sgd,
-    lr: f64,
+    step: SgdStep<'a>,
     gradients: GradientsParams,
 }
 
@@ -109,12 +100,56 @@ impl ModuleMapper for Step<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let id = param.id;
         // Running statistics have no gradient and stay as they are.
-        match self.gradients.remove::<D>(id) {
-            None => param,
-            Some(gradient) => param.map(|w| {
-                Tensor::from_inner(self.sgd.update(id, w.inner(), gradient, self.lr)).require_grad()
-            }),
-        }
+        let Some(gradient) = self.gradients.remove::<D>(id) else { return param };
+        let velocity = self.sgd.velocities.remove(&id).map(|v| v.get(gradient.dims()));
+        param.map(|weight| {
+            let [weight, velocity] = self.step.take(weight.inner(), gradient, velocity);
+            if self.sgd.momentum != 0.0 {
+                self.sgd.velocities.insert(id, AnyRank::of(velocity));
+            }
+            Tensor::from_inner(weight).require_grad()
+        })
+    }
+}
+
+/// Reads velocities, or holds them where they can be read together.
+struct Read<'a> {
+    sgd: &'a Sgd,
+    names: HashMap<ParamId, String>,
+    tensors: Vec<NamedTensor>,
+    held: Held,
+}
+
+impl ModuleVisitor for Read<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(velocity) = self.sgd.velocities.get(&param.id) else { return };
+        let (before, shape) = (self.held.len(), velocity.shape());
+        velocity.hold(&mut self.held);
+        let values = if self.held.len() > before {
+            Vec::new()
+        } else {
+            velocity.clone().get(param.dims()).into_data().iter::<f32>().collect()
+        };
+        let name = self.names.get(&param.id).cloned().unwrap_or_default();
+        self.tensors.push(NamedTensor { name, shape, values, trainable: false });
+    }
+}
+
+/// Puts velocities to the parameters of their names.
+struct Load<'a> {
+    sgd: &'a mut Sgd,
+    names: HashMap<ParamId, String>,
+    state: &'a [NamedTensor],
+    device: &'a Device,
+}
+
+impl ModuleVisitor for Load<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.names.get(&param.id);
+        let Some(found) = self.state.iter().find(|t| Some(&t.name) == name) else { return };
+        let data = TensorData::new(found.values.clone(), found.shape.clone());
+        let velocity: Tensor<D> = kernels::stored(Tensor::from_data(data, self.device));
+        self.sgd.velocities.insert(param.id, AnyRank::of(velocity));
     }
 }
 
@@ -133,10 +168,17 @@ mod tests {
         {
             let config =
                 TrainConfig { momentum, nesterov, weight_decay: 0.1, ..TrainConfig::default() };
-            let mut sgd = Sgd::new(&config);
-            let id = ParamId::new();
-            let w = sgd.update(id, one(1.0), one(0.5), 0.1);
-            let w = sgd.update(id, w, one(0.5), 0.1).into_scalar::<f32>();
+            let TrainConfig { momentum, nesterov, weight_decay, .. } = config;
+            let op = kernels::Sgd { lr: 0.1, momentum, nesterov, weight_decay };
+            let update = |w: Tensor<1>, v: Option<Tensor<1>>| {
+                let mut step = SgdStep::new(op, None);
+                let updated = step.take(w, one(0.5), v);
+                step.make();
+                updated
+            };
+            let [w, v] = update(one(1.0), None);
+            let [w, _] = update(w, Some(v));
+            let w = w.into_scalar::<f32>();
             assert!((w - expected).abs() < 1e-5, "momentum {momentum}, nesterov {nesterov}: {w}");
         }
     }
@@ -173,7 +215,7 @@ mod tests {
             let loss = part(&self.one) + part(&self.two) + part(&self.three);
             let loss = loss + part(&self.four) + part(&self.five);
             let gradients = GradientsParams::from_grads(loss.backward(), &self);
-            sgd.step(0.1, self, gradients)
+            sgd.step(LearningRate::Now(0.1), self, gradients)
         }
 
         fn values(&self) -> Vec<Vec<f32>> {

@@ -1,9 +1,7 @@
 //! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes
 //! as nodes of Burn's graph, channels-last throughout.
 
-use super::{
-    Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, Sgd, by_ordinary_ops, shim,
-};
+use super::{Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, path, shim};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -60,7 +58,7 @@ struct Normalized {
 
 /// Whether the shim's own batch norm is the fast one here.
 fn is_fused(x: &Tensor) -> bool {
-    x.device() == tch::Device::Cpu && shim::has_threads()
+    path::has_loops(x.device()) && shim::has_threads()
 }
 
 fn made(tensor: Option<Tensor>) -> TchTensor {
@@ -69,9 +67,9 @@ fn made(tensor: Option<Tensor>) -> TchTensor {
 }
 
 /// Batch norm by the batch, then `+ residual`, then ReLU where asked for. The running statistics
-/// are updated in place, so they are copied first: the old ones may be shared.
+/// are updated in place.
 fn normalize_train(input: &NormInput<LibTorch>, residual: Option<&Tensor>, op: Norm) -> Normalized {
-    let mut running = [&input.running_mean, &input.running_var].map(|t| t.tensor.copy());
+    let mut running = [&input.running_mean, &input.running_var].map(|t| t.tensor.shallow_clone());
     if is_fused(&input.x.tensor) {
         let parameters = [&input.gamma.tensor, &input.beta.tensor];
         let [output, mean, invstd] =
@@ -330,6 +328,71 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
     }
 }
 
+/// Mean loss `[1]`, figures `[b, 5]` and the gradient of the logits `[b, C]`.
+fn loss_and_gradient(
+    logits: &TchTensor,
+    labels: &TchTensor,
+    factors: &TchTensor,
+    shifts: Option<&TchTensor>,
+    smoothing: f64,
+) -> [TchTensor; 3] {
+    let (logits, labels, factors) = (&logits.tensor, &labels.tensor, &factors.tensor);
+    let shifts = shifts.map(|shifts| &shifts.tensor);
+    if path::has_loops(logits.device()) {
+        return shim::cross_entropy(logits, labels, factors, shifts, smoothing).map(made);
+    }
+    loss_by_operators(logits, labels, factors, shifts, smoothing).map(wrap)
+}
+
+/// The same of ATen's operators, as few as there can be.
+fn loss_by_operators(
+    logits: &Tensor,
+    labels: &Tensor,
+    factors: &Tensor,
+    shifts: Option<&Tensor>,
+    smoothing: f64,
+) -> [Tensor; 3] {
+    let (b, classes) = (logits.size()[0] as f64, logits.size()[1] as f64);
+    let truth = labels.unsqueeze(1);
+    let log_p = logits.log_softmax(1, Kind::Float);
+    let p = log_p.exp();
+    let others = p.scatter_value(1, &truth, -1.0);
+    let (p_other, other) = others.max_dim(1, true);
+    let sum = |t: Tensor| t.sum_dim_intlist([1_i64].as_slice(), true, Kind::Float);
+    let figures = Tensor::cat(
+        &[
+            p.gather(1, &truth, false),
+            p_other,
+            other.to_kind(Kind::Float),
+            sum(p.square()),
+            sum(p.special_entr()),
+        ],
+        1,
+    );
+
+    let (log_p, p) = match shifts {
+        None => (log_p, p),
+        Some(shifts) => {
+            let of_truth = shifts.select(0, 1).gather(0, labels, false).unsqueeze(1);
+            let shifted = (logits + shifts.select(0, 0)).scatter_add(1, &truth, &of_truth);
+            let log_p = shifted.log_softmax(1, Kind::Float);
+            let p = log_p.exp();
+            (log_p, p)
+        }
+    };
+    let of_truth = log_p.gather(1, &truth, false).squeeze_dim(1);
+    let per_sample = if smoothing == 0.0 {
+        of_truth
+    } else {
+        of_truth.lerp(&log_p.mean_dim([1_i64].as_slice(), false, Kind::Float), smoothing)
+    };
+    let shares = factors * (1.0 / b);
+    let loss = -(per_sample * &shares).sum_dim_intlist([0_i64].as_slice(), true, Kind::Float);
+    let spread = if smoothing == 0.0 { p } else { p - smoothing / classes };
+    let gradient = spread.scatter_value_reduce(1, &truth, smoothing - 1.0, "add");
+    [loss, figures, gradient * shares.unsqueeze(1)]
+}
+
 /// A cross entropy without a graph.
 fn cross_entropy(
     logits: TchTensor,
@@ -338,13 +401,8 @@ fn cross_entropy(
     shifts: Option<TchTensor>,
     smoothing: f64,
 ) -> LossOutput<LibTorch> {
-    if logits.tensor.device() != tch::Device::Cpu {
-        return by_ordinary_ops(logits, labels, factors, shifts, smoothing);
-    }
-    let shifts = shifts.as_ref().map(|shifts| &shifts.tensor);
     let [loss, figures, _] =
-        shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, shifts, smoothing)
-            .map(made);
+        loss_and_gradient(&logits, &labels, &factors, shifts.as_ref(), smoothing);
     LossOutput { loss, figures }
 }
 
@@ -368,15 +426,10 @@ fn tracked_cross_entropy<C: CheckpointStrategy>(
             grads.register::<LibTorch>(node.id, wrap(ops.state.tensor * grad.tensor));
         }
     }
-    if logits.primitive().tensor.device() != tch::Device::Cpu {
-        return by_ordinary_ops(logits, labels, factors, shifts, smoothing);
-    }
     let ((logits, node), factors) = (logits.into_parts(), factors.into_primitive());
     let shifts = shifts.map(Tracked::<C>::into_primitive);
-    let shifts = shifts.as_ref().map(|shifts| &shifts.tensor);
     let [loss, figures, gradient] =
-        shim::cross_entropy(&logits.tensor, &labels.tensor, &factors.tensor, shifts, smoothing)
-            .map(made);
+        loss_and_gradient(&logits, &labels, &factors, shifts.as_ref(), smoothing);
     let loss = match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
         OpsKind::UnTracked(prepared) => prepared.finish(loss),
@@ -384,17 +437,20 @@ fn tracked_cross_entropy<C: CheckpointStrategy>(
     LossOutput { loss, figures: Autodiff::<LibTorch, C>::from_inner(figures) }
 }
 
-/// One step of SGD; in place where nobody else holds the tensors.
-pub(super) fn sgd_step(
-    weight: TchTensor,
-    gradient: &TchTensor,
-    velocity: TchTensor,
-    op: Sgd,
-) -> [TchTensor; 2] {
-    let own = |t: TchTensor| if t.can_mut() { t } else { wrap(t.tensor.copy()) };
-    let (mut weight, mut velocity) = (own(weight), own(velocity));
-    shim::sgd_step(&mut weight.tensor, &gradient.tensor, &mut velocity.tensor, op);
-    [weight, velocity]
+/// The tensor to be changed in place: itself, or a copy where somebody else holds it.
+pub(super) fn owned(tensor: TchTensor) -> TchTensor {
+    if tensor.can_mut() { tensor } else { wrap(tensor.tensor.copy()) }
+}
+
+/// The tensor with its second dimension last in memory, which is what convolutions want, where it
+/// has four; else as it is. A copy unless it lies so already.
+pub(super) fn stored(tensor: TchTensor) -> TchTensor {
+    if tensor.tensor.dim() == 4 { channels_last(tensor) } else { tensor }
+}
+
+/// A tensor of zeros that lies in memory as `tensor` does.
+pub(super) fn zeros_like(tensor: &TchTensor) -> TchTensor {
+    wrap(tensor.tensor.zeros_like())
 }
 
 /// Images out of resident bytes, on the processor.

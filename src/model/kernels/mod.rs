@@ -4,8 +4,19 @@
 // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
 #![allow(deprecated)]
 
+mod counting;
+mod held;
 mod libtorch;
+mod path;
+mod repeated;
 mod shim;
+
+pub use counting::{OperatorCounts, count_operators};
+pub use held::{AnyRank, Held, Rate, SgdStep, copied, copied_whole, stored};
+#[cfg(test)]
+pub(crate) use path::with_device_path;
+pub use path::{is_forced as is_device_path_forced, is_launched};
+pub use repeated::{Repeated, can_repeat};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::libtorch::LibTorchDevice;
@@ -33,7 +44,8 @@ pub struct NormInput<B: Backend> {
     pub running_var: FloatTensor<B>,
 }
 
-/// Output of a batch norm in training, and the running statistics with this batch in them.
+/// Output of a batch norm in training, and the running statistics with this batch in them: those
+/// that were given, where they are changed in place.
 #[derive(ExtensionType)]
 pub struct NormOutput<B: Backend> {
     /// `[b, c, h, w]`
@@ -322,7 +334,7 @@ pub fn images(
     [scale, shift]: [&Tensor<1>; 2],
     shape: [usize; 3],
 ) -> Tensor<4> {
-    if matches!(data.device().as_dispatch(), DispatchDevice::LibTorch(LibTorchDevice::Cpu)) {
+    if path::has_loops_for(&data.device()) {
         let of_float = |t: &Tensor<1>| t.clone().try_into_primitive::<LibTorch>();
         let crops = crops.clone().map(|c| c.try_into_primitive::<LibTorch>()).transpose();
         if let (Ok(bytes), Ok(index), Ok(crops), Ok(scale), Ok(shift)) = (
@@ -408,40 +420,6 @@ pub fn cross_entropy(
     (Tensor::from_dispatch(out.loss), Tensor::from_dispatch(out.figures))
 }
 
-/// One step of SGD as PyTorch defines it:
-/// `g += wd w; v = m v + g; w -= lr (nesterov ? g + m v : v)`. Gives weight and velocity. Nothing
-/// here has a gradient.
-pub fn sgd_step<const D: usize>(
-    weight: Tensor<D>,
-    gradient: Tensor<D>,
-    velocity: Tensor<D>,
-    op: Sgd,
-) -> [Tensor<D>; 2] {
-    if matches!(weight.device().as_dispatch(), DispatchDevice::LibTorch(_)) {
-        // What nobody else holds is updated in place.
-        match (
-            weight.try_into_primitive::<LibTorch>(),
-            gradient.try_into_primitive::<LibTorch>(),
-            velocity.try_into_primitive::<LibTorch>(),
-        ) {
-            (Ok(weight), Ok(gradient), Ok(velocity)) => {
-                return libtorch::sgd_step(weight, &gradient, velocity, op)
-                    .map(Tensor::from_primitive::<LibTorch>);
-            }
-            _ => panic!("LibTorch: an optimizer's tensor is on another backend"),
-        }
-    }
-    let gradient =
-        if op.weight_decay == 0.0 { gradient } else { weight.clone() * op.weight_decay + gradient };
-    if op.momentum == 0.0 {
-        return [weight - gradient * op.lr, velocity];
-    }
-    let velocity = velocity * op.momentum + gradient.clone();
-    let direction =
-        if op.nesterov { velocity.clone() * op.momentum + gradient } else { velocity.clone() };
-    [weight - direction * op.lr, velocity]
-}
-
 /// Scale and shift of a batch norm and its running statistics, each `[c]`.
 #[derive(Clone, Debug)]
 pub struct NormParameters {
@@ -468,13 +446,15 @@ impl NormParameters {
 }
 
 /// Batch norm by the batch, `+ residual` where there is one, then ReLU if `op` says so. Gives the
-/// output and the running mean and variance with this batch in them.
+/// output; and the running mean and variance with this batch in them, unless those that were given
+/// were changed in place, as on LibTorch.
 pub fn batch_norm_train(
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
     parameters: NormParameters,
     op: Norm,
-) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+) -> (Tensor<4>, Option<[Tensor<1>; 2]>) {
+    let is_in_place = held::changes_in_place(&x.device());
     let input = parameters.with(x);
     let n = match residual {
         Some(residual) => {
@@ -482,11 +462,9 @@ pub fn batch_norm_train(
         }
         None => <Dispatch as Kernels>::normalize_train(input, op),
     };
-    (
-        Tensor::from_dispatch(n.output),
-        Tensor::from_dispatch(n.running_mean),
-        Tensor::from_dispatch(n.running_var),
-    )
+    let running =
+        (!is_in_place).then(|| [n.running_mean, n.running_var].map(Tensor::from_dispatch));
+    (Tensor::from_dispatch(n.output), running)
 }
 
 /// Batch norm by the running statistics, then ReLU if `op` says so.

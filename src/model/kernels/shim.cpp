@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <c10/util/safe_numerics.h>
 
@@ -37,7 +39,7 @@ namespace {
 // In place of a size: any, any but zero; and as the only one, any number of sizes.
 constexpr int64_t ANY = -1, SOME = -2, ANY_RANK = -3;
 
-enum class Strides { any, contiguous };
+enum class Strides { any, dense, contiguous };
 enum class Where { processor, one_device };
 
 constexpr int64_t LARGEST = std::numeric_limits<int32_t>::max();
@@ -58,7 +60,7 @@ class Arguments {
     const at::Tensor& t = *given;
     if (!device_ && (t.is_cpu() || t.is_cuda())) device_ = t.device();
     const bool fits = device_ == t.device() && is_in_memory(t) && is_one_of(types, t) &&
-                      is_of(sizes, t.sizes()) && (strides == Strides::any || t.is_contiguous());
+                      is_of(sizes, t.sizes()) && lies(strides, t);
     TORCH_CHECK(fits, function_, ": ", name, " is ", form_of(t), "; it must be ",
                 form(types, sizes, strides));
     return t;
@@ -91,6 +93,11 @@ class Arguments {
     return t.numel() == 0 || t.is_meta() || bytes <= t.storage().nbytes();
   }
 
+  static bool lies(Strides strides, const at::Tensor& t) {
+    return strides == Strides::any || t.is_contiguous() ||
+           (strides == Strides::dense && t.is_non_overlapping_and_dense());
+  }
+
   static bool is_one_of(at::ArrayRef<at::ScalarType> types, const at::Tensor& t) {
     return types.empty() || std::find(types.begin(), types.end(), t.scalar_type()) != types.end();
   }
@@ -121,7 +128,9 @@ class Arguments {
     }
     text += sizes.empty() ? " []" : "]";
     text += device_ ? c10::str(" on ", *device_) : " on cpu or cuda";
-    return text + (strides == Strides::contiguous ? ", contiguous" : "");
+    return text + (strides == Strides::contiguous ? ", contiguous"
+                   : strides == Strides::dense    ? ", without gaps"
+                                                  : "");
   }
 
   const char* function_;
@@ -166,6 +175,12 @@ at::Tensor* hand_over(at::Tensor tensor) {
 
 at::Tensor channels_last(const at::Tensor& t) {
   return t.contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+// `t`, or a copy that lies in memory as `like` does.
+at::Tensor laid_out_as(const at::Tensor& like, const at::Tensor& t) {
+  if (t.strides() == like.strides()) return t;
+  return at::empty_strided(like.sizes(), like.strides(), t.options()).copy_(t);
 }
 
 template <class T>
@@ -492,20 +507,64 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
   });
 }
 
-const char* earlybird_sgd_step(at::Tensor* weight, const at::Tensor* gradient,
-                               at::Tensor* velocity, double lr, double momentum,
-                               double weight_decay, bool nesterov) {
+const char* earlybird_sgd_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
+                               at::Tensor* const* velocities, int64_t n, const at::Tensor* rate,
+                               double lr, double momentum, double weight_decay, bool nesterov) {
   return guarded(__func__, Where::one_device, [&](Arguments& given) {
-    at::Tensor w =
-        given.tensor("weight", weight, at::kFloat, {ANY_RANK}, Strides::contiguous);
-    at::Tensor g = given.tensor("gradient", gradient, at::kFloat, w.sizes(), Strides::any);
-    at::Tensor v =
-        given.tensor("velocity", velocity, at::kFloat, w.sizes(), Strides::contiguous);
-    if (g.strides() != w.strides()) {
-      g = at::empty_strided(w.sizes(), w.strides(), w.options()).copy_(g);
+    std::vector<at::Tensor> w, g, v;
+    for (int64_t i = 0; i < n; i++) {
+      const at::Tensor& weight =
+          given.tensor("weights", weights[i], at::kFloat, {ANY_RANK}, Strides::dense);
+      w.push_back(weight);
+      g.push_back(laid_out_as(weight, given.tensor("gradients", gradients[i], at::kFloat,
+                                                   weight.sizes(), Strides::any)));
+      v.push_back(laid_out_as(weight, given.tensor("velocities", velocities[i], at::kFloat,
+                                                   weight.sizes(), Strides::dense)));
     }
-    at::_fused_sgd_({w}, {g}, momentum != 0.0 ? at::TensorList(v) : at::TensorList(), weight_decay,
-                    momentum, lr, 0.0, nesterov, false, false);
+    const at::Tensor r = given.optional("rate", rate, at::kFloat, {}, Strides::any);
+    const at::TensorList moved = momentum != 0.0 ? at::TensorList(v) : at::TensorList();
+    if (r.defined())
+      at::_fused_sgd_(w, g, moved, weight_decay, momentum, r, 0.0, nesterov, false, false);
+    else
+      at::_fused_sgd_(w, g, moved, weight_decay, momentum, lr, 0.0, nesterov, false, false);
+    for (int64_t i = 0; i < n; i++)
+      if (!v[size_t(i)].is_same(*velocities[i])) velocities[i]->copy_(v[size_t(i)]);
+  });
+}
+
+const char* earlybird_copy_all(at::Tensor* const* to, const at::Tensor* const* from, int64_t n) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> targets, sources;
+    for (int64_t i = 0; i < n; i++) {
+      const at::Tensor& t = given.tensor("to", to[i], {}, {ANY_RANK}, Strides::dense);
+      targets.push_back(t);
+      sources.push_back(
+          given.tensor("from", from[i], t.scalar_type(), t.sizes(), Strides::any));
+    }
+    at::_foreach_copy_(targets, sources);
+  });
+}
+
+const char* earlybird_are_finite(const at::Tensor* const* tensors, int64_t n,
+                                 at::Tensor* out[1]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> all;
+    for (int64_t i = 0; i < n; i++)
+      all.push_back(given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::any));
+    TORCH_CHECK(n > 0, "are_finite: no tensors");
+    const auto largest = at::_foreach_norm(all, std::numeric_limits<double>::infinity());
+    out[0] = hand_over(at::isfinite(at::stack(largest)).all());
+  });
+}
+
+const char* earlybird_joined(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> flat;
+    for (int64_t i = 0; i < n; i++)
+      flat.push_back(given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::any)
+                         .reshape({-1}));
+    TORCH_CHECK(n > 0, "joined: no tensors");
+    out[0] = hand_over(at::cat(flat));
   });
 }
 

@@ -35,10 +35,21 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
                                           const at::Tensor* invstd, double eps,
                                           at::Tensor* out[3]);
 
-// One step of SGD. All three are f32 of one shape; `weight` and `velocity` are contiguous.
-const char* earlybird_sgd_step(at::Tensor* weight, const at::Tensor* gradient,
-                               at::Tensor* velocity, double lr, double momentum,
-                               double weight_decay, bool nesterov);
+// One step of SGD on `n` parameters as one operation. What belongs to one of them is f32 of one
+// shape; `weights` and `velocities` lie in memory without gaps. `rate` (f32 []; null for none) is
+// the learning rate where the device is to read it, instead of `lr`.
+const char* earlybird_sgd_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
+                               at::Tensor* const* velocities, int64_t n, const at::Tensor* rate,
+                               double lr, double momentum, double weight_decay, bool nesterov);
+
+// Copies the values of `n` tensors as one operation, each to one of its shape and type.
+const char* earlybird_copy_all(at::Tensor* const* to, const at::Tensor* const* from, int64_t n);
+
+// Whether all values of `n` f32 tensors are finite: a bool [] that stays on their device.
+const char* earlybird_are_finite(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]);
+
+// The values of `n` f32 tensors, each row-major, one after another: f32 on their device.
+const char* earlybird_joined(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]);
 
 // ---- On the processor only ----
 
@@ -88,5 +99,34 @@ const char* earlybird_to_meta(const at::Tensor* tensor, at::Tensor* out[1]);
 
 // How CUDA devices of this process compute from here on.
 const char* earlybird_cuda_math(bool tf32, bool benchmark);
+
+// ---- CUDA graphs ----
+
+// Whether there are any in this build. Without them the functions that follow fail.
+bool earlybird_has_graphs();
+
+// A graph of CUDA device `device`, with nothing in it. earlybird_graph_free takes it back.
+const char* earlybird_graph_new(int64_t device, void* out[1]);
+
+// From here to the end, what this thread launches on the device goes into the graph, and is not
+// done.
+const char* earlybird_graph_begin(void* graph);
+const char* earlybird_graph_end(void* graph);
+
+// Launches all of it.
+const char* earlybird_graph_launch(void* graph);
+
+// Ends a capture that broke off, too.
+void earlybird_graph_free(void* graph);
+
+// ---- What ATen is asked for ----
+
+// Counts the operators that this thread calls, from here on.
+void earlybird_count_operators();
+
+// Ends the count: how many calls there were, then a line for each operator that works on memory,
+// its name and how often it was called; what such an operator calls itself is its own affair, which
+// differs from device to device. The text stays this thread's until the next count.
+const char* earlybird_counted_operators();
 
 }  // extern "C"

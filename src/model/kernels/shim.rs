@@ -4,7 +4,8 @@
 //! their message: the trainer thread turns them into a `failed` event.
 
 use super::{Convolution, Norm, Sgd};
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::NonNull;
 use tch::Tensor;
 use torch_sys::C_tensor;
 
@@ -27,11 +28,7 @@ fn take<const N: usize>(
     // SAFETY: each pointer that is not null is a tensor that the shim handed over to us alone.
     let tensors =
         out.map(|tensor| (!tensor.is_null()).then(|| unsafe { Tensor::from_ptr(tensor) }));
-    if !message.is_null() {
-        // SAFETY: a NUL-terminated string of the shim's, which stays until this thread calls again.
-        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-        panic!("LibTorch: {text}");
-    }
+    succeeded(message);
     tensors
 }
 
@@ -163,21 +160,67 @@ pub(super) fn cross_entropy(
     })
 }
 
-/// One step of SGD on `weight` and `velocity`, in place: nobody else may hold them.
-pub(super) fn sgd_step(weight: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, op: Sgd) {
-    // SAFETY: as above; weight and velocity, which it writes, are lent to us alone.
+/// One step of SGD on all `weights` and their `velocities`, in place: nobody else may hold them.
+/// The learning rate is that of `rate` `[]` where there is one, which the device reads.
+///
+/// # Panics
+/// Also where there are not as many gradients and velocities as weights.
+pub(super) fn sgd_step(
+    weights: &mut [Tensor],
+    gradients: &[Tensor],
+    velocities: &mut [Tensor],
+    rate: Option<&Tensor>,
+    op: Sgd,
+) {
+    let n = weights.len();
+    assert!(gradients.len() == n && velocities.len() == n, "sgd_step: {n} of each are needed");
+    let weights: Vec<_> = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
+    let gradients: Vec<_> = gradients.iter().map(Tensor::as_ptr).collect();
+    let velocities: Vec<_> = velocities.iter_mut().map(Tensor::as_mut_ptr).collect();
+    // SAFETY: as above; there are `n` of each. Weights and velocities, which it writes, are lent to
+    // us alone.
     let [] = take(|_| unsafe {
-        let (weight, velocity) = (weight.as_mut_ptr(), velocity.as_mut_ptr());
         earlybird_sgd_step(
-            weight,
-            gradient.as_ptr(),
-            velocity,
+            weights.as_ptr(),
+            gradients.as_ptr(),
+            velocities.as_ptr(),
+            n as i64,
+            pointer(rate),
             op.lr,
             op.momentum,
             op.weight_decay,
             op.nesterov,
         )
     });
+}
+
+/// Copies the values of `from` to the tensors `to` of the same shapes and types, in place: nobody
+/// else may hold these.
+///
+/// # Panics
+/// Also where there are not as many of both.
+pub(super) fn copy_all(to: &mut [Tensor], from: &[Tensor]) {
+    assert_eq!(to.len(), from.len(), "copy_all: as many of both are needed");
+    let n = to.len() as i64;
+    let to: Vec<_> = to.iter_mut().map(Tensor::as_mut_ptr).collect();
+    let from: Vec<_> = from.iter().map(Tensor::as_ptr).collect();
+    // SAFETY: as above; what it writes is lent to us alone.
+    let [] = take(|_| unsafe { earlybird_copy_all(to.as_ptr(), from.as_ptr(), n) });
+}
+
+/// Whether all values of f32 `tensors`, of which there are some, are finite: a bool `[]` that stays
+/// on their device.
+pub(super) fn are_finite(tensors: &[Tensor]) -> [Option<Tensor>; 1] {
+    let all: Vec<_> = tensors.iter().map(Tensor::as_ptr).collect();
+    // SAFETY: as above.
+    take(|out| unsafe { earlybird_are_finite(all.as_ptr(), all.len() as i64, out) })
+}
+
+/// The values of f32 `tensors`, of which there are some, each row-major, one after another.
+pub(super) fn joined(tensors: &[Tensor]) -> [Option<Tensor>; 1] {
+    let all: Vec<_> = tensors.iter().map(Tensor::as_ptr).collect();
+    // SAFETY: as above.
+    take(|out| unsafe { earlybird_joined(all.as_ptr(), all.len() as i64, out) })
 }
 
 /// Images `index` `[b]` out of `bytes` `[n, h w c]` as f32 `[b, h, w, c]`, on the processor;
@@ -216,6 +259,84 @@ pub(super) fn to_cuda(tensor: &Tensor, index: usize) -> [Option<Tensor>; 1] {
 pub(super) fn cuda_math(tf32: bool, benchmark: bool) {
     // SAFETY: sets flags of LibTorch's own.
     let [] = take(|_| unsafe { earlybird_cuda_math(tf32, benchmark) });
+}
+
+/// Whether this build has CUDA graphs.
+pub(super) fn has_graphs() -> bool {
+    // SAFETY: reads a constant.
+    unsafe { earlybird_has_graphs() }
+}
+
+/// A CUDA graph.
+#[derive(Debug)]
+pub(super) struct Graph {
+    handle: NonNull<c_void>,
+    is_captured: bool,
+}
+
+impl Graph {
+    /// With nothing in it, of CUDA device `index`.
+    ///
+    /// # Panics
+    /// Where this build has no CUDA, or there is no such device.
+    pub(super) fn new(index: usize) -> Self {
+        let mut out = [std::ptr::null_mut::<c_void>(); 1];
+        // SAFETY: `out` is room for one pointer.
+        succeeded(unsafe { earlybird_graph_new(index as i64, &raw mut out) });
+        let handle = NonNull::new(out[0]).unwrap_or_else(|| panic!("LibTorch: no graph was made"));
+        Self { handle, is_captured: false }
+    }
+
+    /// Whether there is something to be launched.
+    pub(super) fn is_captured(&self) -> bool {
+        self.is_captured
+    }
+
+    /// Runs `body`, whose launches on the device by this thread go into the graph instead of being
+    /// done.
+    pub(super) fn capture<T>(&mut self, body: impl FnOnce() -> T) -> T {
+        // SAFETY: the handle is that of a graph that only this thread uses.
+        succeeded(unsafe { earlybird_graph_begin(self.handle.as_ptr()) });
+        let given = body();
+        // SAFETY: as above.
+        succeeded(unsafe { earlybird_graph_end(self.handle.as_ptr()) });
+        self.is_captured = true;
+        given
+    }
+
+    /// Launches all of it.
+    pub(super) fn launch(&mut self) {
+        // SAFETY: as above.
+        succeeded(unsafe { earlybird_graph_launch(self.handle.as_ptr()) });
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the graph after this.
+        unsafe { earlybird_graph_free(self.handle.as_ptr()) };
+    }
+}
+
+/// # Panics
+/// With `message`, where there is one.
+fn succeeded(message: *const c_char) {
+    if !message.is_null() {
+        // SAFETY: a NUL-terminated string of the shim's, which stays until this thread calls again.
+        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
+        panic!("LibTorch: {text}");
+    }
+}
+
+/// Runs `body` and gives what it gives, and the text of what this thread asked ATen for meanwhile
+/// (see the header).
+pub(super) fn counted<T>(body: impl FnOnce() -> T) -> (T, String) {
+    // SAFETY: it has no arguments.
+    unsafe { earlybird_count_operators() };
+    let given = body();
+    // SAFETY: a NUL-terminated string of the shim's, which stays until this thread counts again.
+    let text = unsafe { CStr::from_ptr(earlybird_counted_operators()) };
+    (given, text.to_string_lossy().into_owned())
 }
 
 /// The form of a tensor without memory: a tensor that is not on the processor, on any machine.

@@ -6,6 +6,7 @@ use super::terms::Terms;
 use crate::importance::{EpochPlan, Observation, Probabilities};
 use crate::protocol::Phase;
 use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError};
+use crate::train::feed::Sent;
 use crate::train::step::{observation_rows, read_observations};
 use crate::train::sums::{Sum, Sums};
 use burn::tensor::{Device, Tensor};
@@ -34,6 +35,8 @@ pub(super) struct Epoch {
     pub(super) terms: Terms,
     /// What of that is added to logits, on the device.
     pub(super) shifts: Option<Tensor<2>>,
+    /// Draws that the device has already.
+    pub(super) sent: Option<Sent>,
     /// Steps that are done.
     step: usize,
     /// Steps that it has.
@@ -69,6 +72,7 @@ impl Epoch {
             q: planned.q,
             shifts: terms.shifts(device),
             terms,
+            sent: None,
             step: 0,
             steps,
             observations: Vec::new(),

@@ -2,21 +2,39 @@
 //! out not to be finite. Knows nothing of where batches come from, of events or of commands.
 
 use super::epoch::Place;
+use crate::model::kernels::Held;
 use crate::model::{Misfits, Mode, Model, NamedTensor};
-use crate::train::optimizer::Sgd;
+use crate::train::optimizer::{LearningRate, Sgd};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A state that training can go back to. It costs a few handles, and memory once the parameters
-/// have moved on.
+/// A state that training can go back to, in memory of its own, which no later step touches.
 #[derive(Debug)]
 struct Snapshot {
-    /// Without autodiff: parameters and running statistics of its own, which no later step touches.
+    /// Without autodiff.
     model: Model,
     optimizer: Sgd,
     samples: u64,
     place: Place,
+}
+
+impl Snapshot {
+    fn new(model: &Model, optimizer: &Sgd, samples: u64, place: Place) -> Self {
+        Self { model: model.copy(), optimizer: optimizer.copy(), samples, place }
+    }
+
+    /// The same in the memory of `former`, where it fits: one operation instead of one a tensor.
+    fn over(former: Self, model: &Model, optimizer: &Sgd, samples: u64, place: Place) -> Self {
+        let now = held(model, optimizer);
+        let mut then = held(&former.model, &former.optimizer);
+        if now.is_empty() || then.len() != now.len() {
+            return Self::new(model, optimizer, samples, place);
+        }
+        then.assign(&now);
+        Self { samples, place, ..former }
+    }
 }
 
 /// A model and everything that its training changes.
@@ -31,14 +49,31 @@ pub(super) struct Learned {
     /// The one before it in the same epoch: that losses were finite since shows that its parameters
     /// are.
     older: Option<Snapshot>,
+    /// One that is no longer needed: its memory takes the next one.
+    spare: Option<Snapshot>,
+    /// Another number for each memory that its parameters and velocities get.
+    memory: u64,
+}
+
+fn another_memory() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Learned {
     /// A model with its optimizer that was trained on so many samples. Now is the first snapshot:
     /// the epoch in progress stands at `place`.
     pub(super) fn new(model: Model, optimizer: Sgd, samples: u64, place: Place) -> Self {
-        let newer = Snapshot { model: model.valid(), optimizer: optimizer.clone(), samples, place };
-        Self { model, optimizer, samples, newer, older: None }
+        let newer = Snapshot::new(&model, &optimizer, samples, place);
+        Self {
+            model,
+            optimizer,
+            samples,
+            newer,
+            older: None,
+            spare: None,
+            memory: another_memory(),
+        }
     }
 
     /// Samples that it was trained on.
@@ -58,7 +93,7 @@ impl Learned {
 
     /// The model as it is now, without gradients: later steps do not change it.
     pub(super) fn model(&self) -> Model {
-        self.model.valid()
+        self.model.copy()
     }
 
     /// A model of this architecture with the values of `state`.
@@ -83,32 +118,51 @@ impl Learned {
         GradientsParams::from_grads(loss.backward(), &self.model)
     }
 
-    /// One step of the optimizer, after a batch of `samples`.
-    pub(super) fn update(&mut self, lr: f64, gradients: GradientsParams, samples: usize) {
+    /// One step of the optimizer.
+    pub(super) fn update(&mut self, lr: LearningRate<'_>, gradients: GradientsParams) {
         // The optimizer gets the model itself, not a clone: parameters that nobody else holds are
         // updated in place. Meanwhile the snapshot's handles stand in, so that there is a model
         // whatever happens to the step.
         let model = std::mem::replace(&mut self.model, self.newer.model.clone());
         self.model = self.optimizer.step(lr, model, gradients);
+    }
+
+    /// Where everything that steps change lies in memory.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> Vec<usize> {
+        held(&self.model, &self.optimizer).places()
+    }
+
+    /// Counts a batch of `samples` that it was trained on.
+    pub(super) fn count(&mut self, samples: usize) {
         self.samples += samples as u64;
     }
 
-    /// Whether all parameters and running statistics are finite: reads them from the device.
+    /// The optimizer's constants, and a number that is another one for other memory of parameters
+    /// or velocities.
+    pub(super) fn form(&self) -> ((f64, bool, f64), u64) {
+        (self.optimizer.constants(), self.memory)
+    }
+
+    /// Whether all parameters and running statistics are finite: waits for the device.
     pub(super) fn is_finite(&self) -> bool {
         is_finite(&self.model)
     }
 
     /// Makes now a state to go back to: the epoch in progress stands at `place`.
     pub(super) fn keep(&mut self, place: Place) {
-        let snapshot = Snapshot {
-            model: self.model.valid(),
-            optimizer: self.optimizer.clone(),
-            samples: self.samples,
-            place,
+        let (model, optimizer, samples) = (&self.model, &self.optimizer, self.samples);
+        let snapshot = match self.older.take().or_else(|| self.spare.take()) {
+            Some(unneeded) => Snapshot::over(unneeded, model, optimizer, samples, place),
+            None => Snapshot::new(model, optimizer, samples, place),
         };
         let former = std::mem::replace(&mut self.newer, snapshot);
         // Nothing goes back over the beginning of an epoch.
-        self.older = (place.step > 0).then_some(former);
+        if place.step > 0 {
+            self.older = Some(former);
+        } else {
+            self.spare = Some(former);
+        }
     }
 
     /// Goes back to the newest snapshot whose parameters are finite; where the epoch stood then.
@@ -116,7 +170,7 @@ impl Learned {
         if let Some(older) = self.older.take()
             && !is_finite(&self.newer.model)
         {
-            self.newer = older;
+            self.spare = Some(std::mem::replace(&mut self.newer, older));
         }
         self.undo()
     }
@@ -124,14 +178,26 @@ impl Learned {
     /// Goes back to the newest snapshot, whatever happened since (a step that broke off in the
     /// middle, too); where the epoch stood then.
     pub(super) fn undo(&mut self) -> Place {
-        self.model = self.newer.model.clone().train();
-        self.optimizer = self.newer.optimizer.clone();
+        self.model = self.newer.model.copy().train();
+        self.optimizer = self.newer.optimizer.copy();
+        self.memory = another_memory();
         self.samples = self.newer.samples;
         self.newer.place
     }
 }
 
+/// Everything that a step changes, where that happens in place.
+fn held(model: &Model, optimizer: &Sgd) -> Held {
+    let mut held = model.held();
+    optimizer.hold(model, &mut held);
+    held
+}
+
 fn is_finite(model: &Model) -> bool {
+    let held = model.held();
+    if !held.is_empty() {
+        return held.are_finite();
+    }
     model.state().iter().all(|t| t.values.iter().all(|v| v.is_finite()))
 }
 
@@ -164,7 +230,8 @@ mod tests {
 
     fn step(learned: &mut Learned, scale: f32, device: &Device) {
         let gradients = gradients(learned, scale, device);
-        learned.update(0.1, gradients, 4);
+        learned.update(LearningRate::Now(0.1), gradients);
+        learned.count(4);
     }
 
     fn at(step: usize) -> Place {

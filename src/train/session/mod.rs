@@ -17,6 +17,7 @@ mod parts;
 mod restore;
 mod samples;
 mod start;
+mod step;
 mod terms;
 mod training;
 

@@ -6,6 +6,7 @@ use super::evaluator::{Evaluation, Evaluator};
 use super::learned::Learned;
 use super::meter::Meter;
 use super::samples::Samples;
+use super::step::Repeatable;
 use crate::config::RunConfig;
 use crate::data::Identity;
 use crate::importance::Sampler;
@@ -26,6 +27,10 @@ pub(super) struct Parts {
     /// The training images.
     pub(super) feed: Feed,
     pub(super) learned: Learned,
+    /// Whether steps are made on memory that stays.
+    pub(super) repeats: bool,
+    /// That memory; none before the first such step.
+    pub(super) repeatable: Option<Repeatable>,
     pub(super) samples: Samples,
     pub(super) evaluator: Evaluator,
     pub(super) meter: Meter,

@@ -8,7 +8,7 @@ use super::meter::Meter;
 use super::parts::Parts;
 use super::samples::Samples;
 use super::{Session, Stage};
-use crate::config::{Precision, RunConfig};
+use crate::config::{CudaGraph, Precision, RunConfig};
 use crate::data::{Dataset, Identity, Split};
 use crate::importance::Sampler;
 use crate::model::{Misfits, NamedTensor, device, kernels, threads_in_use};
@@ -113,6 +113,8 @@ impl Session {
         };
         let parts = Parts {
             learned: Learned::new(model, Sgd::new(&config.train), 0, Place::default()),
+            repeats: config.train.cuda_graph == CudaGraph::Auto && kernels::can_repeat(device),
+            repeatable: None,
             feed: train,
             samples: Samples::new(data.train.labels, classes, data.flipped),
             evaluator,

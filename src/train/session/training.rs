@@ -7,13 +7,16 @@ use super::epoch::{Checked, Epoch};
 use super::meter::{Lap, Meter};
 use super::parts::Parts;
 use super::samples::draw_seed;
+use super::step::{self, Form, Made, Repeatable};
 use super::terms::Terms;
 use super::{Progress, Session, Stage, Work};
 use crate::data::Augment;
 use crate::protocol::{Cause, Event, StepTimes};
-use crate::train::feed::{Batch, Order};
+use crate::train::batches::Draws;
+use crate::train::feed::Order;
+use crate::train::optimizer::LearningRate;
 use crate::train::schedule::Schedule;
-use crate::train::step::forward_loss;
+use crate::train::step::LossTerms;
 use crate::train::sums::Sum;
 use std::time::Instant;
 
@@ -50,36 +53,58 @@ impl Parts {
             seed: draw_seed(&self.config),
             epoch: self.completed + 1,
         };
-        let Batch { drawn, images, labels } = self.feed.batch(&order, epoch.step());
+        let step = epoch.step();
+        let drawn = epoch.plan.at(order.places(step));
+        let draws = self.feed.draws(&order, step, &mut epoch.sent);
         let factors = epoch.terms.factors(&drawn, self.samples.labels(), &epoch.q);
         let smoothing = self.config.train.label_smoothing;
         let terms = Terms::of_step(factors, epoch.shifts.as_ref(), smoothing, &self.device);
         let b = drawn.len();
         times.data = lap.seconds();
 
-        let logits = self.learned.forward(images);
-        let out = forward_loss(logits, labels, terms);
-        times.forward = lap.seconds();
-        let gradients = self.learned.gradients(&out.loss);
-        times.backward = lap.seconds();
         let lr = Schedule::new(&self.config.train, epoch.steps)
             .at(self.completed * epoch.steps + epoch.step());
-        self.learned.update(lr, gradients, b);
-        times.optimizer = lap.seconds();
-
-        let loss = out.loss.without_autodiff();
+        let made = self.make(draws, terms, lr, (&mut lap, &mut times), epoch.is_careful());
+        let Made { loss, observations } = made;
+        self.learned.count(b);
         if epoch.is_careful() {
             let loss = loss.into_scalar::<f32>();
             if let Some(what) = self.fault_of_step(loss) {
                 return self.refuse_step(epoch, &what);
             }
-            epoch.take_read(Sum::of(loss, b), out.observations);
+            epoch.take_read(Sum::of(loss, b), observations);
             self.learned.keep(epoch.place());
         } else {
-            epoch.take(loss, b, out.observations);
+            epoch.take(loss, b, observations);
         }
         times.bookkeeping = lap.seconds();
         self.meter.take(times, began.elapsed().as_secs_f64(), lr);
+    }
+
+    /// Makes a step, on the memory of the one before it where that may save launches.
+    fn make(
+        &mut self,
+        draws: Draws,
+        terms: LossTerms,
+        lr: f64,
+        laps: (&mut Lap, &mut StepTimes),
+        is_careful: bool,
+    ) -> Made {
+        let (learned, feed) = (&mut self.learned, &self.feed);
+        // A step that may be undone is not worth a graph, nor is a batch of another size.
+        let is_usual = draws.index.dims()[0] == self.config.train.batch_size && !is_careful;
+        if !is_usual || !self.repeats {
+            return step::make(learned, feed, draws, terms, LearningRate::Now(lr), laps);
+        }
+        let form = Form::of(learned, &draws, &terms);
+        let repeatable = match self.repeatable.take().filter(|r| r.form == form) {
+            Some(repeatable) => self.repeatable.insert(repeatable),
+            None => {
+                let new = Repeatable::new(form, &draws, &terms, &self.device);
+                self.repeatable.insert(new)
+            }
+        };
+        repeatable.make(learned, feed, (&draws, &terms), lr, laps)
     }
 
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when
@@ -181,13 +206,19 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{RunConfig, ScheduleName};
+    use crate::config::{CudaGraph, RunConfig, ScheduleName};
     use crate::data::{Dataset, Split};
+    use crate::importance::Adjust;
     use crate::model::NamedTensor;
     use crate::model::device::DeviceName;
+    use crate::model::kernels::with_device_path;
 
     /// Of 64 samples in 8 steps an epoch, none of them evaluated yet.
     fn session(lr: f64) -> Session {
+        with(|config| config.train.lr = lr)
+    }
+
+    fn with(change: impl FnOnce(&mut RunConfig)) -> Session {
         let split = Split {
             pixels: (0..64 * 64).map(|i| (i * 37 % 251) as u8).collect(),
             labels: (0..64).map(|i| i % 3).collect(),
@@ -198,7 +229,7 @@ mod tests {
         config.train.batch_size = 8;
         config.train.schedule = ScheduleName::Constant;
         config.train.warmup = 0.0;
-        config.train.lr = lr;
+        change(&mut config);
         let device = DeviceName::LibtorchCpu.open().expect("device");
         Session::new(config, data, &[], &device, "test").expect("a session")
     }
@@ -278,5 +309,67 @@ mod tests {
         assert_eq!(checkpoint.state.epoch.map(|e| e.step), Some(3));
         session.advance();
         assert!(session.state() == after, "the same step once more");
+    }
+
+    /// What decides the rest of a run, after two epochs and a half.
+    fn trained(cuda_graph: CudaGraph, change: impl Fn(&mut RunConfig)) -> Vec<NamedTensor> {
+        let mut session = with(|config| {
+            config.train.cuda_graph = cuda_graph;
+            config.train.batch_size = 12; // 64 = 5 of 12 and one of 4
+            config.importance.pretrain_epochs = 1.into();
+            config.importance.reweight = 0.5;
+            change(config);
+        });
+        while session.completed() < 2 || session.step_in_epoch() < 4 {
+            session.advance();
+        }
+        session.state()
+    }
+
+    #[test]
+    fn steps_on_memory_that_stays_are_the_same_bit_for_bit() {
+        let change = |with_more: bool| {
+            move |config: &mut RunConfig| {
+                config.data.crop_padding = if with_more { 2 } else { 0 };
+                config.data.flip = with_more;
+                config.train.momentum = if with_more { 0.9 } else { 0.0 };
+                config.train.label_smoothing = if with_more { 0.1 } else { 0.0 };
+                config.importance.adjust = if with_more { Adjust::Drawn } else { Adjust::None };
+            }
+        };
+        for with_more in [false, true] {
+            let plain = trained(CudaGraph::Auto, change(with_more));
+            with_device_path(true, || {
+                let anew = trained(CudaGraph::Off, change(with_more));
+                let again = trained(CudaGraph::Auto, change(with_more));
+                assert!(anew == again);
+                let pairs =
+                    anew.iter().zip(&plain).flat_map(|(a, b)| a.values.iter().zip(&b.values));
+                assert!(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3);
+            });
+        }
+    }
+
+    #[test]
+    fn parameters_and_velocities_and_statistics_stay_where_they_are_in_memory() {
+        for is_forced in [false, true] {
+            with_device_path(is_forced, || {
+                let mut session = session(0.01);
+                let step = |session: &mut Session| {
+                    while session.advance() != Progress::Step {}
+                    session.step_event(); // and a place to go back to at the next step
+                    session.parts.learned.places()
+                };
+                step(&mut session);
+                let places = step(&mut session);
+                assert_eq!(places.len(), 11 + 6 + 11, "parameters, statistics, velocities");
+                // Over the end of an epoch, its evaluation and a checkpoint.
+                for _ in 0..12 {
+                    assert_eq!(step(&mut session), places);
+                }
+                session.checkpoint();
+                assert_eq!(step(&mut session), places);
+            });
+        }
     }
 }

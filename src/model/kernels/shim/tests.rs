@@ -13,10 +13,21 @@ struct Argument {
     kinds: &'static [Kind],
     /// Dimensions that may have another size while the others stay as they are.
     free: &'static [usize],
-    /// Whether it must be contiguous.
-    contiguous: bool,
+    /// How it must lie in memory.
+    layout: Layout,
     /// Whether its rank may be another while the others stay as they are.
     any_rank: bool,
+}
+
+/// How a tensor must lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layout {
+    /// As it likes.
+    Any,
+    /// In any order, without gaps or overlaps.
+    Dense,
+    /// Row-major.
+    Contiguous,
 }
 
 /// A function of the shim.
@@ -61,12 +72,22 @@ fn images(shape: [i64; 4]) -> Tensor {
 }
 
 fn argument(name: &'static str, right: Tensor, kinds: &'static [Kind]) -> Argument {
-    Argument { name, right, kinds, free: &[], contiguous: false, any_rank: false }
+    Argument { name, right, kinds, free: &[], layout: Layout::Any, any_rank: false }
 }
 
 /// The same for a tensor that must be contiguous.
 fn contiguous(name: &'static str, right: Tensor, kinds: &'static [Kind]) -> Argument {
-    Argument { contiguous: true, ..argument(name, right, kinds) }
+    Argument { layout: Layout::Contiguous, ..argument(name, right, kinds) }
+}
+
+/// The same for one that must lie without gaps.
+fn dense(name: &'static str, right: Tensor, kinds: &'static [Kind]) -> Argument {
+    Argument { layout: Layout::Dense, ..argument(name, right, kinds) }
+}
+
+/// One that may have any size.
+fn of_any_size(argument: Argument) -> Argument {
+    Argument { free: &[0, 1, 2], any_rank: true, ..argument }
 }
 
 fn per_channel(name: &'static str, channels: i64) -> Argument {
@@ -106,16 +127,44 @@ fn entrances() -> Vec<Entrance> {
         Entrance {
             name: "sgd_step",
             arguments: vec![
-                contiguous("weight", floats(&[4, 3, 2]), FLOAT),
-                argument("gradient", floats(&[4, 3, 2]), FLOAT),
-                contiguous("velocity", floats(&[4, 3, 2]), FLOAT),
+                dense("weights", floats(&[4, 3, 2]), FLOAT),
+                argument("gradients", floats(&[4, 3, 2]), FLOAT),
+                dense("velocities", floats(&[4, 3, 2]), FLOAT),
+                argument("rate", Tensor::from(0.1_f32), FLOAT),
             ],
             call: |a| {
                 let op = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01 };
-                let [weight, gradient, velocity] = a else { panic!("three tensors") };
-                sgd_step(weight, gradient, velocity, op);
+                let [weight, gradient, velocity, rate] = a else { panic!("four tensors") };
+                let one = std::slice::from_mut::<Tensor>;
+                let gradient = std::slice::from_ref(gradient);
+                sgd_step(one(weight), gradient, one(velocity), Some(rate), op);
                 vec![]
             },
+            possible: true,
+        },
+        Entrance {
+            name: "copy_all",
+            arguments: vec![
+                dense("to", floats(&[4, 3, 2]), FLOAT),
+                argument("from", floats(&[4, 3, 2]) + 1.0, FLOAT),
+            ],
+            call: |a| {
+                let [to, from] = a else { panic!("two tensors") };
+                copy_all(std::slice::from_mut(to), std::slice::from_ref(from));
+                vec![]
+            },
+            possible: true,
+        },
+        Entrance {
+            name: "are_finite",
+            arguments: vec![of_any_size(argument("tensors", floats(&[4, 3, 2]), FLOAT))],
+            call: |a| are_finite(a).into(),
+            possible: true,
+        },
+        Entrance {
+            name: "joined",
+            arguments: vec![of_any_size(argument("tensors", floats(&[4, 3, 2]), FLOAT))],
+            call: |a| joined(a).into(),
             possible: true,
         },
         Entrance {
@@ -240,8 +289,9 @@ impl Entrance {
 
     /// That `tensor` in place of the right one gives the same as a contiguous copy of it.
     fn goes_by_values(&self, place: usize, form: &str, tensor: &Tensor) {
-        let strided = self.called(self.with(place, tensor.shallow_clone()));
+        // The copy first: what is written in place changes the other.
         let plain = self.called(self.with(place, tensor.contiguous()));
+        let strided = self.called(self.with(place, tensor.shallow_clone()));
         let (function, argument) = (self.name, self.arguments[place].name);
         match (strided, plain) {
             (Ok(strided), Ok(plain)) => {
@@ -262,6 +312,9 @@ fn same_form(a: &Tensor, b: &Tensor) -> bool {
 /// The same sizes and type as `right` in memory with gaps, in another order, and with overlaps, as
 /// far as the sizes allow.
 fn strided(right: &Tensor) -> Vec<(&'static str, Tensor)> {
+    if right.dim() == 0 {
+        return Vec::new();
+    }
     let last = right.dim() as i64 - 1;
     let twice = Tensor::stack(&[right, right], right.dim() as i64).flatten(last, last + 1);
     let mut forms = vec![("narrowed", twice.slice(last, 0, None, 2))];
@@ -329,8 +382,9 @@ fn tensors_of_another_size_or_rank_are_refused() {
                 }
             }
             if !argument.any_rank {
-                let ranks = [right.unsqueeze(0), right.select(0, 0), right.flatten(0, -1)];
-                for other in ranks.iter().filter(|t| t.dim() != right.dim()) {
+                let lower = (right.dim() > 0).then(|| right.select(0, 0));
+                let ranks = [Some(right.unsqueeze(0)), lower, Some(right.flatten(0, -1))];
+                for other in ranks.iter().flatten().filter(|t| t.dim() != right.dim()) {
                     let fault = format!("of rank {}", other.dim());
                     entrance.refuses(place, &fault, entrance.with(place, other.contiguous()));
                 }
@@ -356,7 +410,7 @@ fn tensors_on_another_device_or_without_plain_memory_are_refused() {
                     ),
                 ),
             ];
-            if right.kind() == Kind::Float {
+            if right.kind() == Kind::Float && right.dim() > 0 {
                 faults.push(("oneDNN's", right.contiguous().to_mkldnn()));
                 faults.push(("negated", Tensor::complex(right, right).conj().imag()));
             }
@@ -379,8 +433,13 @@ fn strides_are_refused_or_followed() {
         for (place, argument) in entrance.arguments.iter().enumerate() {
             for (form, tensor) in strided(&argument.right) {
                 assert!(same_form(&tensor, &argument.right), "{form}");
-                if argument.contiguous {
-                    assert!(!tensor.is_contiguous(), "{form}");
+                assert!(!tensor.is_contiguous(), "{form}");
+                let is_refused = match argument.layout {
+                    Layout::Any => false,
+                    Layout::Dense => form != "transposed",
+                    Layout::Contiguous => true,
+                };
+                if is_refused {
                     entrance.refuses(place, form, entrance.with(place, tensor));
                 } else if entrance.possible {
                     entrance.goes_by_values(place, form, &tensor);
