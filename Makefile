@@ -11,7 +11,12 @@ CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 # What `make run` passes on, e.g. ARGS="train configs/long-tail.toml --seed 7"
 ARGS ?=
 
-.PHONY: run build test test-peers fuzz check study doc libtorch help clean
+# torch-sys takes 2.9.0 alone where a LibTorch tells its version; 2.10 and 2.11 work, too.
+ifneq ($(shell ./scripts/flavour.sh 2>/dev/null | grep -E '^2\.1[01]\.'),)
+export LIBTORCH_BYPASS_VERSION_CHECK ?= 1
+endif
+
+.PHONY: run build test test-peers test-flavour test-libtorch fuzz check study doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -59,6 +64,19 @@ doc: libtorch ## build the code's documentation; warnings are errors
 
 libtorch: ## provide LibTorch only
 	@./scripts/libtorch.sh
+	@./scripts/flavour.sh --notice
+
+test-flavour: ## see that a change from CPU to CUDA is noticed and linked (fetches 900 MB; slow)
+	./scripts/flavour_test.sh
+
+# Another LibTorch than the one that the program is made for: make test-libtorch VERSION=2.11.0
+VERSION ?= 2.11.0
+
+test-libtorch: ## run every test with another version of LibTorch, beside the usual build (slow)
+	@EARLYBIRD_LIBTORCH_VERSION=$(VERSION) LIBTORCH= ./scripts/libtorch.sh
+	LIBTORCH=$(CURDIR)/.libtorch/$(VERSION) LIBTORCH_BYPASS_VERSION_CHECK=1 \
+		CARGO_TARGET_DIR=$(CURDIR)/target/libtorch-$(VERSION) OMP_WAIT_POLICY=passive \
+		$(CARGO) test --locked
 
 clean: ## remove what was built; LibTorch stays
 	cargo clean

@@ -24,6 +24,7 @@ fn main() {
     };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_LIB={lib}");
+    notice_flavour(Path::new(&lib));
     let include = Path::new(&lib).parent().map(|root| root.join("include")).unwrap_or_default();
     // LibTorch 2.9 is built with the C++11 ABI everywhere; LIBTORCH_CXX11_ABI says otherwise to
     // torch-sys, too.
@@ -48,13 +49,15 @@ fn main() {
         println!("cargo:rustc-link-lib=dylib=gomp");
     }
     let cuda = cuda_headers(Path::new(&lib));
-    if let Some(headers) = &cuda {
+    for headers in &cuda {
         build.flag("-isystem").flag(headers.display().to_string());
+    }
+    if !cuda.is_empty() {
         build.define("EARLYBIRD_CUDA", None);
     }
     build.compile("earlybird_shim");
     println!("cargo:rustc-link-search=native={lib}");
-    if cuda.is_some() {
+    if !cuda.is_empty() {
         println!("cargo:rustc-link-lib=dylib=torch_cuda");
         println!("cargo:rustc-link-lib=dylib=c10_cuda");
     }
@@ -62,27 +65,55 @@ fn main() {
     println!("cargo:rustc-link-lib=dylib=c10");
 }
 
-/// The folder of CUDA's headers, where LibTorch at `lib` has CUDA: those that its Python packages
-/// brought, else those of an installed toolkit.
-fn cuda_headers(lib: &Path) -> Option<PathBuf> {
+/// Hands the program what it is compiled for, and compiles anew when LibTorch changes under its
+/// path. What other crates compiled for the former one stays: scripts/flavour.sh, which make calls,
+/// sees to that.
+fn notice_flavour(lib: &Path) {
+    let root = lib.parent().unwrap_or(lib);
+    // Cargo takes a file that is not there for one that has changed.
+    let files = ["build-version", "version.py", "lib"].map(|file| root.join(file));
+    for file in files.iter().filter(|file| file.exists()) {
+        println!("cargo:rerun-if-changed={}", file.display());
+    }
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
+    let python = read("version.py");
+    let python = python.lines().find(|line| line.starts_with("__version__"));
+    let version = match read("build-version").trim() {
+        "" => python.and_then(|line| line.split(['\'', '"']).nth(1)).unwrap_or("").to_owned(),
+        version => version.to_owned(),
+    };
+    let kind = if root.join("lib/libtorch_cuda.so").exists() { "CUDA" } else { "CPU" };
+    println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_VERSION={version}");
+    println!("cargo:rustc-env=EARLYBIRD_LIBTORCH_KIND={kind}");
+}
+
+/// The folders of CUDA's headers, where LibTorch at `lib` has CUDA: those of its Python packages,
+/// else those of an installed toolkit. None without CUDA, or where a header is missing.
+fn cuda_headers(lib: &Path) -> Vec<PathBuf> {
     println!("cargo:rerun-if-env-changed=CUDA_HOME");
     if !lib.join("libtorch_cuda.so").exists() {
-        return None;
+        return Vec::new();
     }
-    let lib = lib.canonicalize().ok()?;
-    let packages = lib.parent()?.parent()?.join("nvidia");
-    let toolkit = std::env::var_os("CUDA_HOME").map(PathBuf::from);
+    let lib = lib.canonicalize().unwrap_or_else(|_| lib.to_owned());
+    let packages = lib.ancestors().nth(2).map(|site| site.join("nvidia")).unwrap_or_default();
+    let toolkit = std::env::var_os("CUDA_HOME").map_or("/usr/local/cuda".into(), PathBuf::from);
     let folders = [
-        Some(packages.join("cuda_runtime/include")),
-        Some(packages.join("cu13/include")),
-        toolkit.map(|home| home.join("include")),
-        Some(PathBuf::from("/usr/local/cuda/include")),
+        packages.join("cuda_runtime/include"),
+        packages.join("cuda_nvcc/include"),
+        packages.join("cu13/include"),
+        toolkit.join("include"),
     ];
-    let found = folders.into_iter().flatten().find(|f| f.join("cuda_runtime_api.h").exists());
-    if found.is_none() {
-        println!("cargo:warning=no cuda_runtime_api.h: set CUDA_HOME for CUDA graphs");
+    let holds = |header: &str| folders.iter().any(|folder| folder.join(header).exists());
+    if let Some(missing) =
+        ["cuda_runtime_api.h", "crt/host_defines.h"].iter().find(|header| !holds(header))
+    {
+        println!(
+            "cargo:warning=no CUDA graphs: {missing} is missing. Set CUDA_HOME to a CUDA toolkit, \
+             or pip install nvidia-cuda-nvcc-cu12 (CUDA 13: nvidia-cuda-crt) beside torch"
+        );
+        return Vec::new();
     }
-    found
+    folders.into_iter().filter(|folder| folder.exists()).collect()
 }
 
 /// What each type of the header is in Rust.

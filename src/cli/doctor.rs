@@ -3,6 +3,7 @@
 use super::{Outcome, say};
 use crate::data;
 use crate::host;
+use crate::model::libtorch::{self, Flavour};
 use crate::model::{device, threads_for};
 use crate::protocol::{Because, Threads, Waiting};
 use crate::tui::Terminal;
@@ -45,17 +46,31 @@ fn findings() -> Vec<Finding> {
     found
 }
 
+/// What the program was compiled for, and what it runs with.
 fn libtorch() -> Finding {
-    let text = format!("{} from {}", device::libtorch_version(), device::libtorch_lib());
-    if device::libtorch_version().starts_with("2.9") {
-        ok("libtorch", text)
-    } else {
-        warning(
+    let (compiled, loaded) = (Flavour::compiled(), Flavour::loaded());
+    let from = libtorch::loaded_from()
+        .map_or_else(|| libtorch::built_in_folder().to_owned(), |lib| lib.display().to_string());
+    let text = format!("compiled for {compiled}, runs with {loaded} from {from}");
+    if compiled != loaded {
+        let remedy = "make build compiles for what is there now; LD_LIBRARY_PATH may lead to \
+                      another LibTorch than the built-in folder.";
+        return warning("libtorch", text, remedy);
+    }
+    match loaded.series() {
+        "2.9" => ok("libtorch", text),
+        _ if loaded.is_known() => warning(
             "libtorch",
             text,
-            "This program is made for LibTorch 2.9.0; other versions run at your own risk. `rm -rf \
+            "This program is made for LibTorch 2.9.0; with this version it is tested now and then \
+             (make test-libtorch).",
+        ),
+        _ => warning(
+            "libtorch",
+            text,
+            "This program is made for LibTorch 2.9.0, and 2.10 and 2.11 are known to work. `rm -rf \
              .libtorch && make build` fetches the right one.",
-        )
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
 #![allow(deprecated)]
 
+use super::libtorch::Flavour;
 use burn::tensor::Device;
 use std::fmt;
 use std::str::FromStr;
@@ -136,33 +137,12 @@ pub fn threads() -> usize {
     usize::try_from(tch::get_num_threads()).unwrap_or(1)
 }
 
-/// The folder that the binary takes LibTorch from, as built in.
-pub fn libtorch_lib() -> &'static str {
-    option_env!("EARLYBIRD_LIBTORCH_LIB").unwrap_or("the system's library path")
-}
-
-/// LibTorch's version: the text beside the library folder, or the one this program is built for.
-pub fn libtorch_version() -> String {
-    let lib = std::path::Path::new(libtorch_lib());
-    let root = lib.parent().unwrap_or(lib);
-    let read = |f: &str| std::fs::read_to_string(root.join(f)).ok();
-    let python = || {
-        let text = read("version.py")?;
-        let line = text.lines().find(|l| l.starts_with("__version__"))?;
-        Some(line.split(['\'', '"']).nth(1)?.to_owned())
-    };
-    read("build-version")
-        .map(|v| v.trim().to_owned())
-        .or_else(python)
-        .unwrap_or_else(|| "2.9 (version file not found)".into())
-}
-
 /// What computes, by name and version.
 pub fn versions() -> Vec<(String, String)> {
     let pair = |a: &str, b: String| (a.to_owned(), b);
     vec![
         pair("earlybird", env!("CARGO_PKG_VERSION").into()),
         pair("burn", "0.22.1".into()),
-        pair("libtorch", libtorch_version()),
+        pair("libtorch", Flavour::loaded().version),
     ]
 }

@@ -1,9 +1,10 @@
 //! What is trained: the architectures, their initial parameters, and reading their state by
-//! name. Knows nothing of epochs, data sets or samplers. Only [`kernels`] and [`device`] name
-//! LibTorch.
+//! name. Knows nothing of epochs, data sets or samplers. Only [`kernels`], [`device`] and
+//! [`libtorch`] name LibTorch.
 
 pub mod device;
 pub mod kernels;
+pub mod libtorch;
 
 mod computing;
 mod convnet;
