@@ -56,6 +56,32 @@ fn every_measurement_gives_its_figures() {
 }
 
 #[test]
+fn a_step_on_a_device_asks_for_few_operators_and_waits_for_none() {
+    for (model, most, precision) in [
+        ("convnet", 90.0, &[][..]),
+        ("convnet", 90.0, &["--bf16"]),
+        ("resnet18", 300.0, &[]),
+        ("resnet18", 300.0, &["--bf16"]),
+    ] {
+        let size = ["--samples", "64", "--batch", "4", "--steps", "2", "--count-ops"];
+        let mut command = program();
+        command.env("EARLYBIRD_DEVICE_PATH", "1").args(["bench", "step", "--model", model]);
+        let output = command.args(size).args(precision).arg("--json").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ops = figures["ops_per_step"].as_f64().unwrap();
+        // At least a forward and a backward pass of each layer, and an update.
+        assert!(ops > most / 5.0 && ops <= most, "{model} {precision:?}: {figures}");
+        assert_eq!(figures["device_path"], true);
+        let named = figures["operators"].as_object().unwrap();
+        for stalls in ["_local_scalar_dense", "nonzero", "masked_select", "item"] {
+            assert!(!named.contains_key(&format!("aten::{stalls}")), "{model}: {figures}");
+        }
+        assert_eq!(named["aten::_fused_sgd_"], 1.0, "{model}: all parameters together");
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     for args in [
         &["step", "--shape", "3,4"][..],

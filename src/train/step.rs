@@ -15,7 +15,7 @@ pub struct Forward {
 }
 
 /// What a loss does beside taking the cross entropy.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LossTerms {
     /// Share of the target spread over all classes, s.
     pub smoothing: f64,

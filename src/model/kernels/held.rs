@@ -38,13 +38,15 @@ pub fn copied<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
         return tensor.clone();
     }
     let tensor = primitive(tensor.clone());
-    Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor.tensor.copy()))
+    Tensor::from_primitive::<LibTorch>(TchTensor::new(libtorch::copied(&tensor.tensor)))
 }
 
 /// The same of whole numbers.
 pub fn copied_whole<const D: usize>(tensor: &Tensor<D, Int>) -> Tensor<D, Int> {
     match tensor.clone().try_into_primitive::<LibTorch>() {
-        Ok(tensor) => Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor.tensor.copy())),
+        Ok(tensor) => {
+            Tensor::from_primitive::<LibTorch>(TchTensor::new(libtorch::copied(&tensor.tensor)))
+        }
         Err(_) => tensor.clone(),
     }
 }

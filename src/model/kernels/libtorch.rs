@@ -439,7 +439,14 @@ fn tracked_cross_entropy<C: CheckpointStrategy>(
 
 /// The tensor to be changed in place: itself, or a copy where somebody else holds it.
 pub(super) fn owned(tensor: TchTensor) -> TchTensor {
-    if tensor.can_mut() { tensor } else { wrap(tensor.tensor.copy()) }
+    if tensor.can_mut() { tensor } else { wrap(copied(&tensor.tensor)) }
+}
+
+/// A copy in memory of its own, which lies there as `tensor` does.
+pub(super) fn copied(tensor: &Tensor) -> Tensor {
+    let mut copy = tensor.empty_like();
+    copy.copy_(tensor);
+    copy
 }
 
 /// The tensor with its second dimension last in memory, which is what convolutions want, where it

@@ -180,6 +180,11 @@ at::Tensor channels_last(const at::Tensor& t) {
 // `t`, or a copy that lies in memory as `like` does.
 at::Tensor laid_out_as(const at::Tensor& like, const at::Tensor& t) {
   if (t.strides() == like.strides()) return t;
+  // The stride of a dimension of one does not matter.
+  bool is_same = true;
+  for (int64_t d = 0; d < t.dim(); d++)
+    is_same = is_same && (t.size(d) == 1 || t.stride(d) == like.stride(d));
+  if (is_same) return t.as_strided(like.sizes(), like.strides());
   return at::empty_strided(like.sizes(), like.strides(), t.options()).copy_(t);
 }
 

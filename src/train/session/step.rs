@@ -48,6 +48,7 @@ pub(super) struct Form {
     batch: usize,
     is_cropped: bool,
     is_shifted: bool,
+    has_factors: bool,
     smoothing: f64,
     /// Constants of the optimizer, and which memory it works on.
     learned: ((f64, bool, f64), u64),
@@ -60,6 +61,7 @@ impl Form {
             batch: draws.index.dims()[0],
             is_cropped: draws.crops.is_some(),
             is_shifted: terms.shifts.is_some(),
+            has_factors: terms.factors.is_some(),
             smoothing: terms.smoothing,
             learned: learned.form(),
         }
@@ -71,9 +73,9 @@ impl Form {
 pub(super) struct Repeatable {
     pub(super) form: Form,
     draws: Draws,
-    factors: Tensor<1>,
-    shifts: Option<Tensor<2>>,
-    /// All of these.
+    /// Of the loss.
+    terms: LossTerms,
+    /// All tensors that steps bring anew.
     inputs: Held,
     rate: Rate,
     repeated: Repeated<Made>,
@@ -82,12 +84,16 @@ pub(super) struct Repeatable {
 impl Repeatable {
     /// For steps like the one on these.
     pub(super) fn new(form: Form, draws: &Draws, terms: &LossTerms, device: &Device) -> Self {
-        let draws = draws.copied();
-        let factors = Tensor::ones([form.batch], device);
+        let (draws, is_constant) = (draws.copied(), terms.factors.is_none());
+        let factors = match &terms.factors {
+            Some(factors) => kernels::copied(factors),
+            None => Tensor::ones([form.batch], device),
+        };
         let shifts = terms.shifts.as_ref().map(kernels::copied);
-        let inputs = held(&draws, &factors, shifts.as_ref());
+        let terms = LossTerms { smoothing: terms.smoothing, factors: Some(factors), shifts };
+        let inputs = held(&draws, &terms, is_constant);
         let (rate, repeated) = (Rate::new(device), Repeated::new(device));
-        Self { form, draws, factors, shifts, inputs, rate, repeated }
+        Self { form, draws, terms, inputs, rate, repeated }
     }
 
     /// Makes a step on these. What it gives is the caller's own.
@@ -99,20 +105,14 @@ impl Repeatable {
         lr: f64,
         (lap, times): (&mut Lap, &mut StepTimes),
     ) -> Made {
-        let ones = || Tensor::ones([self.form.batch], &self.factors.device());
-        let factors = terms.factors.clone().unwrap_or_else(ones);
-        self.inputs.assign(&held(draws, &factors, terms.shifts.as_ref()));
+        self.inputs.assign(&held(draws, terms, !self.form.has_factors));
         self.rate.set(lr);
         times.data += lap.seconds();
-        let terms = LossTerms {
-            smoothing: terms.smoothing,
-            factors: Some(self.factors.clone()),
-            shifts: self.shifts.clone(),
-        };
+        let (draws, terms) = (&self.draws, &self.terms);
         let rate = LearningRate::OnDevice(&self.rate);
-        let made = self
-            .repeated
-            .run(|| make(learned, feed, self.draws.clone(), terms, rate, (&mut *lap, &mut *times)));
+        let made = self.repeated.run(|| {
+            make(learned, feed, draws.clone(), terms.clone(), rate, (&mut *lap, &mut *times))
+        });
         let made = Made {
             loss: kernels::copied(&made.loss),
             observations: kernels::copied(&made.observations),
@@ -122,14 +122,17 @@ impl Repeatable {
     }
 }
 
-fn held(draws: &Draws, factors: &Tensor<1>, shifts: Option<&Tensor<2>>) -> Held {
+/// The tensors that a step brings anew; its factors too, unless they are `is_constant`.
+fn held(draws: &Draws, terms: &LossTerms, is_constant: bool) -> Held {
     let mut held = Held::default();
     held.add_whole(draws.index.clone());
     if let Some(crops) = &draws.crops {
         held.add_whole(crops.clone());
     }
-    held.add(factors.clone());
-    if let Some(shifts) = shifts {
+    if let Some(factors) = terms.factors.as_ref().filter(|_| !is_constant) {
+        held.add(factors.clone());
+    }
+    if let Some(shifts) = &terms.shifts {
         held.add(shifts.clone());
     }
     held
