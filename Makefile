@@ -16,7 +16,8 @@ ifneq ($(shell ./scripts/flavour.sh 2>/dev/null | grep -E '^2\.1[01]\.'),)
 export LIBTORCH_BYPASS_VERSION_CHECK ?= 1
 endif
 
-.PHONY: run build test test-peers test-flavour test-libtorch fuzz check study doc libtorch help clean
+.PHONY: run build test test-peers test-flavour test-libtorch test-nvrtc gpu-pack fuzz check study
+.PHONY: doc libtorch help clean
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -52,6 +53,12 @@ fuzz: libtorch ## test every reader of files on many changed files (FUZZ=300000 
 
 test-peers: build ## have PyTorch and TensorBoard read what earlybird writes (fetches both)
 	@python=$$(./scripts/peers.sh) && cd tests/peers && $$python -m unittest -v
+
+test-nvrtc: libtorch ## compile the CUDA kernels for several GPUs; needs none (fetches NVRTC)
+	EARLYBIRD_NVRTC=$$(./scripts/nvrtc.sh) $(CARGO) test --locked --lib nvrtc -- --ignored --nocapture
+
+gpu-pack: ## pack the program, tests and peers for scripts/gpu_check.sh on a GPU machine
+	./scripts/gpu_pack.sh
 
 # One comparison of them: make study STUDY=embedded-50
 STUDY ?=

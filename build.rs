@@ -10,9 +10,11 @@ const SOURCES: [&str; 3] = [
     "src/model/kernels/graph.cpp",
 ];
 const HEADER: &str = "src/model/kernels/shim.h";
+/// The bodies of kernels that NVRTC compiles, too.
+const BODIES: [&str; 2] = ["src/model/kernels/cuda/images.h", "src/model/kernels/cuda/loss.h"];
 
 fn main() {
-    for file in SOURCES.iter().chain(&["build.rs", HEADER]) {
+    for file in SOURCES.into_iter().chain(BODIES).chain(["build.rs", HEADER]) {
         println!("cargo:rerun-if-changed={file}");
     }
     write_declarations();
@@ -117,7 +119,7 @@ fn cuda_headers(lib: &Path) -> Vec<PathBuf> {
 }
 
 /// What each type of the header is in Rust.
-const TYPES: [(&str, &str); 10] = [
+const TYPES: [(&str, &str); 11] = [
     ("const at::Tensor*", "*const C_tensor"),
     ("at::Tensor*", "*mut C_tensor"),
     ("const at::Tensor* const*", "*const *const C_tensor"),
@@ -125,6 +127,7 @@ const TYPES: [(&str, &str); 10] = [
     ("void", "()"),
     ("void*", "*mut c_void"),
     ("const char*", "*const c_char"),
+    ("const void*", "*const c_void"),
     ("int64_t", "i64"),
     ("double", "f64"),
     ("bool", "bool"),

@@ -25,11 +25,13 @@
 //! - [`mod@bench`]: what all of that costs
 //! - [`config`], [`stream`], [`cli`]: configs, random streams, the command line
 //! - [`advice`]: what to do about an error of the operating system
+//! - [`cache`]: where the files are that can be made or fetched again
 //! - [`printable`], `signals`: text of others made safe to show; the signals that would end a
 //!   process
 
 pub mod advice;
 pub mod bench;
+pub mod cache;
 pub mod cli;
 pub mod compare;
 pub mod config;

@@ -7,7 +7,7 @@ use crate::support::{
 use earlybird::config::Pretrain;
 use earlybird::data;
 use earlybird::importance::Ended;
-use earlybird::model::device::DeviceName;
+use earlybird::model::device::{CudaMath, DeviceName};
 use earlybird::protocol::{Bias, Command, Effective, Event, Phase};
 use earlybird::train::{Checkpoint, Session};
 use serde_json::json;
@@ -43,7 +43,7 @@ fn course() -> Vec<Option<f64>> {
 fn restore(checkpoint: &Checkpoint) -> Session {
     let config = &checkpoint.state.config;
     let dataset = data::load(&config.data, config.seed, &mut |_| {}).unwrap();
-    let device = DeviceName::LibtorchCpu.open().unwrap();
+    let device = DeviceName::LibtorchCpu.open_with(CudaMath::default()).unwrap();
     Session::restore(checkpoint, dataset, &device, "libtorch:cpu").unwrap()
 }
 

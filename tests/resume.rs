@@ -4,7 +4,7 @@
 use crate::environment::program;
 use crate::support::{advance_to, apply, epochs, finish, hash, session, set, small_config};
 use earlybird::data;
-use earlybird::model::device::DeviceName;
+use earlybird::model::device::{CudaMath, DeviceName};
 use earlybird::protocol::{Command, Event, Record};
 use earlybird::train::{Checkpoint, Session, Values};
 use std::io::{BufRead, BufReader};
@@ -18,7 +18,7 @@ fn restore(checkpoint: &Checkpoint) -> Session {
 fn try_restore(checkpoint: &Checkpoint) -> Result<Session, String> {
     let config = &checkpoint.state.config;
     let dataset = data::load(&config.data, config.seed, &mut |_| {}).unwrap();
-    let device = DeviceName::LibtorchCpu.open().unwrap();
+    let device = DeviceName::LibtorchCpu.open_with(CudaMath::default()).unwrap();
     Session::restore(checkpoint, dataset, &device, "libtorch:cpu").map_err(|e| e.to_string())
 }
 

@@ -247,6 +247,18 @@ fn no_function_but_of_the_command_line_fails_with_a_string() {
 }
 
 #[test]
+fn cuda_devices_are_opened_in_one_place_which_says_how_they_compute() {
+    for call in ["libtorch_cuda(", "set_cuda_math(&"] {
+        let calls = |file: &PathBuf| code(&fs::read_to_string(file).unwrap()).contains(call);
+        let found: Vec<PathBuf> = sources(".rs").into_iter().filter(calls).collect();
+        assert!(
+            matches!(found.as_slice(), [file] if file.ends_with("model/device.rs")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
 fn no_line_of_code_is_over_100_columns() {
     let mut found = Vec::new();
     for file in sources("") {

@@ -5,7 +5,7 @@ use earlybird::config::{self, RunConfig};
 use earlybird::dashboard::Dashboard;
 use earlybird::data;
 use earlybird::link::{self, Delivery};
-use earlybird::model::device::DeviceName;
+use earlybird::model::device::{CudaMath, DeviceName};
 use earlybird::protocol::Record;
 use earlybird::protocol::{Command, EpochSummary, Event, WeightsSummary};
 use earlybird::run::RunDirectory;
@@ -34,7 +34,14 @@ pub fn small_config(set: &[&str]) -> RunConfig {
 
 pub fn session_on(config: RunConfig, device: DeviceName) -> Session {
     let dataset = data::load(&config.data, config.seed, &mut |_| {}).unwrap();
-    Session::new(config, dataset, &[], &device.open().unwrap(), &device.to_string()).unwrap()
+    Session::new(
+        config,
+        dataset,
+        &[],
+        &device.open_with(CudaMath::default()).unwrap(),
+        &device.to_string(),
+    )
+    .unwrap()
 }
 
 pub fn session(set: &[&str]) -> Session {

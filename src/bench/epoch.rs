@@ -5,7 +5,7 @@
 use super::BenchError;
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
-use crate::model::{Mode, Model};
+use crate::model::{Mode, Model, device};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
@@ -79,7 +79,7 @@ fn bare_on_a_thread(b: &StepBench) -> Result<f64, BenchError> {
 /// Nothing but steps.
 fn bare(b: &StepBench) -> Result<f64, BenchError> {
     let (config, data) = (config_of(b), dataset(b));
-    let device = b.device.open()?;
+    let device = b.device.open_with(b.math)?;
     let mut model = new_model(&config, b.shape[0], b.classes, &device);
     let mut optimizer = Sgd::new(&config.train);
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
@@ -104,9 +104,11 @@ fn bare(b: &StepBench) -> Result<f64, BenchError> {
     };
     let mut held = Some(model);
     pass(1, &mut held);
+    device::wait_for(&device);
     let began = Instant::now();
     pass(EPOCHS, &mut held);
-    let _ = last.map(|loss| loss.into_scalar::<f32>()); // waits for the device
+    let _ = last.map(|loss| loss.into_scalar::<f32>());
+    device::wait_for(&device);
     let seconds = began.elapsed().as_secs_f64() / EPOCHS as f64;
     model = held.ok_or_else(|| BenchError::Failed("the bare loop lost its model".into()))?;
     drop(model);
@@ -161,7 +163,7 @@ fn run_in(directory: &RunDirectory, b: &StepBench) -> Result<(f64, f64), BenchEr
     // One epoch more than is measured: the first is not.
     (config.train.epochs, config.importance.pretrain_epochs) = (1 + EPOCHS, (1 + PRETRAIN).into());
     let steps = config.train.steps_per_epoch(b.samples) as f64;
-    let (data, device) = (dataset(b), b.device.open()?);
+    let (data, device) = (dataset(b), b.device.open_with(b.math)?);
     let (requests, received) = crate::link::requests();
     let (heard, hear) = channel();
     let path = directory.file("journal.jsonl");

@@ -12,7 +12,7 @@ pub use epoch::{EpochFigures, epoch};
 pub use journal::{JournalFigures, journal};
 pub use sampler::{SamplerFigures, sampler};
 pub use screen::{ScreenFigures, TabFigures, screen};
-pub use step::{DataFigures, StepBench, StepFigures, StepOperators, data, step};
+pub use step::{DataFigures, StepBench, StepFigures, StepOperators};
 
 use crate::importance::AliasError;
 use crate::model::device::DeviceError;
@@ -20,6 +20,7 @@ use crate::run::RunError;
 use crate::train::{PrepareError, TrainError};
 use crate::tui::ThemeError;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// Why something is not measured.
@@ -54,9 +55,36 @@ pub enum BenchError {
     /// The system gives no thread.
     #[error(transparent)]
     Thread(io::Error),
-    /// The run that was measured broke off: its reason.
+    /// What was measured broke off: its reason.
     #[error("{0}")]
     Failed(String),
+}
+
+/// See [`step::step`]. LibTorch's errors, as of a device without memory for such a batch, are
+/// [`BenchError::Failed`].
+///
+/// # Errors
+/// When there is no such device, or it cannot compute so.
+pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
+    in_words(|| step::step(b))
+}
+
+/// See [`step::data`]; errors as of [`step`](fn@step).
+///
+/// # Errors
+/// When there is no such device, or it cannot compute so.
+pub fn data(b: &StepBench) -> Result<DataFigures, BenchError> {
+    in_words(|| step::data(b))
+}
+
+/// What `body` gives, its panics as errors.
+fn in_words<T>(body: impl FnOnce() -> Result<T, BenchError>) -> Result<T, BenchError> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let text = text.unwrap_or_else(|| "a panic".to_owned());
+        Err(BenchError::Failed(text.lines().next().unwrap_or_default().to_owned()))
+    })
 }
 
 /// Largest memory of this process so far, in MiB; 0 where the system does not tell.
@@ -75,4 +103,20 @@ fn memory(key: &str) -> f64 {
         .lines()
         .find_map(|l| l.strip_prefix(key)?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
     kib.unwrap_or(0.0) / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_says_against_a_measurement_is_an_error_of_one_line() {
+        let refused = || -> Result<(), BenchError> {
+            panic!("LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB.{}", "\nmore")
+        };
+        let error = in_words(refused).expect_err("an error");
+        let words = "LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB.";
+        assert_eq!(error.to_string(), words);
+        assert_eq!(in_words(|| Ok(3)).expect("no error"), 3);
+    }
 }

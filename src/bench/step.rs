@@ -4,8 +4,8 @@
 use super::{BenchError, memory_mib, peak_memory_mib};
 use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
 use crate::data::{Crop, Dataset, Split};
-use crate::model::device::{self, DeviceName};
-use crate::model::kernels;
+use crate::model::device::{self, CudaMath, DeviceName};
+use crate::model::kernels::{self, peak_memory};
 use crate::protocol::StepTimes;
 use crate::stream::{Purpose, stream};
 use crate::train::{DeviceSplit, Progress, Session};
@@ -39,6 +39,8 @@ pub struct StepBench {
     pub count_ops: bool,
     /// Where.
     pub device: DeviceName,
+    /// How, where that is a CUDA device.
+    pub math: CudaMath,
 }
 
 /// What was measured.
@@ -56,6 +58,10 @@ pub struct StepFigures {
     pub peak_mib: f64,
     /// Memory after a tenth of the steps and at their end, in MiB.
     pub memory_mib: [f64; 2],
+    /// Of a CUDA device, in MiB: all tensors when they were most, and what was taken for them
+    /// (`torch.cuda.max_memory_allocated` and `max_memory_reserved`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_mib: Option<[f64; 2]>,
     /// What a step asks of ATen, where that was to be counted.
     #[serde(flatten)]
     pub operators: Option<StepOperators>,
@@ -104,6 +110,7 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
     config.model.name = b.model;
     config.train.batch_size = b.batch;
     config.train.precision = b.precision;
+    (config.train.tf32, config.train.cudnn_benchmark) = (b.math.tf32, b.math.cudnn_benchmark);
     config.train.schedule = ScheduleName::Constant;
     config.train.lr = 0.05;
     config.train.epochs = 100_000;
@@ -150,11 +157,12 @@ fn operators(session: &mut Session) -> StepOperators {
 /// When there is no such device, or it cannot compute so.
 pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
     let config = config_of(b);
-    let device = b.device.open()?;
+    let device = b.device.open_with(b.math)?;
     let mut session = Session::new(config, dataset(b), &[], &device, "bench")?;
     let mut measure = |steps: usize| {
         let memory = advance(&mut session, steps);
-        session.step_event(); // reads the losses: the device has done all of it
+        session.step_event(); // reads the losses
+        device::wait_for(&device); // for the update, too
         (session.take_step_times(), memory)
     };
     measure(b.warmup);
@@ -169,7 +177,12 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
         peak_mib: peak_memory_mib(),
         memory_mib: [early, memory_mib()],
         operators: b.count_ops.then(|| operators(&mut session)),
+        device_mib: peak_memory(&device).map(|m| [m.in_use, m.held].map(mib)),
     })
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// Times batches out of resident bytes.
@@ -178,7 +191,7 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
 /// When there is no such device.
 pub fn data(b: &StepBench) -> Result<DataFigures, BenchError> {
     let data = dataset(b);
-    let device = b.device.open()?;
+    let device = b.device.open_with(b.math)?;
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
     let mut rng = stream(3, Purpose::Draw, 0);
     let mut rate = |augment: bool| {

@@ -306,7 +306,8 @@ pub(super) struct BenchArgs {
     /// Classes. Default: 10; of the cockpit 1,000.
     #[arg(long)]
     pub(super) classes: Option<usize>,
-    /// Samples. Default: 10,000; of the sampler ten million.
+    /// Samples. Default: 10,000 (on a CUDA device as many as all steps take); of the sampler ten
+    /// million.
     #[arg(long)]
     pub(super) samples: Option<usize>,
     /// Images a step. Default: the model's usual number.
@@ -325,10 +326,19 @@ pub(super) struct BenchArgs {
     /// those that a device of its own is asked for.
     #[arg(long)]
     pub(super) count_ops: bool,
+    /// On a CUDA device: no TF32 (`train.tf32 = false`).
+    #[arg(long)]
+    pub(super) no_tf32: bool,
+    /// On a CUDA device: cuDNN's algorithms by trying (`train.cudnn_benchmark = true`).
+    #[arg(long)]
+    pub(super) cudnn_benchmark: bool,
     /// step and sampler: PyTorch (and NumPy) on the same work, in turn with ours, each in a process
     /// of its own.
     #[arg(long)]
     pub(super) against_pytorch: bool,
+    /// PyTorch as it is only, without torch.compile, which takes a minute on a GPU.
+    #[arg(long)]
+    pub(super) eager: bool,
     /// How often in turn.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) rounds: u16,

@@ -1,13 +1,11 @@
-//! `earlybird bench`: measurements as a table and as JSON, and PyTorch on the same work in turn
-//! with ours.
+//! `earlybird bench`: measurements in words and as JSON.
 
-use super::{BenchArgs, BenchWhat, Outcome, failed, say, usage};
+use super::{BenchArgs, BenchWhat, Outcome, failed, peers, say, usage};
 use crate::bench::{self, StepBench, StepFigures, StepOperators};
 use crate::config::Precision;
+use crate::model::device::CudaMath;
 use crate::model::use_threads;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// `earlybird bench`
 pub(super) fn run(args: &BenchArgs) -> Outcome {
@@ -17,7 +15,7 @@ pub(super) fn run(args: &BenchArgs) -> Outcome {
 fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
     use_threads(args.compute.threads());
     match &args.what {
-        BenchWhat::Step if args.against_pytorch => return against_pytorch(args),
+        BenchWhat::Step if args.against_pytorch => return peers::step(args, &step_bench(args)?),
         BenchWhat::Step => {
             let f = bench::step(&step_bench(args)?).map_err(failed)?;
             let counted = f.operators.as_ref().map(operator_words).unwrap_or_default();
@@ -51,7 +49,7 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
             );
             show(args, &json!(f), &words);
         }
-        BenchWhat::Sampler if args.against_pytorch => return sampler_against_peers(args),
+        BenchWhat::Sampler if args.against_pytorch => return peers::sampler(args),
         BenchWhat::Sampler => {
             let f = bench::sampler(args.samples.unwrap_or(10_000_000)).map_err(failed)?;
             let words = format!(
@@ -98,6 +96,13 @@ fn show(args: &BenchArgs, figures: &Value, words: &str) {
     if args.json { say(figures) } else { say(words) }
 }
 
+/// Steps before the timed ones on a GPU, and timed ones: cuDNN tries its algorithms, compilers
+/// compile and graphs are captured in the first, and a step takes milliseconds.
+const ON_A_GPU: (usize, usize) = (50, 300);
+/// Random samples that are made for steps on a GPU unless somebody asks for more: 600 MB of
+/// 3x32x32.
+const MOST_SAMPLES: usize = 200_000;
+
 fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
     let usual = args.model.usual();
     let shape = match args.shape.as_slice() {
@@ -109,18 +114,26 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
             ));
         }
     };
+    let device = args.compute.device(None)?;
+    let (warmup, usual_steps) =
+        if device.is_gpu() { ON_A_GPU } else { (usual.warmup, usual.steps) };
+    let steps = args.steps.unwrap_or(usual_steps).max(1);
+    let batch = args.batch.unwrap_or(usual.batch).max(2);
+    // A GPU's steps are many, and what happens between epochs is not theirs.
+    let in_one_epoch = if device.is_gpu() { (warmup + steps) * batch } else { 0 };
     Ok(StepBench {
         model: args.model,
         shape,
         classes: args.classes.unwrap_or(10).max(2),
-        samples: args.samples.unwrap_or(10_000).max(2),
-        batch: args.batch.unwrap_or(usual.batch).max(2),
-        steps: args.steps.unwrap_or(usual.steps).max(1),
-        warmup: usual.warmup,
+        samples: args.samples.unwrap_or(in_one_epoch.clamp(10_000, MOST_SAMPLES)).max(2),
+        batch,
+        steps,
+        warmup,
         precision: if args.bf16 { Precision::Bf16 } else { Precision::Fp32 },
         augment: args.augment,
         count_ops: args.count_ops,
-        device: args.compute.device(None)?,
+        device,
+        math: CudaMath { tf32: !args.no_tf32, cudnn_benchmark: args.cudnn_benchmark },
     })
 }
 
@@ -162,164 +175,7 @@ fn step_words(args: &BenchArgs, f: &StepFigures) -> String {
     )
     .to_lowercase()
     .replace("mib", "MiB")
-}
-
-/// Who is measured: what its line is called, and what it is called with.
-type Runner = (String, Box<dyn Fn() -> Command>);
-
-/// Runs ours and PyTorch's forms in turn, as often as asked, each in a process of its own.
-fn against_pytorch(args: &BenchArgs) -> Result<Outcome, Outcome> {
-    let b = step_bench(args)?;
-    let python = peers()?;
-    let shape = b.shape.map(|v| v.to_string()).join(",");
-    let threads = args.compute.threads().unwrap_or(0);
-    let peer = |format: &'static str, lean: bool| -> Box<dyn Fn() -> Command> {
-        let (python, shape, model) =
-            (python.clone(), shape.clone(), format!("{:?}", args.model).to_lowercase());
-        let (batch, steps, bf16, classes) = (b.batch, b.steps, args.bf16, b.classes);
-        Box::new(move || {
-            let mut command = Command::new(&python);
-            command
-                .arg(PEERS.to_owned() + "/step.py")
-                .args(["--model", &model, "--shape", &shape, "--format", format]);
-            command.args([
-                "--batch",
-                &batch.to_string(),
-                "--steps",
-                &steps.to_string(),
-                "--threads",
-                &threads.to_string(),
-            ]);
-            command.args([
-                "--classes",
-                &classes.to_string(),
-                "--dtype",
-                if bf16 { "bf16" } else { "fp32" },
-            ]);
-            if lean {
-                command.arg("--lean");
-            }
-            command
+        + &f.device_mib.map_or_else(String::new, |[in_use, held]| {
+            format!("; of the device {in_use:.0} MiB at most, {held:.0} held")
         })
-    };
-    let program = crate::host::where_it_is().map_err(failed)?;
-    let own: Vec<String> =
-        std::env::args().skip(1).filter(|a| a != "--against-pytorch" && a != "--json").collect();
-    let ours: Box<dyn Fn() -> Command> = Box::new(move || {
-        let mut command = Command::new(&program);
-        command.args(&own).arg("--json");
-        command
-    });
-    let runners: Vec<Runner> = vec![
-        ("earlybird".into(), ours),
-        ("pytorch channels_last".into(), peer("channels_last", false)),
-        ("pytorch channels_last, inplace ReLU, fused SGD".into(), peer("channels_last", true)),
-    ];
-    compare(args, &runners, "images_per_s", "images/s")
-}
-
-fn sampler_against_peers(args: &BenchArgs) -> Result<Outcome, Outcome> {
-    let samples = args.samples.unwrap_or(10_000_000);
-    let python = peers()?;
-    let peer = |what: &'static str| -> Box<dyn Fn() -> Command> {
-        let python = python.clone();
-        Box::new(move || {
-            let mut command = Command::new(&python);
-            command.arg(PEERS.to_owned() + "/sampler.py").args([
-                "--samples",
-                &samples.to_string(),
-                "--what",
-                what,
-            ]);
-            command
-        })
-    };
-    let program = crate::host::where_it_is().map_err(failed)?;
-    let ours: Box<dyn Fn() -> Command> = Box::new(move || {
-        let mut command = Command::new(&program);
-        command.args(["bench", "sampler", "--json", "--samples", &samples.to_string()]);
-        command
-    });
-    let runners: Vec<Runner> = vec![
-        ("earlybird".into(), ours),
-        ("torch.multinomial".into(), peer("multinomial")),
-        ("numpy choice".into(), peer("choice")),
-    ];
-    compare(args, &runners, "draws_per_s", "draws/s")
-}
-
-/// Where the peers' scripts are, from the project's directory.
-const PEERS: &str = "tests/peers";
-
-/// A Python with PyTorch, which is fetched the first time.
-fn peers() -> Result<PathBuf, Outcome> {
-    let made = Command::new("scripts/peers.sh").stderr(Stdio::inherit()).output();
-    let made = made.map_err(|e| {
-        usage(format!("scripts/peers.sh: {e}\n  Call this from the project's directory."))
-    })?;
-    if !made.status.success() {
-        return Err(failed("PyTorch cannot be provided (the reason is above)"));
-    }
-    Ok(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim()))
-}
-
-/// Every runner in turn, `args.rounds` times; medians, and ours as a ratio of each.
-fn compare(
-    args: &BenchArgs,
-    runners: &[Runner],
-    key: &str,
-    unit: &str,
-) -> Result<Outcome, Outcome> {
-    let mut figures: Vec<Vec<Value>> = vec![Vec::new(); runners.len()];
-    for _ in 0..args.rounds {
-        for ((name, command), figures) in runners.iter().zip(&mut figures) {
-            let output = command()
-                .stderr(Stdio::inherit())
-                .output()
-                .map_err(|e| failed(format!("{name}: {e}")))?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            let value = text
-                .lines()
-                .rev()
-                .find_map(|l| serde_json::from_str::<Value>(l).ok())
-                .filter(|_| output.status.success());
-            figures.push(
-                value.ok_or_else(|| failed(format!("{name} gave no figures: {}", text.trim())))?,
-            );
-        }
-    }
-    let median = |of: &[Value], key: &str| -> f64 {
-        let mut v: Vec<f64> = of.iter().filter_map(|f| f[key].as_f64()).collect();
-        v.sort_by(f64::total_cmp);
-        v.get(v.len() / 2).copied().unwrap_or(f64::NAN)
-    };
-    let ours = median(&figures[0], key);
-    let rows: Vec<Value> = runners
-        .iter()
-        .zip(&figures)
-        .map(|((name, _), f)| {
-            let theirs = median(f, key);
-            json!({
-                "name": name,
-                "median": theirs,
-                "earlybird_over_it": ours / theirs,
-                "peak_mib": median(f, "peak_mib"),
-                "all": f.iter().map(|v| v[key].clone()).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    if args.json {
-        say(json!({ "unit": unit, "rounds": args.rounds, "rows": rows }));
-    } else {
-        for row in &rows {
-            say(format!(
-                "{:<48} {:>14.0} {unit}  earlybird is {:.3} of it  {:>6.0} MiB at most",
-                row["name"].as_str().unwrap_or_default(),
-                row["median"].as_f64().unwrap_or(f64::NAN),
-                row["earlybird_over_it"].as_f64().unwrap_or(f64::NAN),
-                row["peak_mib"].as_f64().unwrap_or(f64::NAN)
-            ));
-        }
-    }
-    Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! `earlybird data`: list, fetch, check.
 
 use super::{Outcome, complain, say};
+use crate::cache::cache_dir;
 use crate::data::{self, DataConfig, Download, Origin, PATIENCE, Progress, Remote, Source};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -21,7 +22,7 @@ pub(super) fn list() -> Outcome {
         };
         say(format!("{name:<15} {about:<68} {here}"));
     }
-    say(format!("\nDownloads go to {}", data::cache_dir().display()));
+    say(format!("\nDownloads go to {}", cache_dir().display()));
     Outcome::Done
 }
 
@@ -50,7 +51,7 @@ pub(super) fn fetch(name: &str) -> Outcome {
     };
     for remote in remotes {
         let mut line = ProgressLine::default();
-        let fetched = data::download(&remote, &data::cache_dir(), PATIENCE, &mut |p| line.show(&p));
+        let fetched = data::download(&remote, &cache_dir(), PATIENCE, &mut |p| line.show(&p));
         line.end();
         match fetched {
             Ok(Download::Present(path)) => {

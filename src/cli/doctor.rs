@@ -1,8 +1,10 @@
 //! `earlybird doctor`: each line ok, or a warning with what to do about it.
 
 use super::{Outcome, say};
-use crate::data;
+use crate::cache::cache_dir;
 use crate::host;
+use crate::model::device::{CudaMath, DeviceName};
+use crate::model::kernels::compiled;
 use crate::model::libtorch::{self, Flavour};
 use crate::model::{device, threads_for};
 use crate::protocol::{Because, Threads, Waiting};
@@ -94,9 +96,25 @@ fn devices() -> Vec<Finding> {
             "an NVIDIA driver is present, but LibTorch sees no CUDA device",
             "Check nvidia-smi and CUDA_VISIBLE_DEVICES.",
         )),
-        (n, ..) => found.extend((0..n).map(|i| ok("device", format!("cuda:{i}")))),
+        (n, ..) => found.extend((0..n).flat_map(|i| {
+            [Some(ok("device", format!("cuda:{i}"))), kernels(i)].into_iter().flatten()
+        })),
     }
     found
+}
+
+/// What was compiled for a CUDA device.
+fn kernels(index: usize) -> Option<Finding> {
+    let device = DeviceName::LibtorchCuda(index).open_with(CudaMath::default()).ok()?;
+    Some(match compiled(&device)? {
+        Ok(what) => ok("kernels", format!("cuda:{index}: {what}")),
+        Err(why) => warning(
+            "kernels",
+            format!("cuda:{index}: {why}"),
+            "Crops and normalisation take more operations there, which is slower. NVRTC comes with \
+             PyTorch's CUDA wheels (nvidia-cuda-nvrtc).",
+        ),
+    })
 }
 
 /// fp32 is the default everywhere; whether bf16 pays is the processor's.
@@ -195,7 +213,7 @@ fn terminal() -> Vec<Finding> {
 }
 
 fn caches() -> Vec<Finding> {
-    let cache = data::cache_dir();
+    let cache = cache_dir();
     let mut found = vec![ok(
         "data",
         format!("embedded fashion-mnist-mini; downloads go to {}", cache.display()),

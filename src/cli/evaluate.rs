@@ -56,7 +56,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         .findings
         .iter()
         .for_each(|finding| super::complain(format!("warning: {}", finding.text())));
-    let opened = device.open().map_err(failed)?;
+    let opened = device.open_with(config.train.cuda_math()).map_err(failed)?;
     let tau = args.adjust.unwrap_or(config.importance.adjust_posthoc);
     if tau > 0.0 && config.importance.adjust != Adjust::None {
         warnings.push(

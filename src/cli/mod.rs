@@ -11,6 +11,7 @@ mod headless;
 mod keys;
 mod limits;
 mod output;
+mod peers;
 mod reach;
 mod report;
 mod runs;

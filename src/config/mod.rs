@@ -21,6 +21,7 @@ pub use pretrain::{AUTO, Pretrain};
 use crate::importance::{
     Adjust, AdjustFrom, ClassWeights, Draw, Level, Metric, Sampler, Shaping, Window,
 };
+use crate::model::device::CudaMath;
 use serde::{Deserialize, Serialize};
 
 /// A whole run.
@@ -235,6 +236,11 @@ impl TrainConfig {
         let steps = samples.div_ceil(self.batch_size);
         if samples % self.batch_size == 1 && steps > 1 { steps - 1 } else { steps }
     }
+
+    /// How a CUDA device computes.
+    pub fn cuda_math(&self) -> CudaMath {
+        CudaMath { tf32: self.tf32, cudnn_benchmark: self.cudnn_benchmark }
+    }
 }
 
 impl ImportanceConfig {
@@ -283,8 +289,8 @@ impl Default for TrainConfig {
         Self {
             epochs: 20,
             precision: Precision::Fp32,
-            tf32: true,
-            cudnn_benchmark: false,
+            tf32: CudaMath::default().tf32,
+            cudnn_benchmark: CudaMath::default().cudnn_benchmark,
             cuda_graph: CudaGraph::Auto,
             batch_size: 128,
             eval_batch_size: 500,

@@ -3,7 +3,6 @@
 
 use super::Progress;
 use super::read::DataError;
-use etcetera::BaseStrategy;
 use md5::{Digest, Md5};
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -31,12 +30,6 @@ pub enum Download {
     Present(PathBuf),
     /// It was fetched.
     Fetched(PathBuf),
-}
-
-/// `$XDG_CACHE_HOME/earlybird` (usually `~/.cache/earlybird`).
-pub fn cache_dir() -> PathBuf {
-    let base = etcetera::choose_base_strategy().map(|s| s.cache_dir());
-    base.unwrap_or_else(|_| std::env::temp_dir()).join("earlybird")
 }
 
 /// How long a server may be silent, or send less than `LEAST` bytes.

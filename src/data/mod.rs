@@ -17,7 +17,7 @@ mod tar;
 
 pub use augment::{Augment, Crop};
 pub use config::DataConfig;
-pub use fetch::{Download, PATIENCE, Remote, cache_dir, download};
+pub use fetch::{Download, PATIENCE, Remote, download};
 pub use findings::{Finding, counted};
 pub use identity::Identity;
 pub use names::printable_name;

@@ -272,7 +272,7 @@ fn provide(
     report: &mut dyn FnMut(StartUp),
 ) -> Result<Inputs, HostError> {
     use_threads(threads);
-    let device = device_name.open().map_err(HostError::from)?;
+    let device = device_name.open_with(config.train.cuda_math()).map_err(HostError::from)?;
     let dataset =
         data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone())))
             .map_err(HostError::from)?;

@@ -2,6 +2,7 @@
 // Burn marks LibTorch as deprecated; 0.22 is the last series that has it, and pinned.
 #![allow(deprecated)]
 
+use super::kernels::set_cuda_math;
 use super::libtorch::Flavour;
 use burn::tensor::Device;
 use std::fmt;
@@ -16,6 +17,21 @@ pub enum DeviceName {
     LibtorchCuda(usize),
     /// Burn's own CPU backend: `flex`. Slow; the reference.
     Flex,
+}
+
+/// How CUDA devices of this process compute; others do not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CudaMath {
+    /// f32 products as TF32 (ten bits of mantissa), in cuBLAS and cuDNN.
+    pub tf32: bool,
+    /// cuDNN's algorithms by trying; else the same ones, and the same bits, every time.
+    pub cudnn_benchmark: bool,
+}
+
+impl Default for CudaMath {
+    fn default() -> Self {
+        Self { tf32: true, cudnn_benchmark: false }
+    }
 }
 
 /// Why a device cannot be used.
@@ -75,18 +91,29 @@ impl DeviceName {
         matches!(self, Self::LibtorchCuda(_))
     }
 
-    /// The Burn device (without autodiff).
+    /// The same for tests: a CUDA device computes as exactly as it can, unless
+    /// EARLYBIRD_TEST_TF32 is set.
+    #[cfg(test)]
+    pub fn open(self) -> Result<Device, DeviceError> {
+        let tf32 = std::env::var_os("EARLYBIRD_TEST_TF32").is_some();
+        self.open_with(CudaMath { tf32, cudnn_benchmark: false })
+    }
+
+    /// The Burn device (without autodiff). Nobody gets a CUDA device without saying how it
+    /// computes: it would compute as LibTorch happens to.
     ///
     /// # Errors
     /// [`DeviceError::Absent`] when there is no such CUDA device.
-    pub fn open(self) -> Result<Device, DeviceError> {
+    pub fn open_with(self, math: CudaMath) -> Result<Device, DeviceError> {
         match self {
             Self::LibtorchCpu => Ok(Device::libtorch()),
             Self::Flex => Ok(Device::flex()),
             Self::LibtorchCuda(i) => {
                 let count = cuda_devices();
                 if i < count {
-                    return Ok(Device::libtorch_cuda(i));
+                    let device = Device::libtorch_cuda(i);
+                    set_cuda_math(&device, math.tf32, math.cudnn_benchmark);
+                    return Ok(device);
                 }
                 let why = match count {
                     0 => "LibTorch sees no CUDA device (no driver, or this LibTorch is the CPU \
@@ -97,6 +124,14 @@ impl DeviceName {
                 Err(DeviceError::Absent { name: self.to_string(), why })
             }
         }
+    }
+}
+
+/// Waits until a CUDA device has done everything that it was given; others have.
+pub fn wait_for(device: &Device) {
+    use burn::backend::{DispatchDevice, libtorch::LibTorchDevice};
+    if let DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) = device.as_dispatch() {
+        tch::Cuda::synchronize(*index as i64);
     }
 }
 

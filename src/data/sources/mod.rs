@@ -6,7 +6,8 @@ mod embedded;
 mod folder;
 mod idx;
 
-use crate::data::fetch::{PATIENCE, Remote, cache_dir, download};
+use crate::cache::cache_dir;
+use crate::data::fetch::{PATIENCE, Remote, download};
 use crate::data::names::shown;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;

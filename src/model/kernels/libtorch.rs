@@ -1,11 +1,12 @@
 //! LibTorch's bodies of the kernels: ATen's own fused operations forward, their own backward passes
 //! as nodes of Burn's graph, channels-last throughout.
 
-use super::{Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, path, shim};
+use super::{Convolution, Kernels, LossOutput, Norm, NormInput, NormOutput, cuda, path, shim};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::libtorch::LibTorchDevice;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, LibTorch};
 use burn_tch::TchTensor;
@@ -341,6 +342,12 @@ fn loss_and_gradient(
     if path::has_loops(logits.device()) {
         return shim::cross_entropy(logits, labels, factors, shifts, smoothing).map(made);
     }
+    if let tch::Device::Cuda(device) = logits.device() {
+        let parts = cuda::Logits { logits, labels, factors, shifts, smoothing };
+        if let Some(made) = cuda::cross_entropy(device, &parts) {
+            return made.map(wrap);
+        }
+    }
     loss_by_operators(logits, labels, factors, shifts, smoothing).map(wrap)
 }
 
@@ -460,23 +467,27 @@ pub(super) fn zeros_like(tensor: &TchTensor) -> TchTensor {
     wrap(tensor.tensor.zeros_like())
 }
 
-/// Images out of resident bytes, on the processor.
-pub(super) fn gather_images(
+/// Images `[b, h, w, c]` out of resident bytes in one pass, where `device` has one for that.
+pub(super) fn images(
+    device: LibTorchDevice,
     bytes: &TchTensor,
     index: &TchTensor,
     crops: Option<&TchTensor>,
     [scale, shift]: [&TchTensor; 2],
     shape: [usize; 3],
-) -> TchTensor {
-    let crops = crops.map(|c| &c.tensor);
-    let [images] = shim::gather_images(
-        &bytes.tensor,
-        &index.tensor,
-        crops,
-        [&scale.tensor, &shift.tensor],
-        shape,
-    );
-    made(images)
+) -> Option<TchTensor> {
+    let (bytes, index, crops) = (&bytes.tensor, &index.tensor, crops.map(|c| &c.tensor));
+    let scale_shift = [&scale.tensor, &shift.tensor];
+    match device {
+        LibTorchDevice::Cpu if path::has_loops(tch::Device::Cpu) => {
+            let [images] = shim::gather_images(bytes, index, crops, scale_shift, shape);
+            Some(made(images))
+        }
+        LibTorchDevice::Cuda(device) => {
+            cuda::images(device, &cuda::Parts { bytes, index, crops, scale_shift, shape }).map(wrap)
+        }
+        _ => None,
+    }
 }
 
 /// What the backward pass of a batch norm needs.

@@ -5,6 +5,7 @@
 #![allow(deprecated)]
 
 mod counting;
+mod cuda;
 mod held;
 mod libtorch;
 mod path;
@@ -12,6 +13,7 @@ mod repeated;
 mod shim;
 
 pub use counting::{OperatorCounts, count_operators};
+pub use cuda::KernelError;
 pub use held::{AnyRank, Held, Rate, SgdStep, copied, copied_whole, stored};
 #[cfg(test)]
 pub(crate) use path::with_device_path;
@@ -315,6 +317,36 @@ pub fn set_cuda_math(device: &Device, tf32: bool, benchmark: bool) {
     }
 }
 
+/// What kernels of our own there are on `device`, in words; compiles them. `None` where there need
+/// be none: they are for CUDA devices.
+///
+/// # Errors
+/// Why a CUDA device has none. It does the same by ordinary operations.
+pub fn compiled(device: &Device) -> Option<Result<String, KernelError>> {
+    match device.as_dispatch() {
+        DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) => Some(cuda::status(*index)),
+        _ => None,
+    }
+}
+
+/// Memory that LibTorch took of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes of all tensors, when they were most (`torch.cuda.max_memory_allocated`).
+    pub in_use: u64,
+    /// Bytes taken from the device for them, at most (`torch.cuda.max_memory_reserved`).
+    pub held: u64,
+}
+
+/// The most that this process took of a CUDA device; `None` for others.
+pub fn peak_memory(device: &Device) -> Option<DeviceMemory> {
+    let DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) = device.as_dispatch() else {
+        return None;
+    };
+    let [in_use, held] = shim::cuda_memory(*index).ok()?.map(|bytes| bytes.max(0) as u64);
+    Some(DeviceMemory { in_use, held })
+}
+
 /// See [`Kernels::gather_rows`]. The tensors need no gradient.
 pub fn gather_rows(data: Tensor<2, Int>, indices: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Kernels>::gather_rows(
@@ -334,18 +366,18 @@ pub fn images(
     [scale, shift]: [&Tensor<1>; 2],
     shape: [usize; 3],
 ) -> Tensor<4> {
-    if path::has_loops_for(&data.device()) {
+    if let DispatchDevice::LibTorch(device) = data.device().as_dispatch() {
         let of_float = |t: &Tensor<1>| t.clone().try_into_primitive::<LibTorch>();
-        let crops = crops.clone().map(|c| c.try_into_primitive::<LibTorch>()).transpose();
+        let of_crops = crops.clone().map(|c| c.try_into_primitive::<LibTorch>()).transpose();
         if let (Ok(bytes), Ok(index), Ok(crops), Ok(scale), Ok(shift)) = (
             data.clone().try_into_primitive::<LibTorch>(),
             index.clone().try_into_primitive::<LibTorch>(),
-            crops,
+            of_crops,
             of_float(scale),
             of_float(shift),
-        ) {
-            let images =
-                libtorch::gather_images(&bytes, &index, crops.as_ref(), [&scale, &shift], shape);
+        ) && let Some(images) =
+            libtorch::images(*device, &bytes, &index, crops.as_ref(), [&scale, &shift], shape)
+        {
             return Tensor::from_primitive::<LibTorch>(images).permute([0, 3, 1, 2]);
         }
     }

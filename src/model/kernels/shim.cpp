@@ -11,7 +11,11 @@
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/safe_numerics.h>
+
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <array>
@@ -23,6 +27,10 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+// Bodies that CUDA devices run, too.
+#include "cuda/images.h"
+#include "cuda/loss.h"
 
 // Loops over channels are compiled for several processors; which one runs is decided once, at the
 // program's start.
@@ -398,71 +406,6 @@ void batch_norm_gradients(const at::Tensor& g, const at::Tensor& x, const at::Te
   });
 }
 
-// ---- Cross entropy ----
-
-// Loss and its gradient of one row of logits that have another prior: `by[k]` is added to each,
-// and `by[classes + truth]` to that of the true class.
-void shifted_row(const float* z, const float* by, int64_t classes, int64_t truth, float smoothing,
-                 float factor, float* loss, float* gradient) {
-  float largest = -std::numeric_limits<float>::infinity(), sum = 0.0f, logits = 0.0f;
-  for (int64_t k = 0; k < classes; k++) {
-    gradient[k] = z[k] + by[k] + (k == truth ? by[classes + k] : 0.0f);
-    largest = std::max(largest, gradient[k]);
-  }
-  const float of_truth = gradient[truth] - largest;
-  for (int64_t k = 0; k < classes; k++) {
-    const float above = gradient[k] - largest;
-    logits += above;
-    gradient[k] = std::exp(above);
-    sum += gradient[k];
-  }
-  const float log_sum = std::log(sum);
-  const float nll = log_sum - of_truth, mean = log_sum - logits / float(classes);
-  *loss = factor * ((1.0f - smoothing) * nll + smoothing * mean);
-  for (int64_t k = 0; k < classes; k++)
-    gradient[k] = factor * (gradient[k] / sum - smoothing / float(classes));
-  gradient[truth] -= factor * (1.0f - smoothing);
-}
-
-// One row of logits: its loss, its five figures, and the gradient of its loss. The figures are
-// those of the logits as they are, whatever `by` (null for none) makes of them for the loss.
-void cross_entropy_row(const float* z, const float* by, int64_t classes, int64_t truth,
-                       float smoothing, float factor, float* loss, float* figures,
-                       float* gradient) {
-  const float largest = *std::max_element(z, z + classes);
-  float sum = 0.0f, logits = 0.0f;
-  for (int64_t k = 0; k < classes; k++) {
-    gradient[k] = std::exp(z[k] - largest);
-    sum += gradient[k];
-    logits += z[k] - largest;
-  }
-  const float log_sum = std::log(sum);
-  float other = -1.0f, squares = 0.0f, entropy = 0.0f;
-  int64_t which = 0;
-  for (int64_t k = 0; k < classes; k++) {
-    const float p = gradient[k] / sum;
-    gradient[k] = p;
-    squares += p * p;
-    if (p > 0.0f) entropy -= p * (z[k] - largest - log_sum);
-    // NaN stays NaN in the figures.
-    if (k != truth && (p > other || p != p)) {
-      other = p;
-      which = k;
-    }
-  }
-  const float nll = log_sum - (z[truth] - largest), mean = log_sum - logits / float(classes);
-  *loss = factor * ((1.0f - smoothing) * nll + smoothing * mean);
-  figures[0] = gradient[truth];
-  figures[1] = other;
-  figures[2] = float(which);
-  figures[3] = squares;
-  figures[4] = sum == sum ? entropy : sum;
-  if (by) return shifted_row(z, by, classes, truth, smoothing, factor, loss, gradient);
-  for (int64_t k = 0; k < classes; k++)
-    gradient[k] = factor * (gradient[k] - smoothing / float(classes));
-  gradient[truth] -= factor * (1.0f - smoothing);
-}
-
 }  // namespace
 
 const char* earlybird_convolution_backward(const at::Tensor* grad, const at::Tensor* input,
@@ -644,6 +587,7 @@ const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* 
     const at::Tensor z =
         given.tensor("logits", logits, at::kFloat, {ANY, SOME}, Strides::any).contiguous();
     const int64_t b = z.size(0), classes = z.size(1);
+    given.number("the classes of logits", classes, 1, LARGEST);
     const at::Tensor y =
         given.tensor("labels", labels, at::kLong, {b}, Strides::any).contiguous();
     const at::Tensor f =
@@ -659,8 +603,8 @@ const char* earlybird_cross_entropy(const at::Tensor* logits, const at::Tensor* 
     for (int64_t i = 0; i < b; i++) {
       given.index("labels", i, truth[i], classes);
       float loss;
-      cross_entropy_row(row + i * classes, by, classes, truth[i], float(smoothing), factor[i],
-                        &loss, to + i * 5, slope + i * classes);
+      cross_entropy_row(row + i * classes, by, int(classes), int(truth[i]), float(smoothing),
+                        factor[i], &loss, to + i * 5, slope + i * classes);
       sum += loss;
     }
     out[0] = hand_over(at::full({1}, sum / double(b), z.options()));
@@ -745,5 +689,47 @@ const char* earlybird_cuda_math(bool tf32, bool benchmark) {
     at::globalContext().setAllowTF32CuBLAS(tf32);
     at::globalContext().setBenchmarkCuDNN(benchmark);
     at::globalContext().setDeterministicCuDNN(!benchmark);
+  });
+}
+
+const char* earlybird_cuda_stream(int64_t index, int64_t out[1]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    given.number("index", index, 0, std::numeric_limits<at::DeviceIndex>::max());
+    const at::Device device(at::kCUDA, at::DeviceIndex(index));
+    const c10::Stream stream = c10::impl::VirtualGuardImpl(at::kCUDA).getStream(device);
+    // A CUDAStream is a Stream and nothing else. Its own header asks for CUDA's, which a build
+    // need not have: so its function is looked up where LibTorch has put it.
+    using Native = void* (*)(const c10::Stream*);
+    static const auto native =
+        reinterpret_cast<Native>(dlsym(RTLD_DEFAULT, "_ZNK3c104cuda10CUDAStream6streamEv"));
+    TORCH_CHECK(native, "cuda_stream: this LibTorch has no c10::cuda::CUDAStream::stream");
+    out[0] = reinterpret_cast<int64_t>(native(&stream));
+  });
+}
+
+const char* earlybird_cuda_memory(int64_t index, int64_t out[2]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    given.number("index", index, 0, std::numeric_limits<at::DeviceIndex>::max());
+    const auto* guard = c10::impl::device_guard_impl_registry[int(at::kCUDA)].load();
+    TORCH_CHECK(guard && index < guard->deviceCount(), "cuda_memory: no CUDA device ", index);
+    const auto stats = c10::getDeviceAllocator(at::kCUDA)->getDeviceStats(at::DeviceIndex(index));
+    out[0] = stats.allocated_bytes[0].peak;  // 0: of all pools
+    out[1] = stats.reserved_bytes[0].peak;
+  });
+}
+
+const char* earlybird_images_threads(const void* task, int64_t threads, int64_t rows) {
+  return guarded(__func__, Where::processor, [&](Arguments&) {
+    const auto& images = *static_cast<const ImagesTask*>(task);
+    for (int row = 0; row < rows; row++)
+      for (int thread = 0; thread < threads; thread++)
+        images_thread(images, thread, int(threads), row, int(rows));
+  });
+}
+
+const char* earlybird_loss_threads(const void* task, int64_t threads) {
+  return guarded(__func__, Where::processor, [&](Arguments&) {
+    const auto& loss = *static_cast<const LossTask*>(task);
+    for (int thread = 0; thread < threads && thread < loss.b; thread++) loss_row(loss, thread);
   });
 }

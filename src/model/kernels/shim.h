@@ -128,5 +128,18 @@ void earlybird_count_operators();
 // its name and how often it was called; what such an operator calls itself is its own affair, which
 // differs from device to device. The text stays this thread's until the next count.
 const char* earlybird_counted_operators();
+// ---- CUDA devices ----
+
+// LibTorch's current stream on CUDA device `index`, a cudaStream_t.
+const char* earlybird_cuda_stream(int64_t index, int64_t out[1]);
+
+// Bytes of CUDA device `index` that LibTorch's allocator had in use at most, and that it held at
+// most: what torch.cuda.max_memory_allocated and max_memory_reserved tell.
+const char* earlybird_cuda_memory(int64_t index, int64_t out[2]);
+
+// The tests' CUDA device: every thread of a launch of a kernel, one after the other. `task` is an
+// ImagesTask or a LossTask.
+const char* earlybird_images_threads(const void* task, int64_t threads, int64_t rows);
+const char* earlybird_loss_threads(const void* task, int64_t threads);
 
 }  // extern "C"

@@ -321,11 +321,7 @@ impl Drop for Graph {
 /// # Panics
 /// With `message`, where there is one.
 fn succeeded(message: *const c_char) {
-    if !message.is_null() {
-        // SAFETY: a NUL-terminated string of the shim's, which stays until this thread calls again.
-        let text = unsafe { CStr::from_ptr(message) }.to_string_lossy();
-        panic!("LibTorch: {text}");
-    }
+    said(message).unwrap_or_else(|refusal| panic!("{refusal}"));
 }
 
 /// Runs `body` and gives what it gives, and the text of what this thread asked ATen for meanwhile
@@ -337,6 +333,58 @@ pub(super) fn counted<T>(body: impl FnOnce() -> T) -> (T, String) {
     // SAFETY: a NUL-terminated string of the shim's, which stays until this thread counts again.
     let text = unsafe { CStr::from_ptr(earlybird_counted_operators()) };
     (given, text.to_string_lossy().into_owned())
+}
+
+/// What the shim or LibTorch says against a call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("LibTorch: {0}")]
+pub struct Refusal(String);
+
+/// What a function of the shim's that gives no tensors says.
+fn said(message: *const c_char) -> Result<(), Refusal> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a NUL-terminated string of the shim's, which stays until this thread calls again.
+    Err(Refusal(unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()))
+}
+
+/// LibTorch's current stream on CUDA device `index`, a `cudaStream_t`.
+pub(super) fn cuda_stream(index: usize) -> Result<*mut c_void, Refusal> {
+    let mut stream = [0];
+    // SAFETY: `stream` outlives the call.
+    said(unsafe { earlybird_cuda_stream(index as i64, &raw mut stream) })?;
+    Ok(stream[0] as *mut c_void)
+}
+
+/// Bytes of CUDA device `index` that LibTorch had in use at most, and that it held at most.
+pub(super) fn cuda_memory(index: usize) -> Result<[i64; 2], Refusal> {
+    let mut bytes = [0; 2];
+    // SAFETY: `bytes` outlives the call.
+    said(unsafe { earlybird_cuda_memory(index as i64, &raw mut bytes) })?;
+    Ok(bytes)
+}
+
+/// Carries out a launch of the kernel for images on the processor.
+///
+/// # Safety
+/// `task` is an `ImagesTask` of `cuda/images.h`, and what it points to is the processor's memory.
+#[cfg(test)]
+pub(super) unsafe fn images_threads(task: *const c_void, threads: u32, rows: u32) {
+    // SAFETY: the caller's.
+    let message = unsafe { earlybird_images_threads(task, i64::from(threads), i64::from(rows)) };
+    said(message).unwrap_or_else(|refusal| panic!("{refusal}"));
+}
+
+/// The same of the kernel for the loss.
+///
+/// # Safety
+/// `task` is a `LossTask` of `cuda/loss.h`, and what it points to is the processor's memory.
+#[cfg(test)]
+pub(super) unsafe fn loss_threads(task: *const c_void, threads: u32) {
+    // SAFETY: the caller's.
+    said(unsafe { earlybird_loss_threads(task, i64::from(threads)) })
+        .unwrap_or_else(|refusal| panic!("{refusal}"));
 }
 
 /// The form of a tensor without memory: a tensor that is not on the processor, on any machine.

@@ -78,7 +78,6 @@ impl Session {
         if config.train.precision == Precision::Bf16 && !device::computes_bf16(device) {
             return Err(TrainError::Precision);
         }
-        kernels::set_cuda_math(device, config.train.tf32, config.train.cudnn_benchmark);
         let identity = Identity::of(&data);
         let classes = data.classes.len();
         let model = new_model(&config, data.shape[0], classes, device);
