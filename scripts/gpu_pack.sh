@@ -16,14 +16,21 @@ python_version=${PYTHON_VERSION:-3.12}
 home=$root/.libtorch/gpu
 goal=$root/gpu-pack
 
-# torch itself, without what it depends on: enough to build and link against.
+# torch itself, without what it depends on, and CUDA's headers: enough to build and link against.
+case $torch in
+2.9.* | 2.10.*) headers="nvidia-cuda-runtime-cu12==12.8.90 nvidia-cuda-nvcc-cu12==12.8.93" ;;
+*) headers="nvidia-cuda-runtime==13.0.96 nvidia-cuda-crt==13.0.88" ;;
+esac
 if [ "$(cat "$home/version" 2>/dev/null)" != "$torch" ]; then
   rm -rf "$home"
   mkdir -p "$home"
   python3 -m pip download --quiet --no-deps --only-binary=:all: --no-cache-dir \
     --python-version "$python_version" --platform manylinux_2_28_x86_64 \
     --dest "$home/wheel" "torch==$torch" >&2
-  python3 -m zipfile -e "$home"/wheel/torch-*.whl "$home/unpacked"
+  # shellcheck disable=SC2086 # two words
+  python3 -m pip download --quiet --no-deps --only-binary=:all: --no-cache-dir \
+    --platform manylinux2014_x86_64 --dest "$home/wheel" $headers >&2
+  for wheel in "$home"/wheel/*.whl; do python3 -m zipfile -e "$wheel" "$home/unpacked"; done
   rm -rf "$home/wheel"
   printf '%s\n' "$torch" >"$home/version"
 fi

@@ -18,6 +18,8 @@ pub use held::{AnyRank, Held, Rate, SgdStep, copied, copied_whole, stored};
 #[cfg(test)]
 pub(crate) use path::with_device_path;
 pub use path::{is_forced as is_device_path_forced, is_launched};
+#[cfg(test)]
+pub(crate) use repeated::with_failing_captures;
 pub use repeated::{Repeated, can_repeat};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

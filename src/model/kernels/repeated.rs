@@ -38,6 +38,16 @@ impl<T> Repeated<T> {
         Self { graph: cuda_index(device).map(shim::Graph::new), warm: 0, given: None }
     }
 
+    /// Whether the next time captures the work: if that panics, nothing of it was done.
+    pub fn is_about_to_capture(&self) -> bool {
+        #[cfg(test)]
+        if FAILS.get() {
+            return self.warm == Self::WARM_UP;
+        }
+        let is_new = self.graph.as_ref().is_some_and(|graph| !graph.is_captured());
+        is_new && self.warm == Self::WARM_UP
+    }
+
     /// Does the work. Its inputs are in the same memory as the last time, and whatever else it
     /// changes is changed in place; what it gives holds until it is done again. Once it is
     /// captured, `work` is not called: nothing of it may matter but what the device does.
@@ -45,6 +55,11 @@ impl<T> Repeated<T> {
     /// # Panics
     /// When the device fails, or the work cannot be captured: with LibTorch's message.
     pub fn run(&mut self, work: impl FnOnce() -> T) -> &T {
+        #[cfg(test)]
+        if FAILS.get() && self.is_about_to_capture() {
+            work();
+            panic!("LibTorch: operation not permitted when stream is capturing");
+        }
         let given = match (&mut self.graph, self.given.take()) {
             (Some(graph), Some(given)) if graph.is_captured() => {
                 graph.launch();
@@ -68,4 +83,19 @@ impl<T> fmt::Debug for Repeated<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Repeated").field("graph", &self.graph).finish_non_exhaustive()
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Whether a capture on this thread fails after its work was asked for.
+    static FAILS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `body` by the bodies of other devices, where each capture fails.
+#[cfg(test)]
+pub(crate) fn with_failing_captures<T>(body: impl FnOnce() -> T) -> T {
+    FAILS.set(true);
+    let given = path::with_device_path(true, body);
+    FAILS.set(false);
+    given
 }

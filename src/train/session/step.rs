@@ -96,6 +96,11 @@ impl Repeatable {
         Self { form, draws, terms, inputs, rate, repeated }
     }
 
+    /// Whether the next step is captured: if that panics, nothing of it was done.
+    pub(super) fn is_about_to_capture(&self) -> bool {
+        self.repeated.is_about_to_capture()
+    }
+
     /// Makes a step on these. What it gives is the caller's own.
     pub(super) fn make(
         &mut self,

@@ -18,6 +18,7 @@ use crate::train::optimizer::LearningRate;
 use crate::train::schedule::Schedule;
 use crate::train::step::LossTerms;
 use crate::train::sums::Sum;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 impl Parts {
@@ -64,7 +65,10 @@ impl Parts {
 
         let lr = Schedule::new(&self.config.train, epoch.steps)
             .at(self.completed * epoch.steps + epoch.step());
-        let made = self.make(draws, terms, lr, (&mut lap, &mut times), epoch.is_careful());
+        let laps = (&mut lap, &mut times);
+        let Some(made) = self.make(draws, terms, lr, laps, epoch.is_careful()) else {
+            return self.undo(epoch);
+        };
         let Made { loss, observations } = made;
         self.learned.count(b);
         if epoch.is_careful() {
@@ -81,7 +85,8 @@ impl Parts {
         self.meter.take(times, began.elapsed().as_secs_f64(), lr);
     }
 
-    /// Makes a step, on the memory of the one before it where that may save launches.
+    /// Makes a step, on the memory of the one before it where that may save launches. `None` where
+    /// the step could not be captured, which must be undone; later ones are not.
     fn make(
         &mut self,
         draws: Draws,
@@ -89,12 +94,12 @@ impl Parts {
         lr: f64,
         laps: (&mut Lap, &mut StepTimes),
         is_careful: bool,
-    ) -> Made {
+    ) -> Option<Made> {
         let (learned, feed) = (&mut self.learned, &self.feed);
         // A step that may be undone is not worth a graph, nor is a batch of another size.
         let is_usual = draws.index.dims()[0] == self.config.train.batch_size && !is_careful;
         if !is_usual || !self.repeats {
-            return step::make(learned, feed, draws, terms, LearningRate::Now(lr), laps);
+            return Some(step::make(learned, feed, draws, terms, LearningRate::Now(lr), laps));
         }
         let form = Form::of(learned, &draws, &terms);
         let repeatable = match self.repeatable.take().filter(|r| r.form == form) {
@@ -104,7 +109,24 @@ impl Parts {
                 self.repeatable.insert(new)
             }
         };
-        repeatable.make(learned, feed, (&draws, &terms), lr, laps)
+        if !repeatable.is_about_to_capture() {
+            return Some(repeatable.make(learned, feed, (&draws, &terms), lr, laps));
+        }
+        let capture = || repeatable.make(learned, feed, (&draws, &terms), lr, laps);
+        match catch_unwind(AssertUnwindSafe(capture)) {
+            Ok(made) => Some(made),
+            Err(panic) => {
+                (self.repeats, self.repeatable) = (false, None);
+                let why = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                let text = format!(
+                    "no CUDA graph could be captured ({}): training goes on without one. \
+                     train.cuda_graph = \"off\" prevents the attempt.",
+                    why.lines().next().unwrap_or_default()
+                );
+                self.outbox.push(Event::Warning { code: "cuda_graph".into(), text });
+                None
+            }
+        }
     }
 
     /// Mean loss and throughput since the last reading; `None` when no step was made since, or when
@@ -211,7 +233,7 @@ mod tests {
     use crate::importance::Adjust;
     use crate::model::NamedTensor;
     use crate::model::device::DeviceName;
-    use crate::model::kernels::with_device_path;
+    use crate::model::kernels::{with_device_path, with_failing_captures};
 
     /// Of 64 samples in 8 steps an epoch, none of them evaluated yet.
     fn session(lr: f64) -> Session {
@@ -371,5 +393,26 @@ mod tests {
                 assert_eq!(step(&mut session), places);
             });
         }
+    }
+
+    #[test]
+    fn where_no_graph_can_be_captured_training_goes_on_without_one() {
+        let anew = with_device_path(true, || trained(CudaGraph::Off, |_| {}));
+        with_failing_captures(|| {
+            let mut warnings = 0;
+            let mut session = with(|config| {
+                config.train.batch_size = 12;
+                config.importance.pretrain_epochs = 1.into();
+                config.importance.reweight = 0.5;
+            });
+            while session.completed() < 2 || session.step_in_epoch() < 4 {
+                session.advance();
+                let told = session.take_events().into_iter();
+                let is_warning =
+                    |e: &Event| matches!(e, Event::Warning { code, .. } if code == "cuda_graph");
+                warnings += told.filter(is_warning).count();
+            }
+            assert_eq!((warnings, session.state() == anew), (1, true));
+        });
     }
 }
