@@ -6,6 +6,7 @@ mod checkpoint;
 mod confusion;
 mod evaluate;
 mod feed;
+mod memory_faults;
 mod optimizer;
 mod schedule;
 mod session;

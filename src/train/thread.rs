@@ -3,6 +3,7 @@
 //! request.
 
 use super::checkpoint::{Checkpoint, RestoreError};
+use super::memory_faults;
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
@@ -437,17 +438,8 @@ fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
 
 /// What a panic means for people: an allocation that the device refused is told as such.
 fn failure(text: &str, batch_size: usize) -> String {
-    let lower = text.to_lowercase();
-    if ["out of memory", "can't allocate memory", "alloc_failed"].iter().any(|s| lower.contains(s))
-    {
-        let first = text.lines().next().unwrap_or(text);
-        return format!(
-            "the device is out of memory with train.batch_size = {batch_size}; what was reached is \
-             kept. Wait until others have freed some \
-             and resume, or start a new run with a smaller train.batch_size ({first})"
-        );
-    }
-    format!("the trainer panicked: {text}")
+    memory_faults::advice(text, batch_size)
+        .unwrap_or_else(|| format!("the trainer panicked: {text}"))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -463,19 +455,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allocation_that_failed_names_the_batch_size() {
-        let cuda = "LibTorch: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total \
-                    capacity of ...\nmore";
-        let cpu = "Torch(\"[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to \
-                   allocate 9000 bytes\")";
-        for text in [cuda, cpu] {
-            let reason = failure(text, 512);
-            assert!(
-                reason.contains("out of memory") && reason.contains("train.batch_size = 512"),
-                "{reason}"
-            );
-            assert!(!reason.contains("more"), "{reason}");
-        }
+    fn a_lack_of_memory_is_told_as_such_and_a_panic_as_one() {
+        let reason = failure("CUDA out of memory. Tried to allocate 2.00 GiB", 512);
+        assert!(reason.contains("out of memory with train.batch_size = 512"), "{reason}");
         assert!(failure("index 3 is out of bounds", 512).contains("panicked: index 3"));
     }
 }
