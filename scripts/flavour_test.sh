@@ -13,8 +13,9 @@ mkdir -p "$home"
 
 if [ ! -e "$home/site/torch/lib/libtorch_cuda.so" ]; then
   python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.11 \
-    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --no-cache-dir --dest "$home/wheels" torch==2.9.0 \
-    nvidia-cuda-runtime-cu12==12.8.90 nvidia-cuda-nvcc-cu12==12.8.93
+    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --no-cache-dir \
+    --dest "$home/wheels" torch==2.9.0 nvidia-cuda-runtime-cu12==12.8.90 \
+    nvidia-cuda-nvcc-cu12==12.8.93
   rm -rf "$home/new"
   for wheel in "$home"/wheels/*.whl; do python3 -m zipfile -e "$wheel" "$home/new"; done
   rm -rf "$home/wheels" "$home/site"

@@ -11,8 +11,8 @@ use earlybird::protocol::{
 };
 use earlybird::train::Pictures;
 use earlybird::tui::{
-    App, Appearance, Costs, MachineFigures, Other, ProcessFigures, Sheet, Tab, Themes, Watching,
-    draw,
+    App, Appearance, Costs, Gpus, MachineFigures, Other, ProcessFigures, Sheet, Tab, Themes,
+    Watching, draw,
 };
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -49,7 +49,7 @@ pub fn furnish(app: &mut App) {
         memory: (3 << 30, 24 << 30),
         trainer: Some(ProcessFigures { pid: 4711, cpu: 186.0, memory: 402 << 20 }),
         cockpit: Some(ProcessFigures { pid: 4712, cpu: 1.2, memory: 41 << 20 }),
-        gpus: Vec::new(),
+        gpus: Gpus::default(),
     });
     app.shared.costs = Costs { bytes_per_s: 3_210.0, frames_per_s: 9.8, bytes: 654_321 };
 }

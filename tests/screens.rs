@@ -7,7 +7,7 @@ use crossterm::event::{
 use earlybird::config::Pretrain;
 use earlybird::link::Delivery;
 use earlybird::protocol::{Event, Record};
-use earlybird::tui::{App, Tab, draw};
+use earlybird::tui::{App, GpuFigures, Gpus, Tab, draw};
 use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
@@ -39,6 +39,49 @@ fn every_tab_at_three_sizes() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn the_gpus_of_the_trainer_are_numbered_as_it_does_and_what_is_not_told_is_not_zero() {
+    let mut app = app_in("dark", TermProfile::TrueColor, false);
+    let on_a_gpu = |event| match event {
+        Event::RunStarted { run, config, data, model, versions, threads, .. } => {
+            let device = "libtorch:cuda:1".to_owned();
+            Event::RunStarted { run, config, data, model, device, versions, threads }
+        }
+        other => other,
+    };
+    hear(&mut app, records(8).into_iter().map(on_a_gpu).collect());
+    furnish(&mut app);
+    let whole = GpuFigures {
+        name: "NVIDIA H100 80GB HBM3".into(),
+        utilization: Some(97),
+        memory: Some((61 << 30, 80 << 30)),
+        power: Some(612.0),
+        temperature: Some(64),
+        ..GpuFigures::default()
+    };
+    let part = GpuFigures {
+        cuda: 1,
+        name: "NVIDIA H100 80GB HBM3 MIG 1g.10gb".into(),
+        is_mig: true,
+        utilization: None,
+        memory: Some((3 << 30, 10 << 30)),
+        ..whole.clone()
+    };
+    let mute = GpuFigures { cuda: 2, name: "Tesla K80".into(), ..GpuFigures::default() };
+    let machine = app.shared.machine.as_mut().unwrap();
+    machine.gpus = Gpus { visible: vec![whole, part, mute], hidden: 5, is_order_unsure: true };
+    app.show(tab("System"));
+    for key in ['j', 'z'] {
+        press(&mut app, KeyCode::Char(key));
+    }
+    for (width, height) in [(80, 24), (120, 36)] {
+        let text = screen(&mut app, width, height);
+        assert!(text.contains("cuda:1*") && !text.contains("cuda:0*"), "{text}");
+        assert!(!text.contains("0% Tesla") && !text.contains("0 W"), "{text}");
+        insta::assert_snapshot!(format!("system_gpus_{width}x{height}"), text);
     }
 }
 

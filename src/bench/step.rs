@@ -137,10 +137,13 @@ fn advance(session: &mut Session, steps: usize) -> f64 {
     memory
 }
 
-/// Counts the operators of some steps in the middle of an epoch.
-fn operators(session: &mut Session) -> StepOperators {
+/// Counts the operators of some steps, in the middle of an epoch of `of` steps where it has enough.
+fn operators(session: &mut Session, of: usize) -> StepOperators {
     const STEPS: usize = 4;
     advance(session, 1); // which makes a place to go back to
+    while of > STEPS + 2 && !(1..of - STEPS).contains(&session.step_in_epoch()) {
+        advance(session, 1);
+    }
     let (_, counts) = kernels::count_operators(|| advance(session, STEPS));
     let per_step = |n: u64| n as f64 / STEPS as f64;
     StepOperators {
@@ -158,6 +161,7 @@ fn operators(session: &mut Session) -> StepOperators {
 pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
     let config = config_of(b);
     let device = b.device.open_with(b.math)?;
+    let steps_per_epoch = config.train.steps_per_epoch(b.samples);
     let mut session = Session::new(config, dataset(b), &[], &device, "bench")?;
     let mut measure = |steps: usize| {
         let memory = advance(&mut session, steps);
@@ -176,7 +180,7 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
         threads: device::threads(),
         peak_mib: peak_memory_mib(),
         memory_mib: [early, memory_mib()],
-        operators: b.count_ops.then(|| operators(&mut session)),
+        operators: b.count_ops.then(|| operators(&mut session, steps_per_epoch)),
         device_mib: peak_memory(&device).map(|m| [m.in_use, m.held].map(mib)),
     })
 }

@@ -1,8 +1,8 @@
 //! The machine: processor, memory, NVIDIA GPUs, and what the training process takes of them. Knows
 //! no screen.
 
+use super::gpus::{self, Gpus, Variables};
 use nvml_wrapper::Nvml;
-use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 /// A process.
@@ -14,21 +14,6 @@ pub struct ProcessFigures {
     pub cpu: f64,
     /// Resident memory, bytes.
     pub memory: u64,
-}
-
-/// A GPU, as NVML tells of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GpuFigures {
-    /// As its maker calls it.
-    pub name: String,
-    /// Percent of the time in which it computed.
-    pub utilization: u32,
-    /// Bytes used and in all.
-    pub memory: (u64, u64),
-    /// Watts.
-    pub power: f64,
-    /// Degrees Celsius.
-    pub temperature: u32,
 }
 
 /// What a look at the machine gave.
@@ -44,8 +29,8 @@ pub struct MachineFigures {
     pub trainer: Option<ProcessFigures>,
     /// The cockpit's own process, where that is another one.
     pub cockpit: Option<ProcessFigures>,
-    /// GPUs; empty where there are none or NVML is not there.
-    pub gpus: Vec<GpuFigures>,
+    /// The GPUs that the process that trains sees; none where NVML is not there.
+    pub gpus: Gpus,
 }
 
 /// Looks at it.
@@ -53,6 +38,8 @@ pub struct Machine {
     system: System,
     nvml: Option<Nvml>,
     trainer: Option<u32>,
+    /// What decides which GPUs the trainer sees.
+    variables: Variables,
 }
 
 impl std::fmt::Debug for Machine {
@@ -64,7 +51,8 @@ impl std::fmt::Debug for Machine {
 impl Machine {
     /// Of this machine; `trainer` is the process that trains.
     pub fn new(trainer: Option<u32>) -> Self {
-        Self { system: System::new(), nvml: Nvml::init().ok(), trainer }
+        let variables = Variables::of(trainer);
+        Self { system: System::new(), nvml: Nvml::init().ok(), trainer, variables }
     }
 
     /// Figures since the last look.
@@ -85,23 +73,11 @@ impl Machine {
             memory: (self.system.used_memory(), self.system.total_memory()),
             trainer: self.trainer.and_then(process),
             cockpit: (self.trainer != Some(own)).then(|| process(own)).flatten(),
-            gpus: self.nvml.as_ref().map(gpus).unwrap_or_default(),
+            gpus: self
+                .nvml
+                .as_ref()
+                .map(|nvml| gpus::look(nvml, &self.variables))
+                .unwrap_or_default(),
         }
     }
-}
-
-/// What a GPU does not tell is zero.
-fn gpus(nvml: &Nvml) -> Vec<GpuFigures> {
-    let one = |i: u32| {
-        let gpu = nvml.device_by_index(i).ok()?;
-        let memory = gpu.memory_info().map(|m| (m.used, m.total)).unwrap_or_default();
-        Some(GpuFigures {
-            name: gpu.name().unwrap_or_else(|_| format!("GPU {i}")),
-            utilization: gpu.utilization_rates().map(|u| u.gpu).unwrap_or_default(),
-            memory,
-            power: gpu.power_usage().map(|mw| f64::from(mw) / 1e3).unwrap_or_default(),
-            temperature: gpu.temperature(TemperatureSensor::Gpu).unwrap_or_default(),
-        })
-    };
-    (0..nvml.device_count().unwrap_or(0)).filter_map(one).collect()
 }

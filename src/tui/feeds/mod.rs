@@ -1,11 +1,13 @@
 //! What is read while somebody looks at a tab that needs it: single samples, other runs, the
 //! machine. On threads of their own: the loop that draws never waits for a disk. Knows no tab.
 
+mod gpus;
 mod machine;
 mod others;
 mod sheet;
 
-pub use machine::{GpuFigures, MachineFigures, ProcessFigures};
+pub use gpus::{GpuFigures, Gpus};
+pub use machine::{MachineFigures, ProcessFigures};
 pub use others::{Figure, Other, Others};
 pub use sheet::Sheet;
 

@@ -6,7 +6,7 @@ use crate::dashboard::{Dashboard, Message};
 use crate::protocol::{StepTimes, Threads};
 use crate::tui::chart::plot::AMOUNT;
 use crate::tui::chart::{Curve, CurveKind, sparkline};
-use crate::tui::feeds::{Feed, ProcessFigures};
+use crate::tui::feeds::{Feed, GpuFigures, Gpus, ProcessFigures};
 use crate::tui::input::key::Key::Char;
 use crate::tui::input::keymap::{Action, Place, Tab, TabKeys};
 use crate::tui::input::row;
@@ -172,18 +172,7 @@ impl System {
             scene.span(" screen   ", Role::Dim),
             scene.span(words, Role::Text),
         ]));
-        for (k, gpu) in m.gpus.iter().enumerate() {
-            lines.push(line(
-                &format!("gpu {k}"),
-                f64::from(gpu.utilization) / 100.0,
-                format!("{}% {}", gpu.utilization, gpu.name),
-            ));
-            let words = format!("{}, {:.0} W, {} C", both(gpu.memory), gpu.power, gpu.temperature);
-            lines.push(line("", share(gpu.memory), words));
-        }
-        if m.gpus.is_empty() {
-            lines.push(Line::from(scene.span(" gpu      none that NVML tells of", Role::Dim)));
-        }
+        lines.extend(gpu_lines(scene, &m.gpus, width));
         pen.lines(lines, inner);
     }
 
@@ -291,4 +280,53 @@ impl System {
         }
         pen.lines(lines, inner);
     }
+}
+
+/// The GPUs that the trainer sees, the one that it trains on marked.
+fn gpu_lines(scene: &Scene<'_>, gpus: &Gpus, width: usize) -> Vec<Line<'static>> {
+    let dim = |words: String| Line::from(scene.span(words, Role::Dim));
+    // What NVML does not tell has no bar, and is not told as zero.
+    let line = |name: String, share: Option<f64>, words: String| {
+        let mut spans = vec![scene.span(format!(" {name:<9}"), Role::Dim)];
+        if let Some(share) = share {
+            spans.push(bar(scene, share, width, Role::Accuracy));
+        }
+        let gap = if share.is_some() { " " } else { "" };
+        spans.push(scene.span(format!("{gap}{words}"), Role::Text));
+        Line::from(spans)
+    };
+    let trains = |gpu: &GpuFigures| scene.run.device.ends_with(&format!("cuda:{}", gpu.cuda));
+    let mut lines = Vec::new();
+    for gpu in &gpus.visible {
+        let mark = if trains(gpu) { "*" } else { "" };
+        let load = match (gpu.utilization, gpu.is_mig) {
+            (Some(percent), _) => format!("{percent}% "),
+            (None, true) => "no load told (MIG) ".to_owned(),
+            (None, false) => "no load told ".to_owned(),
+        };
+        let share = gpu.utilization.map(|percent| f64::from(percent) / 100.0);
+        lines.push(line(format!("cuda:{}{mark}", gpu.cuda), share, load + &gpu.name));
+        let memory =
+            gpu.memory.map(|(used, all)| format!("{} / {}", bytes(used as f64), bytes(all as f64)));
+        let told = [
+            Some(memory.unwrap_or_else(|| "memory not told".to_owned())),
+            gpu.power.map(|watts| format!("{watts:.0} W")),
+            gpu.temperature.map(|degrees| format!("{degrees} C")),
+        ];
+        let words = told.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let share = gpu.memory.map(|(used, all)| used as f64 / all.max(1) as f64);
+        lines.push(line(String::new(), share, words));
+    }
+    if gpus.visible.iter().any(trains) {
+        lines.push(dim(" * this run trains there".to_owned()));
+    }
+    if gpus.visible.is_empty() && gpus.hidden == 0 {
+        lines.push(dim(" gpu      none that NVML tells of".to_owned()));
+    } else if gpus.hidden > 0 {
+        lines.push(dim(format!(" {} more that the trainer does not see", gpus.hidden)));
+    }
+    if gpus.is_order_unsure {
+        lines.push(dim(" numbers by the bus; CUDA's may differ".to_owned()));
+    }
+    lines
 }
