@@ -1,15 +1,14 @@
 //! `earlybird doctor`: each line ok, or a warning with what to do about it.
 
+mod devices;
+
 use super::{Outcome, say};
 use crate::cache::cache_dir;
 use crate::host;
-use crate::model::device::{CudaMath, DeviceName};
-use crate::model::kernels::compiled;
 use crate::model::libtorch::{self, Flavour};
 use crate::model::{device, threads_for};
 use crate::protocol::{Because, Threads, Waiting};
 use crate::tui::Terminal;
-use std::path::Path;
 
 /// Prints all findings. Warnings do not make it fail: training on the CPU needs none of it.
 pub(super) fn run() -> Outcome {
@@ -40,7 +39,7 @@ fn warning(about: &'static str, text: impl Into<String>, remedy: impl Into<Strin
 fn findings() -> Vec<Finding> {
     let mut found = vec![ok("earlybird", env!("CARGO_PKG_VERSION"))];
     found.push(libtorch());
-    found.extend(devices());
+    found.extend(devices::findings());
     found.push(precision());
     found.push(threads());
     found.extend(terminal());
@@ -74,47 +73,6 @@ fn libtorch() -> Finding {
              .libtorch && make build` fetches the right one.",
         ),
     }
-}
-
-fn devices() -> Vec<Finding> {
-    let mut found = vec![ok("device", "cpu")];
-    let driver = Path::new("/proc/driver/nvidia/version").exists();
-    match (device::cuda_devices(), driver, device::has_cuda_build()) {
-        (0, false, _) => found.push(ok(
-            "device",
-            "no CUDA device (no NVIDIA driver on this \
-                                                  machine)",
-        )),
-        (0, true, false) => found.push(warning(
-            "device",
-            "an NVIDIA driver is present, but this LibTorch is the CPU build",
-            "rm -rf .libtorch && EARLYBIRD_LIBTORCH=cuda make build, or activate a Python with \
-             torch 2.9 and build again.",
-        )),
-        (0, true, true) => found.push(warning(
-            "device",
-            "an NVIDIA driver is present, but LibTorch sees no CUDA device",
-            "Check nvidia-smi and CUDA_VISIBLE_DEVICES.",
-        )),
-        (n, ..) => found.extend((0..n).flat_map(|i| {
-            [Some(ok("device", format!("cuda:{i}"))), kernels(i)].into_iter().flatten()
-        })),
-    }
-    found
-}
-
-/// What was compiled for a CUDA device.
-fn kernels(index: usize) -> Option<Finding> {
-    let device = DeviceName::LibtorchCuda(index).open_with(CudaMath::default()).ok()?;
-    Some(match compiled(&device)? {
-        Ok(what) => ok("kernels", format!("cuda:{index}: {what}")),
-        Err(why) => warning(
-            "kernels",
-            format!("cuda:{index}: {why}"),
-            "Crops and normalisation take more operations there, which is slower. NVRTC comes with \
-             PyTorch's CUDA wheels (nvidia-cuda-nvrtc).",
-        ),
-    })
 }
 
 /// fp32 is the default everywhere; whether bf16 pays is the processor's.

@@ -6,6 +6,7 @@ use super::kernels::set_cuda_math;
 use super::libtorch::Flavour;
 use burn::tensor::Device;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// Where training runs.
@@ -162,6 +163,14 @@ pub fn cuda_devices() -> usize {
     }
 }
 
+/// Whether there is an NVIDIA driver, going by files under `root`: containers often lack its tools.
+pub fn has_driver(root: &Path) -> bool {
+    let files = ["dev/nvidiactl", "dev/dxg", "proc/driver/nvidia/version"];
+    let folders = ["usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib", "usr/lib/wsl/lib"];
+    let libraries = folders.iter().map(|folder| format!("{folder}/libcuda.so.1"));
+    files.into_iter().map(str::to_owned).chain(libraries).any(|file| root.join(file).exists())
+}
+
 /// Whether this LibTorch was built with CUDA.
 pub fn has_cuda_build() -> bool {
     tch::utils::has_cuda()
@@ -180,4 +189,23 @@ pub fn versions() -> Vec<(String, String)> {
         pair("burn", "0.22.1".into()),
         pair("libtorch", Flavour::loaded().version),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_is_found_by_any_of_its_files() {
+        for file in
+            ["dev/nvidiactl", "dev/dxg", "proc/driver/nvidia/version", "usr/lib64/libcuda.so.1"]
+        {
+            let root = tempfile::tempdir().expect("a folder");
+            assert!(!has_driver(root.path()));
+            let file = root.path().join(file);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+            std::fs::write(&file, "").expect("written");
+            assert!(has_driver(root.path()), "{}", file.display());
+        }
+    }
 }

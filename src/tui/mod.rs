@@ -26,7 +26,9 @@ mod terminal;
 pub use app::{App, Effect, draw};
 pub use chart::axis::AxisView;
 pub use connection::{Connection, Lost, Watching};
-pub use feeds::{Costs, GpuFigures, Gpus, MachineFigures, Other, Others, ProcessFigures, Sheet};
+pub use feeds::{
+    Costs, GpuFigures, Gpus, MachineFigures, Other, Others, ProcessFigures, Sheet, own_gpus,
+};
 pub use input::Answer;
 pub use input::key::Key;
 pub use input::keymap::{Action, Binding, Keymap, Place, Playback, Tab, TabKeys};

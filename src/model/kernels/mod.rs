@@ -331,6 +331,12 @@ pub fn compiled(device: &Device) -> Option<Result<String, KernelError>> {
     }
 }
 
+/// cuDNN's version, as `9.10.2`; `None` where LibTorch has none.
+pub fn cudnn_version() -> Option<String> {
+    let version = shim::cudnn_version().ok()?;
+    Some(format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100))
+}
+
 /// Memory that LibTorch took of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceMemory {

@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
@@ -716,6 +717,11 @@ const char* earlybird_cuda_memory(int64_t index, int64_t out[2]) {
     out[0] = stats.allocated_bytes[0].peak;  // 0: of all pools
     out[1] = stats.reserved_bytes[0].peak;
   });
+}
+
+const char* earlybird_cudnn_version(int64_t out[1]) {
+  return guarded(__func__, Where::processor,
+                 [&](Arguments&) { out[0] = at::detail::getCUDAHooks().versionCuDNN(); });
 }
 
 const char* earlybird_images_threads(const void* task, int64_t threads, int64_t rows) {

@@ -137,6 +137,9 @@ const char* earlybird_cuda_stream(int64_t index, int64_t out[1]);
 // most: what torch.cuda.max_memory_allocated and max_memory_reserved tell.
 const char* earlybird_cuda_memory(int64_t index, int64_t out[2]);
 
+// cuDNN's version, as 91002.
+const char* earlybird_cudnn_version(int64_t out[1]);
+
 // The tests' CUDA device: every thread of a launch of a kernel, one after the other. `task` is an
 // ImagesTask or a LossTask.
 const char* earlybird_images_threads(const void* task, int64_t threads, int64_t rows);

@@ -365,6 +365,14 @@ pub(super) fn cuda_memory(index: usize) -> Result<[i64; 2], Refusal> {
     Ok(bytes)
 }
 
+/// cuDNN's version, as 91002.
+pub(super) fn cudnn_version() -> Result<i64, Refusal> {
+    let mut version = [0];
+    // SAFETY: `version` outlives the call.
+    said(unsafe { earlybird_cudnn_version(&raw mut version) })?;
+    Ok(version[0])
+}
+
 /// Carries out a launch of the kernel for images on the processor.
 ///
 /// # Safety

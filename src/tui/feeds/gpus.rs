@@ -11,6 +11,8 @@ pub struct GpuFigures {
     pub cuda: usize,
     /// As its maker calls it.
     pub name: String,
+    /// Compute capability, as (9, 0).
+    pub capability: Option<(i32, i32)>,
     /// Whether it is a MIG instance, a part of a GPU.
     pub is_mig: bool,
     /// Percent of the time in which it computed. NVML has no such figure of MIG instances.
@@ -156,6 +158,12 @@ pub(super) fn look(nvml: &Nvml, variables: &Variables) -> Gpus {
     }
 }
 
+/// The driver's version, and the GPUs that this process sees; `None` where NVML is not there.
+pub fn own_gpus() -> Option<(String, Gpus)> {
+    let nvml = Nvml::init().ok()?;
+    Some((nvml.sys_driver_version().ok()?, look(&nvml, &Variables::of(None))))
+}
+
 fn mig_instances<'n>(device: &Device<'n>) -> Vec<Device<'n>> {
     let most = device.mig_device_count().unwrap_or(0);
     (0..most).filter_map(|i| device.mig_device_by_index(i).ok()).collect()
@@ -166,6 +174,7 @@ fn figures(cuda: usize, gpu: &Device<'_>, mig: Option<&Device<'_>>) -> GpuFigure
     GpuFigures {
         cuda,
         name: part.name().or_else(|_| gpu.name()).unwrap_or_else(|_| "GPU".to_owned()),
+        capability: gpu.cuda_compute_capability().ok().map(|c| (c.major, c.minor)),
         is_mig: mig.is_some(),
         utilization: part.utilization_rates().ok().map(|u| u.gpu),
         memory: part.memory_info().ok().map(|m| (m.used, m.total)),

@@ -6,7 +6,7 @@ mod machine;
 mod others;
 mod sheet;
 
-pub use gpus::{GpuFigures, Gpus};
+pub use gpus::{GpuFigures, Gpus, own_gpus};
 pub use machine::{MachineFigures, ProcessFigures};
 pub use others::{Figure, Other, Others};
 pub use sheet::Sheet;
