@@ -52,12 +52,13 @@ fn libtorch() -> Finding {
     let (compiled, loaded) = (Flavour::compiled(), Flavour::loaded());
     let from = libtorch::loaded_from()
         .map_or_else(|| libtorch::built_in_folder().to_owned(), |lib| lib.display().to_string());
-    let text = format!("compiled for {compiled}, runs with {loaded} from {from}");
     if compiled != loaded {
+        let text = format!("compiled for {compiled}, runs with {loaded} from {from}");
         let remedy = "make build compiles for what is there now; LD_LIBRARY_PATH may lead to \
                       another LibTorch than the built-in folder.";
         return warning("libtorch", text, remedy);
     }
+    let text = format!("{loaded} from {from}, as it was compiled for");
     match loaded.series() {
         "2.9" => ok("libtorch", text),
         _ if loaded.is_known() => warning(

@@ -46,7 +46,11 @@ impl Flavour {
 impl fmt::Display for Flavour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let version = if self.version.is_empty() { "unknown" } else { &self.version };
-        write!(f, "{version} ({})", if self.has_cuda { "CUDA" } else { "CPU" })
+        match (version.contains('+'), self.has_cuda) {
+            (true, _) => f.write_str(version), // as 2.9.0+cu128
+            (false, true) => write!(f, "{version} with CUDA"),
+            (false, false) => write!(f, "{version} for the CPU"),
+        }
     }
 }
 
@@ -88,6 +92,15 @@ mod tests {
 
     fn of(version: &str) -> Flavour {
         Flavour { version: version.into(), has_cuda: false }
+    }
+
+    #[test]
+    fn a_flavour_says_whether_it_has_cuda() {
+        assert_eq!(of("2.9.0+cpu").to_string(), "2.9.0+cpu");
+        assert_eq!(of("2.9.0").to_string(), "2.9.0 for the CPU");
+        let cuda = Flavour { has_cuda: true, ..of("2.9.0") };
+        assert_eq!(cuda.to_string(), "2.9.0 with CUDA");
+        assert_eq!(of("").to_string(), "unknown for the CPU");
     }
 
     #[test]
