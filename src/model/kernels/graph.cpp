@@ -7,12 +7,12 @@
 
 #include <cstring>
 #include <exception>
-#include <memory>
+#include <optional>
+#include <utility>
 
 #ifdef EARLYBIRD_CUDA
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
 
@@ -37,6 +37,8 @@ const char* guarded(F body) noexcept {
 
 #ifdef EARLYBIRD_CUDA
 
+// The streams are changed by hand: LibTorch's guard for that calls CUDA's runtime from its header,
+// and this program links with none.
 struct Graph {
   explicit Graph(c10::DeviceIndex device)
       : stream(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device)) {}
@@ -53,20 +55,27 @@ struct Graph {
   void begin() {
     TORCH_CHECK(!before, "the graph is being captured already");
     c10::cuda::device_synchronize();
-    before = std::make_unique<c10::cuda::CUDAStreamGuard>(stream);
+    before = c10::cuda::getCurrentCUDAStream(stream.device_index());
+    c10::cuda::setCurrentCUDAStream(stream);
     graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
   }
 
   void end() {
     TORCH_CHECK(before, "the graph is not being captured");
-    const auto restored = std::move(before);
-    graph.capture_end();
+    const c10::cuda::CUDAStream former = *std::exchange(before, std::nullopt);
+    try {
+      graph.capture_end();
+    } catch (...) {
+      c10::cuda::setCurrentCUDAStream(former);
+      throw;
+    }
+    c10::cuda::setCurrentCUDAStream(former);
   }
 
   at::cuda::CUDAGraph graph;
   c10::cuda::CUDAStream stream;
-  // Goes back to the stream that was current before the capture.
-  std::unique_ptr<c10::cuda::CUDAStreamGuard> before;
+  // The stream that was current before the capture, while there is one.
+  std::optional<c10::cuda::CUDAStream> before;
 };
 
 Graph& of(void* graph) {
