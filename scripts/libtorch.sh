@@ -56,8 +56,9 @@ is_known() {
 # Whether there is an NVIDIA driver. Containers often have it without nvidia-smi.
 has_driver() {
   local there
-  for there in "${EARLYBIRD_ROOT:-}"/dev/nvidiactl "${EARLYBIRD_ROOT:-}"/dev/dxg \
-    "${EARLYBIRD_ROOT:-}"/proc/driver/nvidia/version; do
+  for there in /dev/nvidiactl /dev/dxg /proc/driver/nvidia/version \
+    /usr/lib/x86_64-linux-gnu/libcuda.so.1 /usr/lib64/libcuda.so.1 /usr/lib/libcuda.so.1 \
+    /usr/lib/wsl/lib/libcuda.so.1; do
     [ -e "$there" ] && return 0
   done
   return 1

@@ -20,6 +20,7 @@ mod faulty;
 mod fetch;
 mod field;
 mod film;
+mod flavour;
 mod forged;
 mod found_e;
 mod fuzz;
