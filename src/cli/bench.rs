@@ -3,7 +3,7 @@
 use super::{BenchArgs, BenchWhat, Outcome, failed, peers, say, usage};
 use crate::bench::{self, StepBench, StepFigures, StepOperators};
 use crate::config::Precision;
-use crate::model::device::CudaMath;
+use crate::model::device::{CudaMath, DeviceName};
 use crate::model::use_threads;
 use serde_json::{Value, json};
 
@@ -117,6 +117,9 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
     let device = args.compute.device(None)?;
     let (warmup, usual_steps) =
         if device.is_gpu() { ON_A_GPU } else { (usual.warmup, usual.steps) };
+    if args.count_ops && device == DeviceName::Flex {
+        return Err(usage("--count-ops counts operators of LibTorch's ATen; flex has none"));
+    }
     let steps = args.steps.unwrap_or(usual_steps).max(1);
     let batch = args.batch.unwrap_or(usual.batch).max(2);
     // A GPU's steps are many, and what happens between epochs is not theirs.
@@ -139,9 +142,10 @@ fn step_bench(args: &BenchArgs) -> Result<StepBench, Outcome> {
 
 /// Operators by name, those that are called most first.
 fn operator_words(operators: &StepOperators) -> String {
-    let path = if operators.device_path { ", by the bodies of a device of its own" } else { "" };
+    let path = if operators.device_path { ", as a GPU without NVRTC is asked" } else { "" };
     let mut words = format!(
-        "\n{:.1} operators of ATen a step that work on memory, {:.1} calls in all{path}:",
+        "\n{:.1} operators of ATen a step{path}; {:.1} calls with views, allocations and what \
+         operators call themselves:",
         operators.ops_per_step, operators.calls_per_step
     );
     let mut listed: Vec<(&String, &f64)> = operators.operators.iter().collect();

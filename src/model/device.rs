@@ -117,9 +117,14 @@ impl DeviceName {
                     return Ok(device);
                 }
                 let why = match count {
-                    0 => "LibTorch sees no CUDA device (no driver, or this LibTorch is the CPU \
-                          build)"
+                    0 if has_cuda_build() => "LibTorch sees no CUDA device (no driver, or \
+                                              CUDA_VISIBLE_DEVICES hides it)"
                         .to_owned(),
+                    0 => {
+                        "this LibTorch is the CPU build; EARLYBIRD_LIBTORCH=cuda make build takes \
+                          the other one"
+                            .to_owned()
+                    }
                     n => format!("LibTorch sees {n} CUDA device(s), counted from 0"),
                 };
                 Err(DeviceError::Absent { name: self.to_string(), why })

@@ -42,6 +42,16 @@ fn cuda(n: usize) -> Vec<Finding> {
         let cudnn = kernels::cudnn_version().map_or_else(String::new, |v| format!(", cuDNN {v}"));
         found.push(ok("driver", format!("NVIDIA {driver}{cudnn}")));
     }
+    found.push(if kernels::has_graphs() {
+        ok("graphs", "CUDA graphs: steps become one launch (train.cuda_graph)")
+    } else {
+        warning(
+            "graphs",
+            "no CUDA graphs: CUDA's headers were not there when this was compiled",
+            "pip install nvidia-cuda-nvcc-cu12 (CUDA 13: nvidia-cuda-crt) beside torch, or set \
+             CUDA_HOME to a toolkit, and build again.",
+        )
+    });
     for index in 0..n {
         let gpu = told.iter().flat_map(|(_, gpus)| &gpus.visible).find(|gpu| gpu.cuda == index);
         let name = gpu.map_or_else(String::new, |gpu| format!(": {}", words(gpu)));

@@ -20,7 +20,7 @@ pub(crate) use path::with_device_path;
 pub use path::{is_forced as is_device_path_forced, is_launched};
 #[cfg(test)]
 pub(crate) use repeated::with_failing_captures;
-pub use repeated::{Repeated, can_repeat};
+pub use repeated::{Repeated, can_repeat, has_graphs};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::libtorch::LibTorchDevice;

@@ -14,6 +14,11 @@ pub fn can_repeat(device: &Device) -> bool {
     path::is_launched(device) && (cuda_index(device).is_none() || shim::has_graphs())
 }
 
+/// Whether this program has CUDA graphs.
+pub fn has_graphs() -> bool {
+    shim::has_graphs()
+}
+
 fn cuda_index(device: &Device) -> Option<usize> {
     match device.as_dispatch() {
         DispatchDevice::LibTorch(LibTorchDevice::Cuda(index)) => Some(*index),

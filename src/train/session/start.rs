@@ -106,6 +106,13 @@ impl Session {
             versions: device::versions(),
             threads: threads_in_use().cloned(),
         };
+        // The last bits are other ones than those of the processor's own bodies.
+        let forced = kernels::is_device_path_forced().then(|| Event::Warning {
+            code: "device_path".into(),
+            text: "EARLYBIRD_DEVICE_PATH=1: the processor computes as a GPU is asked to, slower \
+                   and with other last bits"
+                .into(),
+        });
         let preferred = match config.importance.sampler {
             Sampler::Uniform => Sampler::Biased,
             other => other,
@@ -125,7 +132,7 @@ impl Session {
             paused: None,
             not_finite_accepted: false,
             stop: None,
-            outbox: vec![started],
+            outbox: std::iter::once(started).chain(forced).collect(),
             started: Instant::now(),
             earlier: Duration::ZERO,
             config,
