@@ -6,8 +6,8 @@ mod checkpoint;
 mod confusion;
 mod evaluate;
 mod feed;
-mod memory_faults;
 mod optimizer;
+mod out_of_memory;
 mod schedule;
 mod session;
 mod step;
@@ -19,6 +19,7 @@ pub use checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState, 
 pub use confusion::Confusion;
 pub use evaluate::{Evaluated, evaluate};
 pub use optimizer::{LearningRate, Sgd};
+pub use out_of_memory::{During, explained, first_line};
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};
 pub use step::{Forward, LossTerms, forward_loss};

@@ -3,7 +3,7 @@
 //! request.
 
 use super::checkpoint::{Checkpoint, RestoreError};
-use super::memory_faults;
+use super::out_of_memory::{During, explained};
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
@@ -76,7 +76,7 @@ pub enum PrepareError<E: std::error::Error> {
     /// There can be no such session.
     #[error(transparent)]
     Build(E),
-    /// Building it panicked: the panic's message.
+    /// Building it panicked: the panic's message, or what it means.
     #[error("{0}")]
     Panicked(String),
     /// The system gives no thread.
@@ -175,7 +175,11 @@ where
                 return train(&mut session, requests, outlet);
             }
             Ok(Err(e)) => PrepareError::Build(e),
-            Err(panic) => PrepareError::Panicked(panic_text(&*panic).to_owned()),
+            Err(panic) => {
+                let text = panic_text(&*panic);
+                let told = explained(text, During::Start);
+                PrepareError::Panicked(told.map_or_else(|| text.to_owned(), |t| t.to_string()))
+            }
         };
         let _ = tell.send(Some(why));
         TrainerReport::Failed("there is no session".into())
@@ -416,7 +420,7 @@ impl<O: Outlet> Work<O> {
     /// Keeps what can be kept of a session whose step panicked; gives the reason for people.
     fn salvage(&mut self, session: &mut Session, panic: &(dyn Any + Send)) -> String {
         let text = panic_text(panic);
-        let reason = failure(text, session.config().train.batch_size);
+        let reason = failure(text, During::Training(&session.config().train));
         let kept = catch_unwind(AssertUnwindSafe(|| {
             session.take_events();
             session.undo_broken_step().then(|| session.checkpoint())
@@ -436,28 +440,17 @@ fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
     session.pause(Cause::Disk, Some(reason));
 }
 
-/// What a panic means for people: an allocation that the device refused is told as such.
-fn failure(text: &str, batch_size: usize) -> String {
-    memory_faults::advice(text, batch_size)
-        .unwrap_or_else(|| format!("the trainer panicked: {text}"))
+/// What a panic means for people.
+fn failure(text: &str, during: During<'_>) -> String {
+    let told = explained(text, during).map(|told| told.to_string());
+    told.unwrap_or_else(|| format!("the trainer panicked: {text}"))
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// The message of a panic.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("unknown reason")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lack_of_memory_is_told_as_such_and_a_panic_as_one() {
-        let reason = failure("CUDA out of memory. Tried to allocate 2.00 GiB", 512);
-        assert!(reason.contains("out of memory with train.batch_size = 512"), "{reason}");
-        assert!(failure("index 3 is out of bounds", 512).contains("panicked: index 3"));
-    }
 }
