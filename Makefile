@@ -12,7 +12,7 @@ CARGO = env -u LIBTORCH_USE_PYTORCH cargo
 ARGS ?=
 
 # torch-sys takes 2.9.0 alone where a LibTorch tells its version; 2.10 and 2.11 work, too.
-ifneq ($(shell ./scripts/flavour.sh 2>/dev/null | grep -E '^2\.1[01]\.'),)
+ifneq ($(shell LIBTORCH='$(LIBTORCH)' ./scripts/flavour.sh 2>/dev/null | grep -E '^2\.1[01]\.'),)
 export LIBTORCH_BYPASS_VERSION_CHECK ?= 1
 endif
 
@@ -81,8 +81,8 @@ VERSION ?= 2.11.0
 
 test-libtorch: ## run every test with another version of LibTorch, beside the usual build (slow)
 	@EARLYBIRD_LIBTORCH_VERSION=$(VERSION) LIBTORCH= ./scripts/libtorch.sh
-	LIBTORCH=$(CURDIR)/.libtorch/$(VERSION) LIBTORCH_BYPASS_VERSION_CHECK=1 \
-		CARGO_TARGET_DIR=$(CURDIR)/target/libtorch-$(VERSION) OMP_WAIT_POLICY=passive \
+	LIBTORCH="$(CURDIR)/.libtorch/$(VERSION)" LIBTORCH_BYPASS_VERSION_CHECK=1 \
+		CARGO_TARGET_DIR="$(CURDIR)/target/libtorch-$(VERSION)" OMP_WAIT_POLICY=passive \
 		$(CARGO) test --locked
 
 clean: ## remove what was built; LibTorch stays

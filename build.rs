@@ -109,6 +109,10 @@ fn cuda_headers(lib: &Path) -> Vec<PathBuf> {
     if let Some(missing) =
         ["cuda_runtime_api.h", "crt/host_defines.h"].iter().find(|header| !holds(header))
     {
+        // Cargo looks again at each build, until they are there.
+        for folder in &folders {
+            println!("cargo:rerun-if-changed={}", folder.join(missing).display());
+        }
         println!(
             "cargo:warning=no CUDA graphs: {missing} is missing. Set CUDA_HOME to a CUDA toolkit, \
              or pip install nvidia-cuda-nvcc-cu12 (CUDA 13: nvidia-cuda-crt) beside torch"

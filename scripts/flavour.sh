@@ -32,12 +32,18 @@ if [ "${1:-}" != --notice ]; then
 fi
 note=$target/libtorch-flavour
 former=$(cat "$note" 2>/dev/null || true)
+# A folder that something was built in, by a version that left no note, may hold either.
+if [ -z "$former" ] && compgen -G "$target/*/build/torch-sys-*" >/dev/null; then
+  former=unknown
+fi
 if [ -n "$former" ] && [ "$former" != "$flavour" ]; then
   echo "libtorch: was $former, is $flavour: what was built for the former one is built anew" >&2
   # All that has a build script that reads LibTorch's folder; cargo finds what depends on them.
   for package in torch-sys burn-tch earlybird; do
-    env -u LIBTORCH_USE_PYTORCH "${CARGO:-cargo}" clean --quiet --locked --target-dir "$target" \
-      --package "$package"
+    for profile in dev release; do
+      env -u LIBTORCH_USE_PYTORCH "${CARGO:-cargo}" clean --quiet --locked \
+        --target-dir "$target" --profile "$profile" --package "$package"
+    done
   done
 fi
 mkdir -p "$target"

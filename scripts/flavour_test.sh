@@ -7,7 +7,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 unset LIBTORCH
-./scripts/libtorch.sh
+# The CPU build, whatever this machine trains with.
+EARLYBIRD_LIBTORCH_VERSION=2.9.0 ./scripts/libtorch.sh
+cpu=$root/.libtorch/2.9.0
 home=$root/.libtorch/flip
 mkdir -p "$home"
 
@@ -39,7 +41,7 @@ build() {
   echo "flavour: $(./scripts/flavour.sh) is built $2 libtorch_cuda.so," \
     "$(grep -c Compiling "$home/built" || true) crates compiled"
 }
-build "$root/.libtorch/libtorch" without
-build "$root/.libtorch/libtorch" without # nothing to do
+build "$cpu" without
+build "$cpu" without # nothing to do
 build "$home/site/torch" with
-build "$root/.libtorch/libtorch" without
+build "$cpu" without

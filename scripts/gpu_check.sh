@@ -114,7 +114,7 @@ section_doctor() {
 
 kernel_tests() {
   [ -n "$unit_tests" ] || { say "EARLYBIRD_UNIT_TESTS names no binary of them" && return 3; }
-  EARLYBIRD_TEST_DEVICE=$device "$unit_tests" model:: 2>&1 | grep -vE '\.\.\. ok$' | tail -60
+  EARLYBIRD_TEST_DEVICE=$device "$unit_tests" model:: train:: 2>&1 | grep -vE '\.\.\. ok$' | tail -60
   return "${PIPESTATUS[0]}"
 }
 section_kernels_fp32() { kernel_tests; }
@@ -198,7 +198,16 @@ rates = sorted(e["images_per_s"] for e in lines if e["event"] == "step")
 print(f"{rates[len(rates) // 2]:.0f} images/s")
 PY
 )"
+    hashes="$hashes $(ended "graph-$how")"
   done
+  # Without a graph the second run would only repeat the first.
+  if grep -qh '"code":"cuda_graph"' "$out"/graph-auto/*/journal.jsonl; then
+    grep -h '"code":"cuda_graph"' "$out"/graph-auto/*/journal.jsonl
+    return 1
+  fi
+  # shellcheck disable=SC2086 # hash and accuracy, twice
+  set -- $hashes
+  [ "$1" = "$3" ] || { say "the two runs end with different parameters" && return 1; }
 }
 
 section_out_of_memory() {

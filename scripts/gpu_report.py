@@ -108,8 +108,8 @@ def report(folder, device, small):
     if small:
         yield "Everything is small (`--quick`): batches are a sixteenth of what is said.\n"
     if device == "cpu":
-        yield "Run on the CPU with `EARLYBIRD_DEVICE_PATH=1`, which has a program that knows it take"
-        yield "the device's path. That leaves open:\n"
+        yield "Run on the CPU with `EARLYBIRD_DEVICE_PATH=1`: it does what a GPU is asked to do."
+        yield "That leaves open:\n"
         yield OPEN_ON_THE_CPU + "\n"
     yield "| what | result | s |\n|---|---|---|"
     for _, title, result, seconds, _ in found:

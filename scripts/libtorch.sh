@@ -22,7 +22,7 @@ case $VERSION in
 *) CUDA_PACKAGES="nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85" ;;
 esac
 readonly CUDA_PACKAGES
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) # as make names its folder
 home=$root/.libtorch
 goal=$home/libtorch
 if [ -n "${EARLYBIRD_LIBTORCH_VERSION:-}" ]; then
@@ -99,7 +99,8 @@ if command -v flock >/dev/null 2>&1; then
 fi
 rm -rf "$home"/tmp.*
 tmp=$(mktemp -d "$home/tmp.XXXXXX")
-trap 'rm -rf "$tmp"' EXIT
+# Whatever ends the call, what was there until now stays or has its successor.
+trap '[ -e "$goal" ] || [ ! -e "$tmp/former" ] || mv "$tmp/former" "$goal"; rm -rf "$tmp"' EXIT
 trap 'say "interrupted; nothing half-done is kept, call make again"; exit 130' INT TERM HUP
 
 python=$(command -v python3 || command -v python || true)

@@ -25,7 +25,8 @@ fn removed(root: &Path) -> Vec<String> {
     flavour(root, &["--notice"]);
     let asked = fs::read_to_string(root.join("asked")).unwrap_or_default();
     let _ = fs::remove_file(root.join("asked"));
-    asked.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
+    let packages = asked.lines().filter(|line| line.contains("--profile dev "));
+    packages.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect()
 }
 
 fn machine() -> tempfile::TempDir {
@@ -62,4 +63,13 @@ fn another_kind_or_version_under_the_same_path_is_built_for_anew_and_nothing_els
     assert_eq!(removed(root), all);
     fs::remove_file(root.join("libtorch/version.py")).unwrap();
     assert_eq!(printed(root), "unknown+cpu");
+}
+
+#[test]
+fn a_folder_that_was_built_in_before_there_were_notes_is_built_in_anew() {
+    let dir = machine();
+    let root = dir.path();
+    fs::create_dir_all(root.join("target/debug/build/torch-sys-0123456789abcdef")).unwrap();
+    assert_eq!(removed(root), ["torch-sys", "burn-tch", "earlybird"]);
+    assert!(removed(root).is_empty(), "it is noted now");
 }
