@@ -6,7 +6,7 @@ use crate::config::{ModelName, Precision, RunConfig, ScheduleName};
 use crate::data::{Crop, Dataset, Split};
 use crate::model::device::{self, CudaMath, DeviceName};
 use crate::model::kernels::{self, peak_memory};
-use crate::protocol::StepTimes;
+use crate::protocol::{Event, StepTimes};
 use crate::stream::{Purpose, stream};
 use crate::train::{DeviceSplit, Progress, Session};
 use rand::RngExt;
@@ -62,6 +62,9 @@ pub struct StepFigures {
     /// (`torch.cuda.max_memory_allocated` and `max_memory_reserved`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_mib: Option<[f64; 2]>,
+    /// What the session warned of, as of a CUDA graph that could not be captured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What a step asks of ATen, where that was to be counted.
     #[serde(flatten)]
     pub operators: Option<StepOperators>,
@@ -122,8 +125,9 @@ pub(super) fn config_of(b: &StepBench) -> RunConfig {
     config
 }
 
-/// Makes `steps` steps; the memory in MiB after a tenth of them.
-fn advance(session: &mut Session, steps: usize) -> f64 {
+/// Makes `steps` steps; the memory in MiB after a tenth of them. `warnings` takes what the session
+/// warns of.
+fn advance(session: &mut Session, steps: usize, warnings: &mut Vec<String>) -> f64 {
     let (mut done, mut memory) = (0, 0.0);
     while done < steps {
         if session.advance() == Progress::Step {
@@ -132,7 +136,10 @@ fn advance(session: &mut Session, steps: usize) -> f64 {
                 memory = memory_mib();
             }
         }
-        session.take_events();
+        warnings.extend(session.take_events().into_iter().filter_map(|event| match event {
+            Event::Warning { text, .. } => Some(text),
+            _ => None,
+        }));
     }
     memory
 }
@@ -140,11 +147,11 @@ fn advance(session: &mut Session, steps: usize) -> f64 {
 /// Counts the operators of some steps, in the middle of an epoch of `of` steps where it has enough.
 fn operators(session: &mut Session, of: usize) -> StepOperators {
     const STEPS: usize = 4;
-    advance(session, 1); // which makes a place to go back to
+    advance(session, 1, &mut Vec::new()); // which makes a place to go back to
     while of > STEPS + 2 && !(1..of - STEPS).contains(&session.step_in_epoch()) {
-        advance(session, 1);
+        advance(session, 1, &mut Vec::new());
     }
-    let (_, counts) = kernels::count_operators(|| advance(session, STEPS));
+    let (_, counts) = kernels::count_operators(|| advance(session, STEPS, &mut Vec::new()));
     let per_step = |n: u64| n as f64 / STEPS as f64;
     StepOperators {
         ops_per_step: per_step(counts.in_all()),
@@ -163,8 +170,9 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
     let device = b.device.open_with(b.math)?;
     let steps_per_epoch = config.train.steps_per_epoch(b.samples);
     let mut session = Session::new(config, dataset(b), &[], &device, "bench")?;
+    let mut warnings = Vec::new();
     let mut measure = |steps: usize| {
-        let memory = advance(&mut session, steps);
+        let memory = advance(&mut session, steps, &mut warnings);
         session.step_event(); // reads the losses
         device::wait_for(&device); // for the update, too
         (session.take_step_times(), memory)
@@ -180,6 +188,7 @@ pub fn step(b: &StepBench) -> Result<StepFigures, BenchError> {
         threads: device::threads(),
         peak_mib: peak_memory_mib(),
         memory_mib: [early, memory_mib()],
+        warnings,
         operators: b.count_ops.then(|| operators(&mut session, steps_per_epoch)),
         device_mib: peak_memory(&device).map(|m| [m.in_use, m.held].map(mib)),
     })

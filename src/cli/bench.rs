@@ -19,7 +19,8 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
         BenchWhat::Step => {
             let f = bench::step(&step_bench(args)?).map_err(failed)?;
             let counted = f.operators.as_ref().map(operator_words).unwrap_or_default();
-            show(args, &json!(f), &(step_words(args, &f) + &counted));
+            let warned: String = f.warnings.iter().map(|w| format!("\nwarning: {w}")).collect();
+            show(args, &json!(f), &(step_words(args, &f) + &warned + &counted));
         }
         BenchWhat::Epoch => {
             let f = bench::epoch(&step_bench(args)?, usize::from(args.rounds)).map_err(failed)?;

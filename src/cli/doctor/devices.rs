@@ -72,15 +72,15 @@ fn words(gpu: &GpuFigures) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Makes a small step of training on a device, which is `called` so.
+/// Makes some small steps of training on a device, which is `called` so.
 fn step_on(name: DeviceName, called: String) -> Finding {
     let small = StepBench {
         model: ModelName::Convnet,
         shape: [1, 8, 8],
         classes: 2,
-        samples: 8,
+        samples: 64,
         batch: 4,
-        steps: 1,
+        steps: 6, // the fourth would be captured as a CUDA graph
         warmup: 0,
         precision: Precision::Fp32,
         augment: true,
@@ -94,7 +94,14 @@ fn step_on(name: DeviceName, called: String) -> Finding {
     let made = bench::step(&small);
     std::panic::set_hook(report);
     match made {
-        Ok(_) => ok("device", format!("{called}; a step of training works")),
+        Ok(figures) => match figures.warnings.first().filter(|_| name.is_gpu()) {
+            None => ok("device", format!("{called}; a step of training works")),
+            Some(warned) => warning(
+                "device",
+                format!("{called}; a step of training works, but {warned}"),
+                "It is slower so. train.cuda_graph = \"off\" leaves the graph out.",
+            ),
+        },
         Err(why) => warning(
             "device",
             format!("{called}; a step of training fails: {why}"),

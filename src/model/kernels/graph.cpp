@@ -12,6 +12,8 @@
 
 #ifdef EARLYBIRD_CUDA
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
@@ -54,24 +56,45 @@ struct Graph {
 
   void begin() {
     TORCH_CHECK(!before, "the graph is being captured already");
+    // A capture goes by the thread's current device.
+    const c10::DeviceGuard on(stream.device());
     c10::cuda::device_synchronize();
+    // A capture takes memory anew: what is kept for steps without it may be in the way.
+    c10::cuda::CUDACachingAllocator::emptyCache();
     before = c10::cuda::getCurrentCUDAStream(stream.device_index());
     c10::cuda::setCurrentCUDAStream(stream);
-    graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+    try {
+      graph.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
+    } catch (...) {
+      give_up();
+      throw;
+    }
   }
 
   void end() {
     TORCH_CHECK(before, "the graph is not being captured");
-    const c10::cuda::CUDAStream former = *std::exchange(before, std::nullopt);
+    const c10::DeviceGuard on(stream.device());
     try {
       graph.capture_end();
     } catch (...) {
-      c10::cuda::setCurrentCUDAStream(former);
+      give_up();
       throw;
     }
-    c10::cuda::setCurrentCUDAStream(former);
+    c10::cuda::setCurrentCUDAStream(*std::exchange(before, std::nullopt));
   }
 
+  // LibTorch's graph leaves the allocator in the middle of a capture that fails: its memory would
+  // never be given back, nor any other while there is too little.
+  void give_up() {
+    c10::cuda::setCurrentCUDAStream(*std::exchange(before, std::nullopt));
+    try {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(stream.device_index(), pool);
+      c10::cuda::CUDACachingAllocator::releasePool(stream.device_index(), pool);
+    } catch (...) {
+    }
+  }
+
+  const at::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
   at::cuda::CUDAGraph graph;
   c10::cuda::CUDAStream stream;
   // The stream that was current before the capture, while there is one.

@@ -331,6 +331,11 @@ pub fn compiled(device: &Device) -> Option<Result<String, KernelError>> {
     }
 }
 
+/// What is to be said of kernels that a CUDA device goes without, since this was last called.
+pub fn take_warnings() -> Vec<String> {
+    cuda::take_warnings()
+}
+
 /// cuDNN's version, as `9.10.2`; `None` where LibTorch has none.
 pub fn cudnn_version() -> Option<String> {
     let version = shim::cudnn_version().ok()?;

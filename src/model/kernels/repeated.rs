@@ -70,6 +70,8 @@ impl<T> Repeated<T> {
                 graph.launch();
                 given
             }
+            // A launch failed, and what it gives is lost.
+            (Some(graph), None) if graph.is_captured() => panic!("LibTorch: the graph is broken"),
             (Some(graph), _) if self.warm == Self::WARM_UP => {
                 let given = graph.capture(work);
                 graph.launch(); // capturing does nothing of it
@@ -99,8 +101,13 @@ thread_local! {
 /// Runs `body` by the bodies of other devices, where each capture fails.
 #[cfg(test)]
 pub(crate) fn with_failing_captures<T>(body: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            FAILS.set(false);
+        }
+    }
+    let _reset = Reset;
     FAILS.set(true);
-    let given = path::with_device_path(true, body);
-    FAILS.set(false);
-    given
+    path::with_device_path(true, body)
 }

@@ -28,7 +28,7 @@ use self::parts::Parts;
 pub use self::samples::{Pictures, SampleSheet};
 pub use self::start::TrainError;
 use crate::config::RunConfig;
-use crate::model::NamedTensor;
+use crate::model::{NamedTensor, kernels};
 use crate::protocol::{Cause, End, Event, StepTimes, Stop, TestedModel};
 
 /// What one [`Session::advance`] did.
@@ -123,6 +123,8 @@ impl Session {
 
     /// Everything that happened since this was last called.
     pub fn take_events(&mut self) -> Vec<Event> {
+        let warning = |text| Event::Warning { code: "kernels".into(), text };
+        self.parts.outbox.extend(kernels::take_warnings().into_iter().map(warning));
         std::mem::take(&mut self.parts.outbox)
     }
 

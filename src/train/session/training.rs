@@ -11,6 +11,7 @@ use super::step::{self, Form, Made, Repeatable};
 use super::terms::Terms;
 use super::{Progress, Session, Stage, Work};
 use crate::data::Augment;
+use crate::model::kernels;
 use crate::protocol::{Cause, Event, StepTimes};
 use crate::train::batches::Draws;
 use crate::train::feed::Order;
@@ -18,6 +19,7 @@ use crate::train::optimizer::LearningRate;
 use crate::train::schedule::Schedule;
 use crate::train::step::LossTerms;
 use crate::train::sums::Sum;
+use crate::train::thread::panic_text;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -65,6 +67,8 @@ impl Parts {
 
         let lr = Schedule::new(&self.config.train, epoch.steps)
             .at(self.completed * epoch.steps + epoch.step());
+        // What a device reads in memory of its own is f32: so that all steps there take the same.
+        let lr = if kernels::is_launched(&self.device) { f64::from(lr as f32) } else { lr };
         let laps = (&mut lap, &mut times);
         let Some(made) = self.make(draws, terms, lr, laps, epoch.is_careful()) else {
             return self.undo(epoch);
@@ -117,11 +121,10 @@ impl Parts {
             Ok(made) => Some(made),
             Err(panic) => {
                 (self.repeats, self.repeatable) = (false, None);
-                let why = panic.downcast_ref::<String>().cloned().unwrap_or_default();
                 let text = format!(
                     "no CUDA graph could be captured ({}): training goes on without one. \
                      train.cuda_graph = \"off\" prevents the attempt.",
-                    why.lines().next().unwrap_or_default()
+                    panic_text(&*panic).lines().next().unwrap_or_default()
                 );
                 self.outbox.push(Event::Warning { code: "cuda_graph".into(), text });
                 None
@@ -161,6 +164,7 @@ impl Parts {
     /// Goes back to the last place with finite parameters, and on from there with care.
     pub(super) fn go_back(&mut self, epoch: &mut Epoch) {
         let place = self.learned.go_back();
+        self.repeatable = None; // it works on memory that nobody trains any more
         epoch.go_back(place);
         self.meter = Meter::default();
     }
@@ -168,6 +172,7 @@ impl Parts {
     /// Goes back to the last place to go back to, whatever happened since.
     fn undo(&mut self, epoch: &mut Epoch) {
         let place = self.learned.undo();
+        self.repeatable = None;
         epoch.undo(place);
         self.meter = Meter::default();
     }
@@ -252,7 +257,7 @@ mod tests {
         config.train.schedule = ScheduleName::Constant;
         config.train.warmup = 0.0;
         change(&mut config);
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         Session::new(config, data, &[], &device, "test").expect("a session")
     }
 

@@ -143,10 +143,19 @@ fn give_up(source: &'static Source, device: usize, why: KernelError) {
     }
 }
 
+/// What is to be said of kernels that there are not.
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Once for each kernel and device.
 fn warn(source: &Source, device: usize, why: &KernelError) {
     let what = source.what;
-    eprintln!("warning: cuda:{device} goes without its kernel for {what}, which is slower: {why}");
+    let text = format!("cuda:{device} goes without its kernel for {what}, which is slower: {why}");
+    WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+}
+
+/// The warnings since this was last called.
+pub(super) fn take_warnings() -> Vec<String> {
+    std::mem::take(&mut WARNINGS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn load(source: &Source, device: usize) -> Result<Loaded<'static>, KernelError> {
