@@ -92,6 +92,16 @@ impl DeviceName {
         matches!(self, Self::LibtorchCuda(_))
     }
 
+    /// What LibTorch's bodies and training are tested on: the processor, or what
+    /// `EARLYBIRD_TEST_DEVICE` names.
+    #[cfg(test)]
+    pub(crate) fn tested() -> Self {
+        match std::env::var("EARLYBIRD_TEST_DEVICE") {
+            Ok(name) => name.parse().expect("EARLYBIRD_TEST_DEVICE names a device"),
+            Err(_) => Self::LibtorchCpu,
+        }
+    }
+
     /// The same for tests: a CUDA device computes as exactly as it can, unless
     /// EARLYBIRD_TEST_TF32 is set.
     #[cfg(test)]

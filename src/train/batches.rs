@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_batch_has_the_drawn_images_in_order_on_both_backends() {
-        for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        for device in [DeviceName::tested(), DeviceName::Flex] {
             let (images, labels) = resident(device).batch(&[1, 0, 1], None);
             assert_eq!(images.dims(), [3, 2, 8, 8]);
             let v = values(images);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_crop_moves_mirrors_and_pads_with_black() {
-        for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        for device in [DeviceName::tested(), DeviceName::Flex] {
             let crops = [
                 Crop { down: 2, right: 1, flip: false },
                 Crop { down: -1, right: 3, flip: true },

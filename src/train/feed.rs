@@ -137,7 +137,7 @@ mod tests {
         let classes = (0..n).map(|i| i.to_string()).collect();
         let data = Dataset::new("test", [1, 8, 8], classes, split.clone(), split);
         let unit = (vec![0.0], vec![1.0 / 255.0]); // normalised value = byte value
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         Feed::Resident(DeviceSplit::new(&data, &data.train, &unit, &device))
     }
 

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_observation_is_that_of_the_softmax() {
-        for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        for device in [DeviceName::tested(), DeviceName::Flex] {
             let device = device.open().expect("device");
             let p: [f32; 3] = [0.5, 0.3, 0.2];
             let logits =

@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn sums_are_those_by_hand_and_reading_begins_anew() {
-        for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        for device in [DeviceName::tested(), DeviceName::Flex] {
             let device = device.open().expect("device");
             let mean = |v: f32| Tensor::<1>::from_data(TensorData::new(vec![v], [1]), &device);
             let mut sums = Sums::default();
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn one_loss_that_is_not_finite_makes_the_sum_so() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let mut sums = Sums::default();
         for v in [1.0, f32::NAN, 1.0] {
             sums.add(Tensor::from_data(TensorData::new(vec![v], [1]), &device), 3);

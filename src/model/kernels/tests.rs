@@ -23,25 +23,19 @@ fn host<const D: usize>(t: Tensor<D>) -> Vec<f32> {
     t.into_data().iter::<f32>().collect()
 }
 
-/// The device that LibTorch's bodies are tested on: the processor, or what `EARLYBIRD_TEST_DEVICE`
-/// names.
-fn tested() -> DeviceName {
-    match std::env::var("EARLYBIRD_TEST_DEVICE") {
-        Ok(name) => name.parse().expect("EARLYBIRD_TEST_DEVICE names a device"),
-        Err(_) => DeviceName::LibtorchCpu,
-    }
-}
-
 /// The tolerance, or what products of ten bits of mantissa allow where they are asked for.
 fn allowed(tolerance: f32) -> f32 {
-    let is_coarse = tested().is_gpu() && std::env::var_os("EARLYBIRD_TEST_TF32").is_some();
+    let is_coarse =
+        DeviceName::tested().is_gpu() && std::env::var_os("EARLYBIRD_TEST_TF32").is_some();
     if is_coarse { tolerance.max(1e-2) } else { tolerance }
 }
 
 /// Runs `body` by each of LibTorch's bodies: the shim's loops, and those of other devices.
 fn on_each_path(body: impl Fn(Device)) {
     for is_forced in [false, true] {
-        path::with_device_path(is_forced, || body(tested().open().expect("device").autodiff()));
+        path::with_device_path(is_forced, || {
+            body(DeviceName::tested().open().expect("device").autodiff())
+        });
     }
 }
 

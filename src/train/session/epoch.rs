@@ -259,7 +259,7 @@ mod tests {
         fn new() -> Self {
             let planned =
                 Planned::restored(EpochPlan::shuffle(10, 1, 1), Probabilities::uniform(10));
-            let device = DeviceName::LibtorchCpu.open().expect("device");
+            let device = DeviceName::tested().open().expect("device");
             let epoch = Epoch::new(Phase::Pretrain, planned, Terms::default(), 5, &device);
             Self { epoch, device }
         }
