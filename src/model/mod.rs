@@ -21,7 +21,7 @@ pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
 pub use resnet::{Downsample, ResidualBlock, Resnet18};
-pub use state::{Misfit, Misfits, NamedTensor, fill, named_parameters, sha256};
+pub use state::{LeavingState, Misfit, Misfits, NamedTensor, Unread, named_parameters, sha256};
 
 pub use threads::{threads_for, threads_in_use, use_threads};
 
@@ -148,6 +148,11 @@ impl Model {
     /// All parameters and running statistics by name, on the host, in the order of the forward
     /// pass.
     pub fn state(&self) -> Vec<NamedTensor> {
-        state::collect(self)
+        self.unread().read()
+    }
+
+    /// The same, its values not read yet.
+    pub fn unread(&self) -> Unread {
+        state::unread(self)
     }
 }

@@ -1,6 +1,6 @@
 //! A model's parameters and running statistics by name: read, hashed, put back.
 
-use super::kernels::{self, Held};
+use super::kernels::{self, Held, Leaving, Lost};
 use super::{Model, TYPES};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -20,15 +20,92 @@ pub struct NamedTensor {
     pub trainable: bool,
 }
 
+/// Named tensors, the values of which are still on the device where they can be read together.
+#[derive(Debug, Default)]
+pub struct Unread {
+    tensors: Vec<NamedTensor>,
+    /// All of them, or none.
+    held: Held,
+}
+
+impl Unread {
+    /// Adds a tensor, which `hold` adds to what is held, or whose values are `values`.
+    pub fn add(
+        &mut self,
+        (name, shape, trainable): (String, Vec<usize>, bool),
+        hold: impl FnOnce(&mut Held),
+        values: impl FnOnce() -> Vec<f32>,
+    ) {
+        let before = self.held.len();
+        hold(&mut self.held);
+        let values = if self.held.len() > before { Vec::new() } else { values() };
+        self.tensors.push(NamedTensor { name, shape, values, trainable });
+    }
+
+    /// The same, with `prefix` before each name.
+    pub fn under(mut self, prefix: &str) -> Self {
+        for tensor in &mut self.tensors {
+            tensor.name.insert_str(0, prefix);
+        }
+        self
+    }
+
+    /// These and then those of `others`, of the same device.
+    pub fn and(mut self, others: Self) -> Self {
+        self.tensors.extend(others.tensors);
+        self.held.append(others.held);
+        self
+    }
+
+    /// Sends the values as they are now to the host, as one copy, for which nobody waits yet.
+    pub fn leave(self) -> LeavingState {
+        let Self { tensors, held } = self;
+        LeavingState { tensors, values: (!held.is_empty()).then(|| held.leave()) }
+    }
+
+    /// The tensors with their values.
+    ///
+    /// # Panics
+    /// When the device fails.
+    pub fn read(self) -> Vec<NamedTensor> {
+        self.leave().arrived().unwrap_or_else(|lost| panic!("LibTorch: {lost}"))
+    }
+}
+
+/// Named tensors, the values of which may be on their way from the device.
+#[derive(Debug)]
+pub struct LeavingState {
+    tensors: Vec<NamedTensor>,
+    /// Those of all of them; `None` where they are with the tensors.
+    values: Option<Leaving>,
+}
+
+impl LeavingState {
+    /// Waits for the values.
+    ///
+    /// # Errors
+    /// When the device failed meanwhile.
+    pub fn arrived(&self) -> Result<Vec<NamedTensor>, Lost> {
+        let mut tensors = self.tensors.clone();
+        let Some(values) = &self.values else { return Ok(tensors) };
+        let all = values.arrived()?;
+        let mut rest = all.as_slice();
+        for tensor in &mut tensors {
+            let (values, others) = rest.split_at(tensor.shape.iter().product());
+            tensor.values = values.to_vec();
+            rest = others;
+        }
+        Ok(tensors)
+    }
+}
+
 /// Walks a model: names and identities always, values where asked for.
 #[derive(Default)]
 struct Collector {
     path: Vec<String>,
     with_values: bool,
     names: Vec<(String, ParamId)>,
-    tensors: Vec<NamedTensor>,
-    /// The tensors whose values are still on the device.
-    held: Held,
+    unread: Unread,
 }
 
 impl Collector {
@@ -54,13 +131,9 @@ impl ModuleVisitor for Collector {
         if self.with_values {
             let tensor = param.val();
             let trainable = !name.contains("running_");
-            let shape = tensor.dims().to_vec();
-            let before = self.held.len();
-            self.held.add(tensor.clone());
-            let is_held = self.held.len() > before;
-            let values =
-                if is_held { Vec::new() } else { tensor.into_data().iter::<f32>().collect() };
-            self.tensors.push(NamedTensor { name, shape, values, trainable });
+            let about = (name, tensor.dims().to_vec(), trainable);
+            let values = || tensor.to_data().iter::<f32>().collect();
+            self.unread.add(about, |held| held.add(tensor.clone()), values);
         }
     }
 }
@@ -70,27 +143,10 @@ pub fn named_parameters(model: &impl Module) -> Vec<(String, ParamId)> {
     Collector::walk(model, false).names
 }
 
-/// All parameters and running statistics on the host.
-pub(super) fn collect(model: &Model) -> Vec<NamedTensor> {
+/// All parameters and running statistics.
+pub(super) fn unread(model: &Model) -> Unread {
     // The validation form has the running statistics up to the last step.
-    let Collector { mut tensors, held, .. } = Collector::walk(&model.valid(), true);
-    fill(&mut tensors, &held);
-    tensors
-}
-
-/// Gives `tensors` the values of those in `held`, which come from the device together; nothing
-/// where there are none.
-pub fn fill(tensors: &mut [NamedTensor], held: &Held) {
-    if held.is_empty() {
-        return;
-    }
-    let all = held.values();
-    let mut rest = all.as_slice();
-    for tensor in tensors {
-        let (values, others) = rest.split_at(tensor.shape.iter().product());
-        tensor.values = values.to_vec();
-        rest = others;
-    }
+    Collector::walk(&model.valid(), true).unread
 }
 
 /// Holds the tensors of a model, in the order of the forward pass.

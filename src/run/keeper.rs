@@ -42,8 +42,10 @@ impl Keeper {
                 (file, *completed, *step)
             }
             Kept::Samples(sheet) => return samples::write(&self.directory, sheet).map(|()| None),
-            Kept::Checkpoint(c) => {
-                (self.checkpoints.write(c)?, c.state.completed, c.state.epoch.map_or(0, |e| e.step))
+            Kept::Checkpoint(leaving) => {
+                let c = leaving.arrived().map_err(io::Error::other)?;
+                let step = c.state.epoch.map_or(0, |e| e.step);
+                (self.checkpoints.write(&c)?, c.state.completed, step)
             }
         };
         let file = file.display().to_string();

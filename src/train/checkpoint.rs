@@ -5,7 +5,8 @@
 use crate::config::RunConfig;
 use crate::data::Identity;
 use crate::importance::{METRICS, Observation, Sampler};
-use crate::model::{Misfits, NamedTensor};
+use crate::model::kernels::Lost;
+use crate::model::{LeavingState, Misfits, NamedTensor};
 use crate::protocol::{LONGEST, MOST_COUNTED, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -17,6 +18,30 @@ pub struct Checkpoint {
     pub state: SessionState,
     /// Everything that is large, by name.
     pub arrays: Vec<Array>,
+}
+
+/// A checkpoint the tensors of which may be on their way from the device: training goes on
+/// meanwhile.
+#[derive(Debug)]
+pub struct LeavingCheckpoint {
+    /// Everything that is small.
+    pub(super) state: SessionState,
+    /// Named as arrays are.
+    pub(super) tensors: LeavingState,
+    /// All other arrays.
+    pub(super) arrays: Vec<Array>,
+}
+
+impl LeavingCheckpoint {
+    /// Waits for the tensors.
+    ///
+    /// # Errors
+    /// When the device failed meanwhile.
+    pub fn arrived(&self) -> Result<Checkpoint, Lost> {
+        let tensors = self.tensors.arrived()?.into_iter().map(Array::tensor);
+        let arrays = tensors.chain(self.arrays.iter().cloned()).collect();
+        Ok(Checkpoint { state: self.state.clone(), arrays })
+    }
 }
 
 /// A named array on the host.
@@ -264,8 +289,8 @@ impl Array {
         Self::u32(name, values.iter().map(|v| u32::from(*v)).collect())
     }
 
-    pub(super) fn tensor(prefix: &str, t: NamedTensor) -> Self {
-        Self { name: format!("{prefix}{}", t.name), shape: t.shape, values: Values::F32(t.values) }
+    fn tensor(t: NamedTensor) -> Self {
+        Self { name: t.name, shape: t.shape, values: Values::F32(t.values) }
     }
 
     pub(super) fn observations(name: &str, values: &[Observation]) -> Self {

@@ -15,7 +15,9 @@ mod sums;
 mod thread;
 
 pub use batches::DeviceSplit;
-pub use checkpoint::{Array, Checkpoint, EpochState, RestoreError, SessionState, Values};
+pub use checkpoint::{
+    Array, Checkpoint, EpochState, LeavingCheckpoint, RestoreError, SessionState, Values,
+};
 pub use confusion::Confusion;
 pub use evaluate::{Evaluated, evaluate};
 pub use optimizer::{LearningRate, Sgd};

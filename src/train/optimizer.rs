@@ -3,7 +3,7 @@
 
 use crate::config::TrainConfig;
 use crate::model::kernels::{self, AnyRank, Held, Rate, SgdStep};
-use crate::model::{NamedTensor, fill, named_parameters};
+use crate::model::{NamedTensor, Unread, named_parameters};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -75,11 +75,15 @@ impl Sgd {
 
     /// The velocities by parameter name, on the host; none before the first step.
     pub fn state(&self, model: &impl Module) -> Vec<NamedTensor> {
+        self.unread(model).read()
+    }
+
+    /// The same, their values not read yet.
+    pub fn unread(&self, model: &impl Module) -> Unread {
         let names = named_parameters(model).into_iter().map(|(name, id)| (id, name)).collect();
-        let mut read = Read { sgd: self, names, tensors: Vec::new(), held: Held::default() };
-        model.visit(&mut read);
-        fill(&mut read.tensors, &read.held);
-        read.tensors
+        let mut collect = Collect { sgd: self, names, unread: Unread::default() };
+        model.visit(&mut collect);
+        collect.unread
     }
 
     /// Takes velocities that [`state`](Self::state) gave.
@@ -112,26 +116,20 @@ impl ModuleMapper for Step<'_> {
     }
 }
 
-/// Reads velocities, or holds them where they can be read together.
-struct Read<'a> {
+/// Collects velocities.
+struct Collect<'a> {
     sgd: &'a Sgd,
     names: HashMap<ParamId, String>,
-    tensors: Vec<NamedTensor>,
-    held: Held,
+    unread: Unread,
 }
 
-impl ModuleVisitor for Read<'_> {
+impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(velocity) = self.sgd.velocities.get(&param.id) else { return };
-        let (before, shape) = (self.held.len(), velocity.shape());
-        velocity.hold(&mut self.held);
-        let values = if self.held.len() > before {
-            Vec::new()
-        } else {
-            velocity.clone().get(param.dims()).into_data().iter::<f32>().collect()
-        };
         let name = self.names.get(&param.id).cloned().unwrap_or_default();
-        self.tensors.push(NamedTensor { name, shape, values, trainable: false });
+        let about = (name, velocity.shape(), false);
+        let values = || velocity.clone().get(param.dims()).into_data().iter::<f32>().collect();
+        self.unread.add(about, |held| velocity.hold(held), values);
     }
 }
 
@@ -161,7 +159,7 @@ mod tests {
     /// Two steps on one weight by hand: w = 1, g = 0.5 twice, lr = 0.1, m = 0.9, wd = 0.1.
     #[test]
     fn two_steps_are_those_of_pytorch() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let one = |v: f32| Tensor::<1>::from_data(TensorData::new(vec![v], [1]), &device);
         for (momentum, nesterov, expected) in
             [(0.0, false, 0.880_6), (0.9, false, 0.826_6), (0.9, true, 0.725_566)]
@@ -234,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_velocity_of_any_rank_survives_a_save_and_a_load() {
-        for device in [DeviceName::LibtorchCpu, DeviceName::Flex] {
+        for device in [DeviceName::tested(), DeviceName::Flex] {
             let device = device.open().expect("device");
             let mut sgd = Sgd::new(&TrainConfig { momentum: 0.9, ..TrainConfig::default() });
             let model = EachRank::new(&device.clone().autodiff()).step(&mut sgd);

@@ -2,7 +2,7 @@
 //! becomes of those is the [`Outlet`]'s; the thread waits for nobody but a paused session's next
 //! request.
 
-use super::checkpoint::{Checkpoint, RestoreError};
+use super::checkpoint::{Checkpoint, LeavingCheckpoint, RestoreError};
 use super::out_of_memory::{During, explained};
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 /// Where training is gets told at most this often.
 const STEP_EVENTS: Duration = Duration::from_millis(100);
 
-/// A state to be kept, off the device already.
+/// A state to be kept, which no later step changes.
 #[derive(Debug)]
 pub enum Kept {
     /// Everything that decides the run's future.
-    Checkpoint(Box<Checkpoint>),
+    Checkpoint(Box<LeavingCheckpoint>),
     /// Parameters and running statistics at the end, and the completed epochs.
     Model {
         /// Parameters and running statistics.
@@ -302,7 +302,7 @@ impl<O: Outlet> Work<O> {
 
     fn keep(&mut self, session: &mut Session, why: CheckpointKind, answer: Option<Answer>) {
         self.kept = Instant::now();
-        let checkpoint = session.checkpoint();
+        let checkpoint = session.leave();
         self.tell(session); // reading the losses may have found one that is not finite
         self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), why, answer);
     }
@@ -423,9 +423,12 @@ impl<O: Outlet> Work<O> {
         let reason = failure(text, During::Training(&session.config().train));
         let kept = catch_unwind(AssertUnwindSafe(|| {
             session.take_events();
-            session.undo_broken_step().then(|| session.checkpoint())
+            session.undo_broken_step().then(|| session.leave())
         }));
-        if let Ok(Some(checkpoint)) = kept {
+        // A device that failed may have nothing left to give.
+        if let Ok(Some(checkpoint)) = kept
+            && checkpoint.arrived().is_ok()
+        {
             self.outlet.keep(Kept::Checkpoint(Box::new(checkpoint)), CheckpointKind::Stopped, None);
         }
         reason

@@ -102,9 +102,13 @@ impl<'a> SgdStep<'a> {
             let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
             return by_ordinary_ops(weight, gradient, velocity, self.op);
         }
-        let weight = libtorch::owned(primitive(weight));
+        let (weight, velocity) = (primitive(weight), velocity.map(primitive));
+        // A copy would be lost on work that is repeated: that goes on with the memory that it had.
+        let is_alone = weight.can_mut() && velocity.as_ref().is_none_or(TchTensor::can_mut);
+        assert!(self.rate.is_none() || is_alone, "LibTorch: somebody else holds a parameter");
+        let weight = libtorch::owned(weight);
         let velocity = match velocity {
-            Some(velocity) => libtorch::owned(primitive(velocity)),
+            Some(velocity) => libtorch::owned(velocity),
             None => libtorch::zeros_like(&weight),
         };
         self.weights.push(weight.tensor.shallow_clone());
@@ -187,18 +191,44 @@ impl Held {
         shim::copy_all(&mut self.0, &from.0);
     }
 
+    /// Adds those of `others` after its own.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// Whether all values are finite: waits for one number from the device.
     pub fn are_finite(&self) -> bool {
         let [finite] = shim::are_finite(&self.0);
         finite.is_some_and(|finite| finite.int64_value(&[]) == 1)
     }
 
-    /// All values, each tensor's row-major, in the order in which the tensors were added: one copy
-    /// from the device, for which it waits.
-    pub fn values(&self) -> Vec<f32> {
-        let [joined] = shim::joined(&self.0);
-        let joined = joined.map(|t| t.to_device(tch::Device::Cpu));
-        joined.and_then(|t| Vec::<f32>::try_from(&t).ok()).unwrap_or_default()
+    /// Sends all values as they are now to the host, each tensor's row-major, in the order in which
+    /// the tensors were added: one copy from the device, for which nobody waits yet.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn leave(&self) -> Leaving {
+        Leaving(shim::Leaving::new(&self.0))
+    }
+}
+
+/// Why values did not come from a device: LibTorch's message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device failed: {0}")]
+pub struct Lost(String);
+
+/// Values on their way from a device to the host.
+#[derive(Debug)]
+pub struct Leaving(shim::Leaving);
+
+impl Leaving {
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// When the device failed meanwhile.
+    pub fn arrived(&self) -> Result<Vec<f32>, Lost> {
+        let values = self.0.arrived().map_err(|refusal| Lost(refusal.to_string()))?;
+        Vec::<f32>::try_from(&values).map_err(|e| Lost(e.to_string()))
     }
 }
 

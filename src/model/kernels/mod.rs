@@ -14,7 +14,7 @@ mod shim;
 
 pub use counting::{OperatorCounts, count_operators};
 pub use cuda::KernelError;
-pub use held::{AnyRank, Held, Rate, SgdStep, copied, copied_whole, stored};
+pub use held::{AnyRank, Held, Leaving, Lost, Rate, SgdStep, copied, copied_whole, stored};
 #[cfg(test)]
 pub(crate) use path::with_device_path;
 pub use path::{is_forced as is_device_path_forced, is_launched};

@@ -13,6 +13,7 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/safe_numerics.h>
 
@@ -407,6 +408,29 @@ void batch_norm_gradients(const at::Tensor& g, const at::Tensor& x, const at::Te
   });
 }
 
+// Values on their way to the host.
+struct Leaving {
+  explicit Leaving(const at::Tensor& values) {
+    if (!values.is_cuda()) {
+      there = values.cpu();
+      return;
+    }
+    // The allocators keep both memories until the copy is made.
+    there = at::empty_like(values, values.options().device(at::kCPU).pinned_memory(true));
+    there.copy_(values, /*non_blocking=*/true);
+    copied.emplace(values.device().type());
+    copied->record(c10::impl::VirtualGuardImpl(values.device().type()).getStream(values.device()));
+  }
+
+  at::Tensor arrived() const {
+    if (copied) copied->synchronize();
+    return there;
+  }
+
+  at::Tensor there;
+  std::optional<c10::Event> copied;
+};
+
 }  // namespace
 
 const char* earlybird_convolution_backward(const at::Tensor* grad, const at::Tensor* input,
@@ -503,17 +527,6 @@ const char* earlybird_are_finite(const at::Tensor* const* tensors, int64_t n,
     TORCH_CHECK(n > 0, "are_finite: no tensors");
     const auto largest = at::_foreach_norm(all, std::numeric_limits<double>::infinity());
     out[0] = hand_over(at::isfinite(at::stack(largest)).all());
-  });
-}
-
-const char* earlybird_joined(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]) {
-  return guarded(__func__, Where::one_device, [&](Arguments& given) {
-    std::vector<at::Tensor> flat;
-    for (int64_t i = 0; i < n; i++)
-      flat.push_back(given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::any)
-                         .reshape({-1}));
-    TORCH_CHECK(n > 0, "joined: no tensors");
-    out[0] = hand_over(at::cat(flat));
   });
 }
 
@@ -676,6 +689,26 @@ const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tenso
     out[0] = hand_over(t.pin_memory().to(device, t.scalar_type(), /*non_blocking=*/true));
   });
 }
+
+const char* earlybird_leave(const at::Tensor* const* tensors, int64_t n, void* out[1]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> flat;
+    for (int64_t i = 0; i < n; i++)
+      flat.push_back(given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::any)
+                         .reshape({-1}));
+    TORCH_CHECK(n > 0, "leave: no tensors");
+    out[0] = new Leaving(at::cat(flat));
+  });
+}
+
+const char* earlybird_arrived(const void* leaving, at::Tensor* out[1]) {
+  return guarded(__func__, Where::processor, [&](Arguments&) {
+    TORCH_CHECK(leaving, "arrived: nothing was sent");
+    out[0] = hand_over(static_cast<const Leaving*>(leaving)->arrived());
+  });
+}
+
+void earlybird_leaving_free(void* leaving) { delete static_cast<Leaving*>(leaving); }
 
 const char* earlybird_to_meta(const at::Tensor* tensor, at::Tensor* out[1]) {
   return guarded(__func__, Where::processor, [&](Arguments& given) {

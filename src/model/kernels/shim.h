@@ -48,9 +48,6 @@ const char* earlybird_copy_all(at::Tensor* const* to, const at::Tensor* const* f
 // Whether all values of `n` f32 tensors are finite: a bool [] that stays on their device.
 const char* earlybird_are_finite(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]);
 
-// The values of `n` f32 tensors, each row-major, one after another: f32 on their device.
-const char* earlybird_joined(const at::Tensor* const* tensors, int64_t n, at::Tensor* out[1]);
-
 // ---- On the processor only ----
 
 // Whether the two functions that follow use LibTorch's threads. Without them ATen's own functions,
@@ -94,6 +91,16 @@ const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* i
 // not wait: through pinned memory, which LibTorch keeps until it is read.
 const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor* out[1]);
 
+// Sends the values of `n` f32 tensors to the host, each row-major, one after another: those that
+// they have when the device is done with what it was asked for before. The host does not wait.
+// earlybird_leaving_free takes back what is given.
+const char* earlybird_leave(const at::Tensor* const* tensors, int64_t n, void* out[1]);
+
+// Waits for them, on whatever thread: f32 on the processor.
+const char* earlybird_arrived(const void* leaving, at::Tensor* out[1]);
+
+void earlybird_leaving_free(void* leaving);
+
 // The form of a tensor without memory, on LibTorch's device "meta": the tests' second device.
 const char* earlybird_to_meta(const at::Tensor* tensor, at::Tensor* out[1]);
 
@@ -128,6 +135,7 @@ void earlybird_count_operators();
 // its name and how often it was called; what such an operator calls itself is its own affair, which
 // differs from device to device. The text stays this thread's until the next count.
 const char* earlybird_counted_operators();
+
 // ---- CUDA devices ----
 
 // LibTorch's current stream on CUDA device `index`, a cudaStream_t.

@@ -216,13 +216,6 @@ pub(super) fn are_finite(tensors: &[Tensor]) -> [Option<Tensor>; 1] {
     take(|out| unsafe { earlybird_are_finite(all.as_ptr(), all.len() as i64, out) })
 }
 
-/// The values of f32 `tensors`, of which there are some, each row-major, one after another.
-pub(super) fn joined(tensors: &[Tensor]) -> [Option<Tensor>; 1] {
-    let all: Vec<_> = tensors.iter().map(Tensor::as_ptr).collect();
-    // SAFETY: as above.
-    take(|out| unsafe { earlybird_joined(all.as_ptr(), all.len() as i64, out) })
-}
-
 /// Images `index` `[b]` out of `bytes` `[n, h w c]` as f32 `[b, h, w, c]`, on the processor;
 /// `crops` `[b, 3]` move them.
 pub(super) fn gather_images(
@@ -315,6 +308,44 @@ impl Drop for Graph {
     fn drop(&mut self) {
         // SAFETY: nobody uses the graph after this.
         unsafe { earlybird_graph_free(self.handle.as_ptr()) };
+    }
+}
+
+/// Values on their way to the host.
+#[derive(Debug)]
+pub(super) struct Leaving(NonNull<c_void>);
+
+// SAFETY: the memory behind it belongs to nobody else, and LibTorch's events may be waited for on
+// any thread.
+unsafe impl Send for Leaving {}
+
+impl Leaving {
+    /// Sends the values of f32 `tensors`, each row-major, one after another.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub(super) fn new(tensors: &[Tensor]) -> Self {
+        let all: Vec<_> = tensors.iter().map(Tensor::as_ptr).collect();
+        let mut out = [std::ptr::null_mut()];
+        // SAFETY: the tensors live through the call, which only reads them; so does `out`.
+        succeeded(unsafe { earlybird_leave(all.as_ptr(), all.len() as i64, &raw mut out) });
+        Self(NonNull::new(out[0]).unwrap_or_else(|| panic!("LibTorch: nothing was sent")))
+    }
+
+    /// Waits for them: f32, on the processor.
+    pub(super) fn arrived(&self) -> Result<Tensor, Refusal> {
+        let mut out = [std::ptr::null_mut::<C_tensor>()];
+        // SAFETY: the handle is that of values that were sent; `out` outlives the call.
+        said(unsafe { earlybird_arrived(self.0.as_ptr(), &raw mut out) })?;
+        // SAFETY: without an error there is a tensor, which was handed over to us alone.
+        Ok(unsafe { Tensor::from_ptr(out[0]) })
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the handle after this.
+        unsafe { earlybird_leaving_free(self.0.as_ptr()) };
     }
 }
 

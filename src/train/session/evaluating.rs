@@ -29,7 +29,7 @@ impl Parts {
         if self.evaluator.is_tested(self.completed) {
             return None;
         }
-        let model = self.evaluator.best_model(self.learned.model(), &self.device);
+        let model = self.evaluator.best_model().unwrap_or_else(|| self.learned.model());
         Some(Stage::Testing(
             TestedModel::Best,
             self.evaluation(model, self.config.importance.adjust_posthoc),
@@ -80,7 +80,7 @@ impl Parts {
         self.completed += 1;
         let Figures { loss, confusion, began } = figures;
         let accuracy = confusion.accuracy();
-        self.evaluator.take(self.completed, accuracy, || self.learned.state());
+        self.evaluator.take(self.completed, accuracy, || self.learned.model());
         let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
         let draws = self.samples.draws(&epoch.plan, &epoch.q);
         let settled = self.samples.settled(&self.config, epoch.phase);

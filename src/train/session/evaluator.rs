@@ -1,13 +1,12 @@
 //! What is measured: the images that epochs are measured on, the best epoch so far, and the test
 //! set where it is kept back for the end. Knows nothing of training, samples or commands.
 
-use crate::model::{Mode, Model, NamedTensor};
+use crate::model::{Mode, Model};
 use crate::train::confusion::Confusion;
 use crate::train::feed::Feed;
 use crate::train::step::{LossTerms, forward_loss};
 use crate::train::sums::Sums;
-use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use std::time::Instant;
 
 /// An evaluation under way, of a model as it was when it began.
@@ -90,8 +89,8 @@ pub(super) struct TestSet {
 #[derive(Debug)]
 pub(super) struct HeldBack {
     pub(super) set: TestSet,
-    /// Parameters and running statistics after the best epoch; none before the first.
-    pub(super) best: Vec<NamedTensor>,
+    /// The model after the best epoch, without gradients; none before the first.
+    pub(super) best: Option<Model>,
     /// Completed epochs when it was read.
     pub(super) tested_at: Option<usize>,
 }
@@ -120,23 +119,18 @@ pub(super) struct Evaluator {
 impl Evaluator {
     /// Epochs are measured on `set`; `held_back` is the test set where that is another.
     pub(super) fn new(set: TestSet, held_back: Option<TestSet>) -> Self {
-        let held_back = held_back.map(|set| HeldBack { set, best: Vec::new(), tested_at: None });
+        let held_back = held_back.map(|set| HeldBack { set, best: None, tested_at: None });
         Self { set, held_back, best: Best::default() }
     }
 
     /// Takes the accuracy of an epoch that has just been measured. Of the best one the model is
-    /// kept, which `state` gives, where a test set waits for it.
-    pub(super) fn take(
-        &mut self,
-        epoch: usize,
-        accuracy: f64,
-        state: impl FnOnce() -> Vec<NamedTensor>,
-    ) {
+    /// kept, which `model` gives, where a test set waits for it.
+    pub(super) fn take(&mut self, epoch: usize, accuracy: f64, model: impl FnOnce() -> Model) {
         self.best.last = accuracy;
         if self.best.epoch == 0 || accuracy > self.best.accuracy {
             (self.best.accuracy, self.best.epoch) = (accuracy, epoch);
             if let Some(held) = &mut self.held_back {
-                held.best = state();
+                held.best = Some(model());
             }
         }
     }
@@ -146,12 +140,9 @@ impl Evaluator {
         self.held_back.as_ref().is_none_or(|held| held.tested_at == Some(completed))
     }
 
-    /// The model of the best epoch, in the form of `last`, or that one where there is none.
-    pub(super) fn best_model(&self, last: Model, device: &Device) -> Model {
-        let state = self.held_back.as_ref().map_or(&[][..], |held| &held.best);
-        // A state that this very model gave fits it.
-        let best = last.clone().train().with_state(state, device);
-        best.map_or(last, |best| best.valid())
+    /// The model of the best epoch, where it is kept.
+    pub(super) fn best_model(&self) -> Option<Model> {
+        self.held_back.as_ref()?.best.clone()
     }
 }
 
@@ -163,6 +154,8 @@ mod tests {
     use crate::model::device::DeviceName;
     use crate::train::DeviceSplit;
     use crate::train::new_model;
+    use burn::module::Module;
+    use burn::tensor::Device;
 
     fn dataset(n: usize) -> Dataset {
         let split = Split {
@@ -178,32 +171,32 @@ mod tests {
         TestSet { images: Feed::Resident(split), labels: data.test.labels.clone() }
     }
 
-    fn state(value: f32) -> Vec<NamedTensor> {
-        let name = "bias".to_owned();
-        vec![NamedTensor { name, shape: vec![1], values: vec![value], trainable: true }]
+    fn model(seed: u64, device: &Device) -> Model {
+        new_model(&RunConfig { seed, ..RunConfig::default() }, 1, 3, device).valid()
     }
 
     #[test]
     fn the_best_epoch_is_the_first_with_the_highest_accuracy() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let set = || test_set(&dataset(3), &device);
         let mut evaluator = Evaluator::new(set(), Some(set()));
         for (epoch, accuracy) in [(1, 0.0), (2, 0.5), (3, 0.4), (4, 0.5)] {
-            evaluator.take(epoch, accuracy, || state(epoch as f32));
+            evaluator.take(epoch, accuracy, || model(epoch as u64, &device));
         }
         assert_eq!(evaluator.best, Best { accuracy: 0.5, epoch: 2, last: 0.5 });
-        assert_eq!(evaluator.held_back.as_ref().map(|held| &held.best), Some(&state(2.0)));
+        let kept = evaluator.best_model().map(|model| model.state());
+        assert_eq!(kept, Some(model(2, &device).state()));
         assert!(!evaluator.is_tested(4));
         // Nobody waits for the model: it is not even asked for.
         let mut alone = Evaluator::new(set(), None);
-        alone.take(1, 0.0, || panic!("asked for the state"));
+        alone.take(1, 0.0, || panic!("asked for the model"));
         assert_eq!(alone.best, Best { accuracy: 0.0, epoch: 1, last: 0.0 });
         assert!(alone.is_tested(4));
     }
 
     #[test]
     fn an_evaluation_is_the_same_in_batches_of_any_size() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let set = test_set(&dataset(10), &device);
         let model = new_model(&RunConfig::default(), 1, 3, &device);
         let whole = crate::train::evaluate(
@@ -230,15 +223,13 @@ mod tests {
 
     #[test]
     fn the_best_model_is_the_one_that_was_kept() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let set = || test_set(&dataset(3), &device);
-        let model =
-            |seed| new_model(&RunConfig { seed, ..RunConfig::default() }, 1, 3, &device).valid();
-        let (best, last) = (model(1), model(2));
+        let (best, last) = (model(1, &device), model(2, &device));
         let mut evaluator = Evaluator::new(set(), Some(set()));
-        assert_eq!(evaluator.best_model(last.clone(), &device).state(), last.state());
-        evaluator.take(1, 0.9, || best.state());
-        evaluator.take(2, 0.8, || last.state());
-        assert_eq!(evaluator.best_model(last, &device).state(), best.state());
+        assert!(evaluator.best_model().is_none());
+        evaluator.take(1, 0.9, || best.clone());
+        evaluator.take(2, 0.8, || last);
+        assert_eq!(evaluator.best_model().map(|model| model.state()), Some(best.state()));
     }
 }

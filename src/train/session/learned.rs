@@ -3,7 +3,7 @@
 
 use super::epoch::Place;
 use crate::model::kernels::Held;
-use crate::model::{Misfits, Mode, Model, NamedTensor};
+use crate::model::{Misfits, Mode, Model, NamedTensor, Unread};
 use crate::train::optimizer::{LearningRate, Sgd};
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -86,9 +86,11 @@ impl Learned {
         self.model.state()
     }
 
-    /// The optimizer's velocities by parameter name; none before the first step.
-    pub(super) fn velocities(&self) -> Vec<NamedTensor> {
-        self.optimizer.state(&self.model)
+    /// Parameters and running statistics under `model.`, and the optimizer's velocities, of which
+    /// there are none before the first step, under `velocity.`; not read yet.
+    pub(super) fn unread(&self) -> Unread {
+        let velocities = self.optimizer.unread(&self.model);
+        self.model.unread().under("model.").and(velocities.under("velocity."))
     }
 
     /// The model as it is now, without gradients: later steps do not change it.
@@ -211,7 +213,9 @@ mod tests {
     use burn::tensor::{Int, TensorData};
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    const DEVICES: [DeviceName; 2] = [DeviceName::LibtorchCpu, DeviceName::Flex];
+    fn devices() -> [DeviceName; 2] {
+        [DeviceName::tested(), DeviceName::Flex]
+    }
 
     fn learned(device: &Device) -> Learned {
         let config = RunConfig::default();
@@ -239,13 +243,13 @@ mod tests {
     }
 
     /// Everything that decides what comes next.
-    fn whole(learned: &Learned) -> (Vec<NamedTensor>, Vec<NamedTensor>, u64) {
-        (learned.state(), learned.velocities(), learned.samples())
+    fn whole(learned: &Learned) -> (Vec<NamedTensor>, u64) {
+        (learned.unread().read(), learned.samples())
     }
 
     #[test]
     fn it_goes_back_to_the_last_finite_state_and_on_from_there_as_if_nothing_had_been() {
-        for device in DEVICES {
+        for device in devices() {
             let device = device.open().expect("device");
             let mut learned = learned(&device);
             learned.keep(at(0));
@@ -263,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_that_is_not_finite_is_passed_over() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let mut learned = learned(&device);
         learned.keep(at(0));
         step(&mut learned, 1.0, &device);
@@ -281,7 +285,7 @@ mod tests {
 
     #[test]
     fn nothing_goes_back_over_the_beginning_of_an_epoch() {
-        let device = DeviceName::LibtorchCpu.open().expect("device");
+        let device = DeviceName::tested().open().expect("device");
         let mut learned = learned(&device);
         step(&mut learned, 1.0, &device);
         learned.keep(at(1));
@@ -300,7 +304,7 @@ mod tests {
         learned.keep(at(1));
         let before = whole(&learned);
         // A velocity of another shape: the update of the last parameters panics.
-        let mut velocities = learned.velocities();
+        let mut velocities = learned.optimizer.state(&learned.model);
         velocities.retain(|v| v.name == "fc.weight");
         velocities[0].shape.reverse();
         learned.optimizer.load(&learned.model, &velocities, &device);
@@ -312,18 +316,22 @@ mod tests {
     }
 
     #[test]
-    fn models_and_snapshots_stay_as_they_were_while_training_goes_on() {
-        for device in DEVICES {
+    fn models_and_snapshots_and_what_leaves_stay_as_they_were_while_training_goes_on() {
+        for device in devices() {
             let device = device.open().expect("device");
             let mut learned = learned(&device);
             step(&mut learned, 1.0, &device);
             let (model, state) = (learned.model(), learned.state());
+            let (leaving, then) = (learned.unread().leave(), learned.unread().read());
             learned.keep(at(1));
             for _ in 0..3 {
                 step(&mut learned, 1.0, &device);
             }
             assert_ne!(learned.state(), state);
             assert_eq!(model.state(), state);
+            // Read on another thread, as the one that writes checkpoints does.
+            let arrived = std::thread::spawn(move || leaving.arrived()).join().expect("no panic");
+            assert_eq!(arrived, Ok(then));
             learned.undo();
             assert_eq!(learned.state(), state);
         }

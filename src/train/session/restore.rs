@@ -8,9 +8,9 @@ use super::parts::Parts;
 use super::{Session, Stage, TrainError, Work};
 use crate::config;
 use crate::data::Dataset;
-use crate::model::{NamedTensor, sha256};
+use crate::model::{Unread, sha256};
 use crate::protocol::Event;
-use crate::train::checkpoint::{Array, Checkpoint, RestoreError, SessionState};
+use crate::train::checkpoint::{Checkpoint, LeavingCheckpoint, RestoreError, SessionState};
 use crate::train::optimizer::Sgd;
 use burn::tensor::Device;
 use std::time::Duration;
@@ -19,22 +19,26 @@ impl Session {
     /// Everything that decides this session's future. An evaluation or a scoring pass in progress
     /// begins anew after a restore: neither has changed anything yet. The losses are read first,
     /// and training goes back where one of them is not finite: no checkpoint is made of that.
+    ///
+    /// # Panics
+    /// When the device fails.
     pub fn checkpoint(&mut self) -> Checkpoint {
+        self.leave().arrived().unwrap_or_else(|lost| panic!("LibTorch: {lost}"))
+    }
+
+    /// The same on its way from the device: later steps do not change it, and it is waited for
+    /// where it is read.
+    pub fn leave(&mut self) -> LeavingCheckpoint {
         self.settle();
         let Parts { learned, samples, evaluator, .. } = &self.parts;
         let epoch = match &self.stage {
             Stage::Epoch(epoch, _) => Some(epoch),
             _ => None,
         };
-        let named = |prefix: &str, tensors: Vec<NamedTensor>| -> Vec<Array> {
-            tensors.into_iter().map(|t| Array::tensor(prefix, t)).collect()
-        };
-        let best = evaluator.held_back.as_ref().map_or_else(Vec::new, |held| held.best.clone());
+        let best = evaluator.held_back.as_ref().and_then(|held| held.best.as_ref());
+        let best = best.map_or_else(Unread::default, |best| best.unread().under("best."));
         let arrays = [
-            named("model.", learned.state()),
-            named("velocity.", learned.velocities()),
             samples.recorded_arrays(),
-            named("best.", best),
             samples.ledger_arrays(),
             epoch.map_or_else(Vec::new, |epoch| epoch.arrays()),
         ];
@@ -57,7 +61,8 @@ impl Session {
             epoch: epoch.map(|epoch| epoch.state()),
             seconds: self.parts.seconds(),
         };
-        Checkpoint { state, arrays: arrays.into_iter().flatten().collect() }
+        let (tensors, arrays) = (learned.unread().and(best).leave(), arrays.concat());
+        LeavingCheckpoint { state, tensors, arrays }
     }
 
     /// Goes on from a checkpoint, on the same data. Its first events are `run_started`, with the
@@ -114,6 +119,9 @@ impl Session {
             .with_state(&checkpoint.tensors("model."), device)
             .map_err(RestoreError::Model)?;
         check_shapes(checkpoint, parts.evaluator.held_back.is_some() && s.best_epoch > 0)?;
+        let best = Some(checkpoint.tensors("best.")).filter(|best| !best.is_empty());
+        let best = best.map(|best| parts.learned.with_state(&best, device));
+        let best = best.transpose().map_err(RestoreError::Model)?;
         let known = parts.samples.read(checkpoint)?;
         let epoch = s.epoch.map(|e| Epoch::restored(checkpoint, e, [n, classes], device));
         let epoch = epoch.transpose()?;
@@ -128,7 +136,7 @@ impl Session {
         parts.preferred = s.preferred;
         parts.not_finite_accepted = s.not_finite_accepted;
         if let Some(held) = &mut parts.evaluator.held_back {
-            held.best = checkpoint.tensors("best.");
+            held.best = best.map(|best| best.copy());
         }
         parts.evaluator.best =
             Best { accuracy: s.best_accuracy, epoch: s.best_epoch, last: s.last_accuracy };
