@@ -60,7 +60,7 @@ fn cifar10_trains_from_a_directory_and_from_the_archive() {
     );
     // Planes become pixels: red, green, blue of the first one.
     let raw = cifar_records(1, 10, 1);
-    assert_eq!(data.train.pixels[..3], [raw[1], raw[1 + 1024], raw[1 + 2048]]);
+    assert_eq!(data.train.pixels()[..3], [raw[1], raw[1 + 1024], raw[1 + 2048]]);
     trains("cifar10", dir.path(), &["data.crop_padding=4", "data.flip=true"]);
 
     let mut builder = tar::Builder::new(Vec::new());
@@ -363,7 +363,7 @@ fn a_strip_of_any_length_loads_at_any_size() {
             DataConfig { source: Source::Folder, path, image_size, ..DataConfig::default() };
         let data = data::load(&config, 1, &mut |_| {}).unwrap();
         assert_eq!((data.train.len(), data.findings.len()), (18, 0));
-        assert!(data.train.pixels.len() == 18 * 3 * image_size * image_size);
+        assert!(data.train.pixels().len() == 18 * 3 * image_size * image_size);
     }
 }
 
@@ -400,5 +400,5 @@ fn limits_and_long_tails_leave_the_test_set_alone() {
     assert_eq!((counts[0], counts[9]), (1_000, 20));
     assert_eq!(data.test.class_counts(10), [10; 10]);
     let other = data::load(&config, 2, &mut |_| {}).unwrap();
-    assert_ne!(data.train.pixels, other.train.pixels, "chosen by seed");
+    assert_ne!(data.train.pixels(), other.train.pixels(), "chosen by seed");
 }

@@ -164,6 +164,7 @@ pub fn records(until: usize) -> Vec<Event> {
                 optimizer: 0.3,
                 bookkeeping: 0.05,
                 waiting: 0.02,
+                loading: 0.0,
             }),
             correction: match phase {
                 Phase::Biased => BIASED.iter().map(|d| (10.0 * *d as f64 / 4085.0).ln()).collect(),

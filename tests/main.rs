@@ -38,6 +38,7 @@ mod resume;
 mod samples;
 mod screens;
 mod signals;
+mod streamed;
 mod structure;
 mod support;
 mod terminal;

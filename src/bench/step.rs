@@ -96,10 +96,10 @@ pub struct DataFigures {
 fn random(samples: usize, b: &StepBench, seed: u64) -> Split {
     let mut rng = stream(seed, Purpose::Init, 0);
     let bytes = samples * b.shape.iter().product::<usize>();
-    Split {
-        pixels: (0..bytes).map(|_| rng.random()).collect(),
-        labels: (0..samples).map(|_| rng.random_range(0..b.classes as u32)).collect(),
-    }
+    Split::new(
+        (0..bytes).map(|_| rng.random()).collect(),
+        (0..samples).map(|_| rng.random_range(0..b.classes as u32)).collect(),
+    )
 }
 
 pub(super) fn dataset(b: &StepBench) -> Dataset {

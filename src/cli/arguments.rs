@@ -446,7 +446,28 @@ pub(super) enum DataCommand {
     },
     /// Read a data directory or archive from end to end and say what is in it, or what is wrong.
     Check {
-        /// Directory or archive.
+        /// Directory, archive or packed file.
         path: PathBuf,
     },
+    /// Pack an image folder as one file, for data.source = "packed": a tar with an index.
+    Pack(PackArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PackArgs {
+    /// The folder that holds train/<class>/ and test/<class>/.
+    pub(super) folder: PathBuf,
+    /// The file to write; one that is there is not written over.
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: PathBuf,
+    /// Scale images whose short side is longer down to so many pixels, as JPEG of quality 90.
+    /// Default: the files as they are.
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(8..=8192))]
+    pub(super) short_side: Option<u32>,
+    /// Write pixels instead of what the files hold: several times larger, much faster to read.
+    #[arg(long)]
+    pub(super) raw: bool,
+    /// Leave damaged files out, and tell them, instead of refusing the folder.
+    #[arg(long)]
+    pub(super) skip_broken: bool,
 }

@@ -1,8 +1,11 @@
-//! `earlybird data`: list, fetch, check.
+//! `earlybird data`: list, fetch, check, pack.
 
+use super::arguments::PackArgs;
 use super::{Outcome, complain, say};
 use crate::cache::cache_dir;
-use crate::data::{self, DataConfig, Download, Origin, PATIENCE, Progress, Remote, Source};
+use crate::data::{
+    self, DataConfig, Download, Origin, PATIENCE, Packing, Progress, Remote, Source,
+};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -95,7 +98,7 @@ pub(super) fn check(path: &Path) -> Outcome {
     for (name, (train, test)) in data.classes.iter().zip(counts) {
         say(format!("  {name:<24} {train:>8} {test:>8}"));
     }
-    if source == Source::Folder {
+    if matches!(source, Source::Folder | Source::Packed) {
         let side = DataConfig::default().image_size;
         say(format!(
             "Images were scaled to {side}x{side} for this check; data.image_size sets it."
@@ -103,6 +106,40 @@ pub(super) fn check(path: &Path) -> Outcome {
     }
     data.findings.iter().for_each(|finding| complain(format!("warning: {}", finding.text())));
     if data.findings.iter().any(data::Finding::is_loss) { Outcome::Failed } else { Outcome::Done }
+}
+
+/// `earlybird data pack FOLDER --to FILE`
+pub(super) fn pack(args: &PackArgs) -> Outcome {
+    let mut line = ProgressLine::default();
+    let begun = Instant::now();
+    let PackArgs { short_side, raw, skip_broken, .. } = *args;
+    let packing = Packing { short_side, raw, skip_broken };
+    let packed = data::pack(&args.folder, &args.to, packing, &mut |p| line.show(&p));
+    line.end();
+    let packed = match packed {
+        Ok(packed) => packed,
+        Err(e) => {
+            complain(e);
+            return Outcome::Failed;
+        }
+    };
+    let [train, test] = packed.images;
+    let seconds = begun.elapsed().as_secs_f64().max(1e-9);
+    let anew = match packed.rewritten {
+        0 => String::new(),
+        images => format!(", {images} of them written anew"),
+    };
+    say(format!(
+        "{}: {train} training and {test} test images of {} classes{anew}; {:.1} MB in {seconds:.1} \
+         s, {:.0} images/s",
+        args.to.display(),
+        packed.classes.len(),
+        packed.bytes as f64 / 1e6,
+        (train + test) as f64 / seconds
+    ));
+    say(format!("Train on it: data.source = \"packed\", data.path = \"{}\"", args.to.display()));
+    packed.findings.iter().for_each(|finding| complain(format!("warning: {}", finding.text())));
+    Outcome::Done
 }
 
 /// How long images are read before a word is said of it.

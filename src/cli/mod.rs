@@ -179,6 +179,7 @@ fn carry_out(cli: Cli) -> Outcome {
         Some(Command::Data(DataCommand::List)) => data::list(),
         Some(Command::Data(DataCommand::Fetch { name })) => data::fetch(&name),
         Some(Command::Data(DataCommand::Check { path })) => data::check(&path),
+        Some(Command::Data(DataCommand::Pack(args))) => data::pack(&args),
     }
 }
 

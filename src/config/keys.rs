@@ -131,6 +131,48 @@ pub const KEYS: &[Key] = &[
         "side in pixels to which an image folder is scaled",
     ),
     key(
+        "data.resident",
+        OneOf(&["auto", "device", "stream"]),
+        No,
+        "where images are while they are trained on; auto = on the device where they fit",
+    ),
+    key(
+        "data.workers",
+        Integer(0, 256),
+        No,
+        "threads that read streamed images; 0 = by the machine",
+    ),
+    key(
+        "data.train_crop",
+        OneOf(&["shift", "random-resized"]),
+        No,
+        "what part of an image a draw shows in training",
+    ),
+    key(
+        "data.crop_scale",
+        Number(0.001, 1.0),
+        No,
+        "random-resized: least share of an image's area that is shown",
+    ),
+    key(
+        "data.crop_ratio",
+        Number(1.0, 10.0),
+        No,
+        "random-resized: largest width over height; the least is its inverse",
+    ),
+    key(
+        "data.eval_resize",
+        Integer(0, 8_192),
+        No,
+        "short side of streamed images in evaluation, before the middle is cut out; 0 = image_size",
+    ),
+    key(
+        "data.normalize",
+        OneOf(&["data", "imagenet"]),
+        No,
+        "mean and deviation that bytes are normalised by",
+    ),
+    key(
         "data.crop_padding",
         Integer(0, 64),
         No,

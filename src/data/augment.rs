@@ -1,7 +1,7 @@
 //! Augmentation decided per draw, not per sample: a sample drawn twice in an epoch is cropped and
 //! flipped twice. A pure function of (seed, epoch, position in the epoch). Knows nothing of pixels.
 
-use super::DataConfig;
+use super::{DataConfig, TrainCrop};
 use crate::stream::{Purpose, stream};
 use rand::Rng;
 use std::ops::Range;
@@ -27,9 +27,11 @@ pub struct Crop {
 }
 
 impl Augment {
-    /// What the config asks for; `None` when nothing.
+    /// What the config asks for; `None` when nothing. Random resized crops are mirrored where they
+    /// are cut out.
     pub fn from_config(config: &DataConfig) -> Option<Self> {
-        (config.crop_padding > 0 || config.flip)
+        let is_shifted = config.train_crop == TrainCrop::Shift;
+        (is_shifted && (config.crop_padding > 0 || config.flip))
             .then_some(Self { padding: config.crop_padding, flip: config.flip })
     }
 

@@ -3,6 +3,39 @@
 use super::Source;
 use serde::{Deserialize, Serialize};
 
+/// Where images are while they are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resident {
+    /// On the device, unless that would take more than half of the memory that is free, or each
+    /// draw shows another part of the file.
+    Auto,
+    /// On the device, all of them, at one size.
+    Device,
+    /// Where they lie: each is read and decoded whenever it is drawn.
+    Stream,
+}
+
+/// What part of an image a draw shows in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainCrop {
+    /// The square in its middle, moved by up to `data.crop_padding` pixels.
+    Shift,
+    /// A part of random size, shape and place, as ImageNet's recipes have it.
+    RandomResized,
+}
+
+/// What bytes are normalised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalize {
+    /// Mean and standard deviation of the training images.
+    Data,
+    /// Those of ImageNet, as torchvision has them: for weights that were trained so.
+    Imagenet,
+}
+
 /// Table `data`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +56,21 @@ pub struct DataConfig {
     pub class_counts: Vec<usize>,
     /// Side in pixels to which an image folder's images are scaled (short side, then centre crop).
     pub image_size: usize,
+    /// Where images are while they are trained on.
+    pub resident: Resident,
+    /// Threads that read images which are streamed; 0 = by the machine.
+    pub workers: usize,
+    /// What part of an image a draw shows in training.
+    pub train_crop: TrainCrop,
+    /// Least share of an image's area that a random resized crop shows, in (0, 1].
+    pub crop_scale: f64,
+    /// Largest width over height of one, at least 1; the least is its inverse.
+    pub crop_ratio: f64,
+    /// Short side in pixels to which streamed images are scaled in evaluation before their middle
+    /// is cut out; 0 = `image_size`.
+    pub eval_resize: usize,
+    /// What bytes are normalised by.
+    pub normalize: Normalize,
     /// Random crop after padding by so many pixels on each side; 0 = off.
     pub crop_padding: usize,
     /// Random horizontal flip with probability 1/2.
@@ -45,6 +93,13 @@ impl Default for DataConfig {
             imbalance: 1.0,
             class_counts: Vec::new(),
             image_size: 64,
+            resident: Resident::Auto,
+            workers: 0,
+            train_crop: TrainCrop::Shift,
+            crop_scale: 0.08,
+            crop_ratio: 4.0 / 3.0,
+            eval_resize: 0,
+            normalize: Normalize::Data,
             crop_padding: 0,
             flip: false,
             label_noise: 0.0,

@@ -1,7 +1,7 @@
 //! What a data set is made of, as checksums: a run goes on only with what it began with.
 //! Knows nothing of files: the same images are the same data wherever they lie.
 
-use super::{Dataset, Split};
+use super::{Dataset, Images, Split, Stored};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -78,7 +78,14 @@ impl Identity {
 impl SplitIdentity {
     fn of(split: &Split) -> Self {
         let labels: Vec<u8> = split.labels.iter().flat_map(|c| c.to_le_bytes()).collect();
-        Self { samples: split.len(), labels: digest(&labels), pixels: digest(&split.pixels) }
+        Self {
+            samples: split.len(),
+            labels: digest(&labels),
+            pixels: match &split.images {
+                Images::Bytes(pixels) => digest(pixels),
+                Images::Stored(stored) => marks(stored),
+            },
+        }
     }
 
     fn difference(&self, now: &Self, name: &str) -> Option<String> {
@@ -94,6 +101,13 @@ impl SplitIdentity {
             (true, true) => Some(format!("other {name} images under other labels")),
         }
     }
+}
+
+/// SHA-256 of what images that were not read are known by, in hex.
+fn marks(Stored { store, numbers }: &Stored) -> String {
+    let mut all = Sha256::new();
+    numbers.iter().for_each(|number| all.update(store.mark(*number)));
+    hex(&all.finalize())
 }
 
 /// SHA-256 of the SHA-256 of each chunk, in hex.
@@ -113,11 +127,15 @@ mod tests {
     use super::*;
 
     fn data() -> Dataset {
-        let split = |n: u8| Split {
-            pixels: (0..64 * n).collect(),
-            labels: (0..u32::from(n)).map(|i| i % 2).collect(),
-        };
+        let labels = |n: u8| (0..u32::from(n)).map(|i| i % 2).collect();
+        let split = |n: u8| Split::new((0..64 * n).collect(), labels(n));
         Dataset::new("tiny", [1, 8, 8], vec!["cat".into(), "dog".into()], split(3), split(2))
+    }
+
+    fn spoil(split: &mut Split) {
+        let mut pixels = split.pixels().to_vec();
+        pixels[5] ^= 1;
+        split.images = Images::Bytes(pixels);
     }
 
     #[test]
@@ -127,8 +145,8 @@ mod tests {
         assert_eq!(was.differences(&Identity::of(&same)), Vec::<String>::new());
         type Change = fn(&mut Dataset);
         let changes: [(Change, &str); 7] = [
-            (|d| d.train.pixels[5] ^= 1, "the training images have other pixels"),
-            (|d| d.test.pixels[5] ^= 1, "the test images have other pixels"),
+            (|d| spoil(&mut d.train), "the training images have other pixels"),
+            (|d| spoil(&mut d.test), "the test images have other pixels"),
             (|d| d.train.labels[0] = 1, "the training images are the same under other labels"),
             (|d| d.classes[1] = "do\x1bg".into(), "class \"do\\u{1b}g\" instead of \"dog\""),
             (|d| d.classes.push("emu".into()), "3 classes instead of 2"),

@@ -3,43 +3,93 @@
 
 mod augment;
 mod config;
+mod decode;
 mod fetch;
 mod findings;
 mod identity;
 mod names;
 mod origin;
+mod pack;
 mod picture;
 mod progress;
 mod read;
+mod resident;
 mod sources;
+mod store;
 mod subset;
 mod tar;
+mod view;
 
 pub use augment::{Augment, Crop};
-pub use config::DataConfig;
+pub use config::{DataConfig, Normalize, Resident, TrainCrop};
+pub use decode::{DecodeError, Decoder};
 pub use fetch::{Download, PATIENCE, Remote, download};
 pub use findings::{Finding, counted};
 pub use identity::Identity;
 pub use names::printable_name;
 pub use origin::Origin;
+pub use pack::{IndexError, MemberError, PackError, Packed};
 pub use picture::strip;
 pub use progress::Progress;
 pub use read::DataError;
-pub use sources::Source;
+pub use resident::{Draw, Viewer, Views, normalization};
+pub use sources::{Pack, Packing, Source, pack};
+pub use store::{ReadError, Store, Stored};
+pub use view::{Picture, RandomResized, Scaler, Window, centre};
 
 use names::shown;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+
+/// The images of a split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Images {
+    /// Bytes, shape `[n, h, w, c]`: channels last, as convolutions on LibTorch like them best.
+    Bytes(Vec<u8>),
+    /// They are read when they are needed.
+    Stored(Stored),
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self::Bytes(Vec::new())
+    }
+}
 
 /// The images and labels of one split.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// Bytes, shape `[n, h, w, c]`: channels last, as convolutions on LibTorch like them best.
-    pub pixels: Vec<u8>,
+    /// Shape `[n]`.
+    pub images: Images,
     /// Classes, shape `[n]`, values < C.
     pub labels: Vec<u32>,
 }
 
 impl Split {
+    /// Images in memory, bytes of shape `[n, h, w, c]`, and their labels `[n]`.
+    pub fn new(pixels: Vec<u8>, labels: Vec<u32>) -> Self {
+        Self { images: Images::Bytes(pixels), labels }
+    }
+
+    /// Images `numbers` of a store, and their labels `[n]`.
+    pub(in crate::data) fn stored(
+        store: &Arc<Store>,
+        numbers: Range<u32>,
+        labels: Vec<u32>,
+    ) -> Self {
+        let stored = Stored { store: store.clone(), numbers: numbers.collect() };
+        Self { images: Images::Stored(stored), labels }
+    }
+
+    /// Bytes of the images, shape `[n, h, w, c]`; none of images that are not in memory.
+    pub fn pixels(&self) -> &[u8] {
+        match &self.images {
+            Images::Bytes(pixels) => pixels,
+            Images::Stored(_) => &[],
+        }
+    }
+
     /// Count of samples, n.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -98,12 +148,21 @@ impl Dataset {
     }
 
     /// Mean and standard deviation per channel of the training images, in units of the byte range
-    /// scaled to [0, 1]. Both have shape `[c]`; a constant channel gets deviation 1.
+    /// scaled to [0, 1]. Both have shape `[c]`; a constant channel gets deviation 1. Of images that
+    /// are not in memory, a sample is read, always the same.
     pub fn mean_std(&self) -> (Vec<f32>, Vec<f32>) {
         let c = self.shape[0];
-        let n = (self.train.pixels.len() / c).max(1) as f64;
+        let sampled;
+        let pixels = match &self.train.images {
+            Images::Bytes(pixels) => pixels,
+            Images::Stored(stored) => {
+                sampled = resident::sampled(stored, self.shape[1]);
+                &sampled
+            }
+        };
+        let n = (pixels.len() / c).max(1) as f64;
         let (mut sum, mut squares) = (vec![0_u64; c], vec![0_u64; c]);
-        for pixel in self.train.pixels.chunks_exact(c) {
+        for pixel in pixels.chunks_exact(c) {
             for (k, v) in pixel.iter().enumerate() {
                 sum[k] += u64::from(*v);
                 squares[k] += u64::from(*v) * u64::from(*v);
@@ -128,7 +187,7 @@ pub fn load(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
     let path = (!config.path.is_empty()).then(|| Path::new(&config.path));
-    let mut data = config.source.load(path, config.image_size, progress)?;
+    let mut data = config.source.load(path, config, progress)?;
     whole(&mut data)?;
     let classes = data.classes.len();
     let sizes = subset::long_tail(&data.train, classes, config.imbalance, &config.class_counts)?;
@@ -158,6 +217,7 @@ pub fn load(
             seed,
         );
     }
+    resident::settle(&mut data, config, progress)?;
     checked(data, config)
 }
 
@@ -185,9 +245,14 @@ pub fn check(
         // Anything with directories may be an image folder, so it is asked last.
         (None, None) => at(&own).ok_or_else(|| unknown(path))?,
     };
-    let mut data = source.load(Some(path), DataConfig::default().image_size, progress)?;
+    // All of it is read, so that all of it is known to be readable.
+    let path_text = path.to_string_lossy().into_owned();
+    let config =
+        DataConfig { resident: Resident::Device, path: path_text, ..DataConfig::default() };
+    let mut data = source.load(Some(path), &config, progress)?;
     whole(&mut data)?;
-    Ok((checked(data, &DataConfig::default())?, source))
+    resident::settle(&mut data, &config, progress)?;
+    Ok((checked(data, &config)?, source))
 }
 
 fn unknown(path: &Path) -> DataError {

@@ -41,6 +41,9 @@ pub enum DataError {
         /// What to do.
         help: String,
     },
+    /// An image cannot be read: which, and what to do.
+    #[error("{0}")]
+    Unread(Box<dyn std::error::Error + Send + Sync>),
     /// Something needed is not there.
     #[error("{what}\n  {help}")]
     Missing {

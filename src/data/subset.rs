@@ -1,8 +1,8 @@
 //! Which samples of a split stay: long tails and limits, chosen by seed.
 //! Knows nothing of where the samples came from.
 
-use super::Split;
 use super::read::DataError;
+use super::{Images, Split, Stored};
 use crate::stream::{Purpose, stream};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -111,13 +111,18 @@ fn chosen(split: &Split, sizes: &[usize], mut rng: impl rand::Rng) -> Vec<u32> {
 /// The samples of these numbers.
 fn only(split: &Split, shape: [usize; 3], kept: &[u32]) -> Split {
     let image = shape.iter().product::<usize>();
-    let mut out = Split::default();
-    for &i in kept {
-        let i = i as usize;
-        out.pixels.extend_from_slice(&split.pixels[i * image..(i + 1) * image]);
-        out.labels.push(split.labels[i]);
-    }
-    out
+    let kept = || kept.iter().map(|i| *i as usize);
+    let images = match &split.images {
+        Images::Bytes(pixels) => {
+            let rows: Vec<&[u8]> = kept().map(|i| &pixels[i * image..(i + 1) * image]).collect();
+            Images::Bytes(rows.concat())
+        }
+        Images::Stored(Stored { store, numbers }) => Images::Stored(Stored {
+            store: store.clone(),
+            numbers: kept().map(|i| numbers[i]).collect(),
+        }),
+    };
+    Split { images, labels: kept().map(|i| split.labels[i]).collect() }
 }
 
 /// Gives `share` of the labels another class, each other one alike, chosen by `seed`; tells which,
@@ -142,7 +147,7 @@ mod tests {
     fn split(counts: &[usize]) -> Split {
         let labels: Vec<u32> =
             counts.iter().enumerate().flat_map(|(c, n)| vec![c as u32; *n]).collect();
-        Split { pixels: (0..labels.len()).map(|i| i as u8).collect(), labels }
+        Split::new((0..labels.len()).map(|i| i as u8).collect(), labels)
     }
 
     #[test]
@@ -180,9 +185,9 @@ mod tests {
         let s = split(&[60, 40, 1]);
         let (rest, held) = hold_out(&s, [1, 1, 1], 3, 0.1, 1);
         assert_eq!((rest.class_counts(3), held.class_counts(3)), (vec![54, 36, 1], vec![6, 4, 0]));
-        let mut all = [rest.pixels.clone(), held.pixels].concat();
+        let mut all = [rest.pixels(), held.pixels()].concat();
         all.sort_unstable();
-        assert_eq!(all, s.pixels, "each sample is in one of the two");
+        assert_eq!(all, s.pixels(), "each sample is in one of the two");
         assert_ne!(hold_out(&s, [1, 1, 1], 3, 0.1, 2).0, rest);
     }
 
@@ -200,6 +205,6 @@ mod tests {
         assert_eq!(a, take(&s, [1, 1, 1], &[10, 20], 1));
         assert_ne!(a, take(&s, [1, 1, 1], &[10, 20], 2));
         assert_eq!(a.class_counts(2), [10, 20]);
-        assert!(a.pixels.iter().zip(&a.labels).all(|(p, l)| s.labels[*p as usize] == *l));
+        assert!(a.pixels().iter().zip(&a.labels).all(|(p, l)| s.labels[*p as usize] == *l));
     }
 }

@@ -163,6 +163,13 @@ pub struct StepTimes {
     /// Until the device had done what it was asked for, when its loss was read.
     #[serde(default)]
     pub waiting: f64,
+    /// Until streamed images were there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub loading: f64,
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 impl std::ops::AddAssign for StepTimes {
@@ -173,6 +180,7 @@ impl std::ops::AddAssign for StepTimes {
         self.optimizer += other.optimizer;
         self.bookkeeping += other.bookkeeping;
         self.waiting += other.waiting;
+        self.loading += other.loading;
     }
 }
 
@@ -187,6 +195,7 @@ impl StepTimes {
             optimizer: ms(self.optimizer),
             bookkeeping: ms(self.bookkeeping),
             waiting: ms(self.waiting),
+            loading: ms(self.loading),
         }
     }
 }

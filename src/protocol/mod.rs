@@ -246,6 +246,8 @@ pub enum Cause {
     NotFinite,
     /// A disk that takes writes again; then it goes on by itself.
     Disk,
+    /// An image that can be read again; then it goes on by itself.
+    Data,
 }
 
 /// How `bias` changes.

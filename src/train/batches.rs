@@ -1,10 +1,36 @@
 //! One split on the device: bytes stay bytes there, batches are gathered, augmented and normalised
 //! there.
 
-use crate::data::{Crop, Dataset, Split};
+use super::loader::{Loader, Pass, Streamed, pictures};
+use crate::data::{Crop, Dataset, ReadError, Split};
 use crate::model::kernels;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::Range;
+use std::sync::Arc;
+
+/// Factor and shift per channel that turn bytes into normalised values, `[c]`.
+#[derive(Debug)]
+struct Normal {
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+}
+
+impl Normal {
+    fn new((mean, std): &(Vec<f32>, Vec<f32>), device: &Device) -> Self {
+        let channels = |values: Vec<f32>| {
+            let c = values.len();
+            Tensor::from_data(TensorData::new(values, [c]), device)
+        };
+        Self {
+            scale: channels(std.iter().map(|s| 1.0 / (255.0 * s)).collect()),
+            shift: channels(mean.iter().zip(std).map(|(m, s)| -m / s).collect()),
+        }
+    }
+
+    fn both(&self) -> [&Tensor<1>; 2] {
+        [&self.scale, &self.shift]
+    }
+}
 
 /// A resident split.
 #[derive(Debug)]
@@ -13,9 +39,7 @@ pub struct DeviceSplit {
     bytes: Tensor<2, Int>,
     /// `[n]`
     labels: Tensor<1, Int>,
-    /// Factor and shift per channel that turn bytes into normalised values, `[c]`.
-    scale: Tensor<1>,
-    shift: Tensor<1>,
+    normal: Normal,
     shape: [usize; 3],
     n: usize,
     device: Device,
@@ -31,13 +55,10 @@ impl DeviceSplit {
     ) -> Self {
         let [c, h, w] = data.shape;
         let n = split.len();
-        let channels = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [c]), device);
-        let (mean, std) = mean_std;
         Self {
-            bytes: kernels::resident_bytes(&split.pixels, [n, h * w * c], device),
+            bytes: kernels::resident_bytes(split.pixels(), [n, h * w * c], device),
             labels: indices(&split.labels, device),
-            scale: channels(std.iter().map(|s| 1.0 / (255.0 * s)).collect()),
-            shift: channels(mean.iter().zip(std).map(|(m, s)| -m / s).collect()),
+            normal: Normal::new(mean_std, device),
             shape: data.shape,
             n,
             device: device.clone(),
@@ -76,18 +97,15 @@ impl DeviceSplit {
 
     /// Draws on the device, each cropped as `crops` says.
     pub(super) fn draws(&self, drawn: &[u32], crops: Option<&[Crop]>) -> Draws {
-        let crops = crops.map(|crops| {
-            let moves: Vec<i64> =
-                crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
-            kernels::whole_numbers(&moves, [crops.len(), 3], &self.device)
-        });
-        Draws { index: indices(drawn, &self.device), crops }
+        let crops = crops.map(|crops| moves(crops, &self.device));
+        Draws { index: indices(drawn, &self.device), crops, brought: None }
     }
 
     /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of draws.
-    pub(super) fn batch_of(&self, Draws { index, crops }: Draws) -> (Tensor<4>, Tensor<1, Int>) {
+    pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
+        let Draws { index, crops, .. } = draws;
         let labels = self.labels.clone().select(0, index.clone());
-        (kernels::images(&self.bytes, index, crops, [&self.scale, &self.shift], self.shape), labels)
+        (kernels::images(&self.bytes, index, crops, self.normal.both(), self.shape), labels)
     }
 
     /// Whether draws come to the device many at a time: where each copy to it costs a launch.
@@ -96,27 +114,137 @@ impl DeviceSplit {
     }
 }
 
+/// A split whose images are read when they are needed: a batch at a time comes to the device.
+#[derive(Debug)]
+pub(super) struct StreamedSplit {
+    images: Arc<Streamed>,
+    /// Shape `[n]`.
+    labels: Vec<u32>,
+    loader: Arc<Loader>,
+    normal: Normal,
+    shape: [usize; 3],
+    device: Device,
+}
+
+impl StreamedSplit {
+    /// `images` with their labels `[n]`, which `loader` reads.
+    pub(super) fn new(
+        images: Streamed,
+        labels: Vec<u32>,
+        loader: &Arc<Loader>,
+        mean_std: &(Vec<f32>, Vec<f32>),
+        device: &Device,
+    ) -> Self {
+        let size = images.views.size;
+        Self {
+            images: Arc::new(images),
+            labels,
+            loader: loader.clone(),
+            normal: Normal::new(mean_std, device),
+            shape: [3, size, size],
+            device: device.clone(),
+        }
+    }
+
+    /// Count of samples.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Channels, height, width.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// What passes go over.
+    pub(super) fn images(&self) -> Arc<Streamed> {
+        self.images.clone()
+    }
+
+    /// Waits until batch `number` of `pass` is there, or cannot be read.
+    pub(super) fn wait(&self, pass: &Pass, number: usize) {
+        self.loader.wait(pass, number);
+    }
+
+    /// Batch `number` of `pass`, which are the samples `drawn`, on the device; cropped there as
+    /// `crops` says.
+    pub(super) fn draws(
+        &self,
+        pass: &Pass,
+        number: usize,
+        drawn: &[u32],
+        crops: Option<&[Crop]>,
+    ) -> Result<Draws, ReadError> {
+        let bytes = self.loader.take(pass, number)?;
+        let (b, device) = (drawn.len(), &self.device);
+        let labels: Vec<u32> = drawn.iter().map(|i| self.labels[*i as usize]).collect();
+        let places: Vec<u32> = (0..b as u32).collect();
+        let bytes = kernels::bytes(&bytes, [b, self.shape.iter().product()], device);
+        Ok(Draws {
+            index: indices(&places, device),
+            crops: crops.map(|crops| moves(crops, device)),
+            brought: Some(Brought { bytes, labels: indices(&labels, device) }),
+        })
+    }
+
+    /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of draws of this split.
+    ///
+    /// # Panics
+    /// When they came without images.
+    pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
+        let Draws { index, crops, brought } = draws;
+        let Brought { bytes, labels } = brought.expect("streamed draws bring their images");
+        (kernels::images(&bytes, index, crops, self.normal.both(), self.shape), labels)
+    }
+
+    /// Bytes of some images on the host, shape `[m, h, w, c]`; black where one cannot be read.
+    pub(super) fn pixels(&self, drawn: &[u32]) -> Vec<u8> {
+        pictures(&self.images, drawn)
+    }
+}
+
 /// Draws on the device.
 #[derive(Clone, Debug)]
 pub(super) struct Draws {
-    /// Numbers of the samples, `[b]`.
+    /// Rows of the images, `[b]`.
     pub(super) index: Tensor<1, Int>,
     /// Down, right, mirrored: `[b, 3]`.
     pub(super) crops: Option<Tensor<2, Int>>,
+    /// Their images, where these do not lie on the device already.
+    pub(super) brought: Option<Brought>,
+}
+
+/// Images that came with their draws.
+#[derive(Clone, Debug)]
+pub(super) struct Brought {
+    /// `[b, h w c]`
+    pub(super) bytes: Tensor<2, Int>,
+    /// `[b]`
+    pub(super) labels: Tensor<1, Int>,
 }
 
 impl Draws {
     /// The same in memory of their own.
     pub(super) fn copied(&self) -> Self {
+        let brought = self.brought.as_ref().map(|Brought { bytes, labels }| Brought {
+            bytes: kernels::copied_whole(bytes),
+            labels: kernels::copied_whole(labels),
+        });
         let crops = self.crops.as_ref().map(kernels::copied_whole);
-        Self { index: kernels::copied_whole(&self.index), crops }
+        Self { index: kernels::copied_whole(&self.index), crops, brought }
     }
 
-    /// Some of them.
+    /// Some of them, of images that lie on the device.
     pub(super) fn slice(&self, places: Range<usize>) -> Self {
         let crops = self.crops.clone().map(|crops| crops.slice([places.clone(), 0..3]));
-        Self { index: self.index.clone().slice([places]), crops }
+        Self { index: self.index.clone().slice([places]), crops, brought: None }
     }
+}
+
+/// Down, right, mirrored: `[b, 3]`.
+fn moves(crops: &[Crop], device: &Device) -> Tensor<2, Int> {
+    let moves: Vec<i64> = crops.iter().flat_map(|c| [c.down, c.right, i64::from(c.flip)]).collect();
+    kernels::whole_numbers(&moves, [crops.len(), 3], device)
 }
 
 fn indices(values: &[u32], device: &Device) -> Tensor<1, Int> {
@@ -137,7 +265,7 @@ mod tests {
         for (i, y) in (0..2).flat_map(|i| (0..8).map(move |y| (i, y))) {
             pixels.extend((0..8).flat_map(|x| [value(i, y, x, 0), value(i, y, x, 1)]));
         }
-        let split = Split { pixels, labels: vec![0, 1] };
+        let split = Split::new(pixels, vec![0, 1]);
         let classes = vec!["a".into(), "b".into()];
         let data = Dataset::new("test", [2, 8, 8], classes, split.clone(), split);
         let unit = (vec![0.0; 2], vec![1.0 / 255.0; 2]); // normalised value = byte value

@@ -1,18 +1,21 @@
 //! Where a session's batches come from: an epoch's in the order of its plan, a pass's in the order
 //! of the samples. Knows nothing of models, losses or commands.
 
-use super::batches::{DeviceSplit, Draws};
-use crate::data::Augment;
+use super::batches::{DeviceSplit, Draws, StreamedSplit};
+use super::loader::{Loader, Pass, PassKind, Streamed, places};
+use crate::data::{Augment, DataConfig, Dataset, Images, ReadError, Split, Views, normalization};
 use crate::importance::EpochPlan;
-use burn::tensor::{Int, Tensor};
+use crate::model::kernels;
+use burn::tensor::{Device, Int, Tensor};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Which batches an epoch has. A batch is a pure function of this and its number, so an epoch can
 /// be gone on with, or back in, at any step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order<'a> {
     /// All draws of the epoch.
-    pub(super) plan: &'a EpochPlan,
+    pub(super) plan: &'a Arc<EpochPlan>,
     pub(super) batch_size: usize,
     /// Count of batches.
     pub(super) steps: usize,
@@ -27,9 +30,14 @@ impl Order<'_> {
     /// The places in the plan of batch `step`, counted from 0. The last batch has all that is left,
     /// which may be fewer than `batch_size`, or one more.
     pub(super) fn places(&self, step: usize) -> Range<usize> {
-        let from = step * self.batch_size;
-        let to = if step + 1 == self.steps { self.plan.len() } else { from + self.batch_size };
-        from..to
+        places(self.plan, self.batch_size, self.steps, step)
+    }
+
+    /// The same draws as a pass over streamed images.
+    fn pass(&self, split: &StreamedSplit) -> Pass {
+        let &Self { plan, batch_size, steps, seed, epoch, .. } = self;
+        let kind = PassKind::Epoch { plan: plan.clone(), batch_size, steps, seed, epoch };
+        Pass { split: split.images(), kind }
     }
 }
 
@@ -46,11 +54,64 @@ pub(super) struct Sent {
     draws: Draws,
 }
 
+/// Makes the feeds of a data set's splits, which have their workers in common.
+#[derive(Debug)]
+pub(super) struct Feeds<'a> {
+    data: &'a Dataset,
+    views: Views,
+    mean_std: (Vec<f32>, Vec<f32>),
+    loader: Arc<Loader>,
+    device: &'a Device,
+}
+
+impl<'a> Feeds<'a> {
+    pub(super) fn new(data: &'a Dataset, config: &DataConfig, device: &'a Device) -> Self {
+        let mean_std = normalization(data, config);
+        let is_streamed = matches!(data.train.images, Images::Stored(_));
+        let workers = if is_streamed { workers(config, device) } else { 0 };
+        let loader = Arc::new(Loader::new(workers));
+        Self { data, views: Views::from_config(config), mean_std, loader, device }
+    }
+
+    /// That of a split of the data.
+    pub(super) fn of(&self, split: &Split) -> Feed {
+        let Self { data, views, mean_std, loader, device } = self;
+        match &split.images {
+            Images::Bytes(_) => {
+                let split = DeviceSplit::new(data, split, mean_std, device);
+                Feed::Resident(Box::new(split))
+            }
+            Images::Stored(stored) => {
+                let images = Streamed { stored: stored.clone(), views: *views };
+                let labels = split.labels.clone();
+                {
+                    let split = StreamedSplit::new(images, labels, loader, mean_std, device);
+                    Feed::Streamed(Box::new(split))
+                }
+            }
+        }
+    }
+}
+
+/// Threads that read streamed images: those that the processor has beside the ones that a GPU
+/// keeps busy, or one where the processor trains.
+fn workers(config: &DataConfig, device: &Device) -> usize {
+    const MOST: usize = 16;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    match config.workers {
+        0 if kernels::is_launched(device) => cores.saturating_sub(2).clamp(1, MOST),
+        0 => 1,
+        workers => workers,
+    }
+}
+
 /// A split that gives batches.
 #[derive(Debug)]
 pub(super) enum Feed {
     /// All of it lies on the device.
-    Resident(DeviceSplit),
+    Resident(Box<DeviceSplit>),
+    /// Its images are read when they are needed.
+    Streamed(Box<StreamedSplit>),
 }
 
 impl Feed {
@@ -58,6 +119,7 @@ impl Feed {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Resident(split) => split.len(),
+            Self::Streamed(split) => split.len(),
         }
     }
 
@@ -65,6 +127,7 @@ impl Feed {
     pub(super) fn shape(&self) -> [usize; 3] {
         match self {
             Self::Resident(split) => split.shape(),
+            Self::Streamed(split) => split.shape(),
         }
     }
 
@@ -72,21 +135,44 @@ impl Feed {
     pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
         match self {
             Self::Resident(split) => split.batch_of(draws),
+            Self::Streamed(split) => split.batch_of(draws),
+        }
+    }
+
+    /// Waits until the images of batch `step` of an epoch are there, or cannot be read.
+    pub(super) fn wait(&self, order: &Order<'_>, step: usize) {
+        if let Self::Streamed(split) = self {
+            split.wait(&order.pass(split), step);
         }
     }
 
     /// The draws of batch `step` of an epoch, counted from 0, on the device. `sent` are draws of
     /// the epoch that it may have already, which are brought up to date.
-    pub(super) fn draws(&self, order: &Order<'_>, step: usize, sent: &mut Option<Sent>) -> Draws {
+    ///
+    /// # Errors
+    /// An image that cannot be read. Nothing else came of it: asked for again, it is read again.
+    pub(super) fn draws(
+        &self,
+        order: &Order<'_>,
+        step: usize,
+        sent: &mut Option<Sent>,
+    ) -> Result<Draws, ReadError> {
         let places = order.places(step);
-        let Self::Resident(split) = self;
+        let crops = |places: Range<usize>| {
+            order.augment.map(|a| a.crops(order.seed, order.epoch as u64, places))
+        };
+        let split = match self {
+            Self::Resident(split) => split,
+            Self::Streamed(split) => {
+                let drawn = order.plan.at(places.clone());
+                return split.draws(&order.pass(split), step, &drawn, crops(places).as_deref());
+            }
+        };
         let send = |places: Range<usize>| {
-            let crops =
-                order.augment.map(|a| a.crops(order.seed, order.epoch as u64, places.clone()));
-            split.draws(&order.plan.at(places), crops.as_deref())
+            split.draws(&order.plan.at(places.clone()), crops(places).as_deref())
         };
         if !split.takes_many_draws() {
-            return send(places);
+            return Ok(send(places));
         }
         let has = |s: &Sent| {
             s.places.start <= places.start
@@ -102,21 +188,36 @@ impl Feed {
                 sent.insert(Sent { places: ahead, augment: order.augment, draws })
             }
         };
-        draws.slice(places.start - have.start..places.end - have.start)
+        Ok(draws.slice(places.start - have.start..places.end - have.start))
     }
 
-    /// The samples with these numbers as they are: images `[b, c, h, w]` and labels `[b]`.
-    pub(super) fn range(&self, samples: Range<usize>) -> (Tensor<4>, Tensor<1, Int>) {
-        let drawn: Vec<u32> = (samples.start as u32..samples.end as u32).collect();
+    /// The samples from number `from` on, at most `batch_size` of them, as they are: images
+    /// `[b, c, h, w]` and labels `[b]`. A pass over all of them asks for one batch after another.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub(super) fn samples(
+        &self,
+        from: usize,
+        batch_size: usize,
+    ) -> Result<(Tensor<4>, Tensor<1, Int>), ReadError> {
+        let to = (from + batch_size).min(self.len());
+        let drawn: Vec<u32> = (from as u32..to as u32).collect();
         match self {
-            Self::Resident(split) => split.batch(&drawn, None),
+            Self::Resident(split) => Ok(split.batch(&drawn, None)),
+            Self::Streamed(split) => {
+                let pass = Pass { split: split.images(), kind: PassKind::Samples { batch_size } };
+                let draws = split.draws(&pass, from / batch_size, &drawn, None)?;
+                Ok(split.batch_of(draws))
+            }
         }
     }
 
-    /// Bytes of some images on the host, shape `[m, h, w, c]`.
+    /// Bytes of some images on the host, shape `[m, h, w, c]`; black where one cannot be read.
     pub(super) fn pixels(&self, drawn: &[u32]) -> Vec<u8> {
         match self {
             Self::Resident(split) => split.pixels(drawn),
+            Self::Streamed(split) => split.pixels(drawn),
         }
     }
 }
@@ -130,18 +231,16 @@ mod tests {
 
     /// `n` images of 8x8; every pixel of an image has its number as value, and so has its label.
     fn feed(n: usize) -> Feed {
-        let split = Split {
-            pixels: (0..n).flat_map(|i| [i as u8; 64]).collect(),
-            labels: (0..n as u32).collect(),
-        };
+        let split =
+            Split::new((0..n).flat_map(|i| [i as u8; 64]).collect(), (0..n as u32).collect());
         let classes = (0..n).map(|i| i.to_string()).collect();
         let data = Dataset::new("test", [1, 8, 8], classes, split.clone(), split);
         let unit = (vec![0.0], vec![1.0 / 255.0]); // normalised value = byte value
         let device = DeviceName::tested().open().expect("device");
-        Feed::Resident(DeviceSplit::new(&data, &data.train, &unit, &device))
+        Feed::Resident(Box::new(DeviceSplit::new(&data, &data.train, &unit, &device)))
     }
 
-    fn order(plan: &EpochPlan, batch_size: usize, steps: usize) -> Order<'_> {
+    fn order(plan: &Arc<EpochPlan>, batch_size: usize, steps: usize) -> Order<'_> {
         Order { plan, batch_size, steps, augment: None, seed: 1, epoch: 1 }
     }
 
@@ -154,13 +253,14 @@ mod tests {
     fn the_batches_of_an_epoch_are_its_plan_with_a_smaller_or_larger_last_one() {
         // 10 = 4 + 4 + 2; 9 = 4 + 5, since a batch of one cannot be trained on.
         for (n, sizes) in [(10, vec![4, 4, 2]), (9, vec![4, 5]), (3, vec![3])] {
-            let (feed, plan) = (feed(n), EpochPlan::shuffle(n, 5, 1));
+            let (feed, plan) = (feed(n), Arc::new(EpochPlan::shuffle(n, 5, 1)));
             let order = order(&plan, 4, sizes.len());
             let (mut seen, mut counts, mut sent) = (Vec::new(), Vec::new(), None);
             for step in 0..sizes.len() {
                 let drawn = plan.at(order.places(step));
                 counts.push(drawn.len());
-                let (images, labels) = feed.batch_of(feed.draws(&order, step, &mut sent));
+                let (images, labels) =
+                    feed.batch_of(feed.draws(&order, step, &mut sent).expect("read"));
                 assert_eq!(numbers(images), &*drawn);
                 let labels: Vec<u32> = labels.into_data().iter::<i64>().map(|l| l as u32).collect();
                 assert_eq!(labels, &*drawn);
@@ -173,34 +273,42 @@ mod tests {
 
     #[test]
     fn a_batch_is_the_same_whichever_came_before_it() {
-        let (feed, plan) = (feed(10), EpochPlan::uniform_with_replacement(10, 5, 1));
+        let (feed, plan) = (feed(10), Arc::new(EpochPlan::uniform_with_replacement(10, 5, 1)));
         let augment = Some(Augment { padding: 2, flip: true });
         let order = Order { augment, ..order(&plan, 4, 3) };
         let values = |step: usize| -> Vec<f32> {
-            feed.batch_of(feed.draws(&order, step, &mut None)).0.into_data().iter::<f32>().collect()
+            feed.batch_of(feed.draws(&order, step, &mut None).expect("read"))
+                .0
+                .into_data()
+                .iter::<f32>()
+                .collect()
         };
         let forwards: Vec<_> = (0..3).map(values).collect();
         let backwards: Vec<_> = (0..3).rev().map(values).collect();
         assert!(forwards.iter().eq(backwards.iter().rev()));
         let of_another_epoch = Order { epoch: 2, ..order };
-        let other = feed.batch_of(feed.draws(&of_another_epoch, 0, &mut None)).0;
+        let other = feed.batch_of(feed.draws(&of_another_epoch, 0, &mut None).expect("read")).0;
         assert_ne!(other.into_data().iter::<f32>().collect::<Vec<_>>(), forwards[0]);
     }
 
     #[test]
     fn a_range_has_the_samples_in_their_order_as_they_are() {
-        let (images, labels) = feed(6).range(2..5);
-        assert_eq!(numbers(images), [2, 3, 4]);
-        assert_eq!(labels.into_data().iter::<i64>().collect::<Vec<_>>(), [2, 3, 4]);
+        let (images, labels) = feed(6).samples(3, 3).expect("read");
+        assert_eq!(numbers(images), [3, 4, 5]);
+        assert_eq!(labels.into_data().iter::<i64>().collect::<Vec<_>>(), [3, 4, 5]);
     }
 
     #[test]
     fn draws_that_were_sent_ahead_make_the_same_batches() {
-        let (feed, plan) = (feed(10), EpochPlan::uniform_with_replacement(10, 5, 1));
+        let (feed, plan) = (feed(10), Arc::new(EpochPlan::uniform_with_replacement(10, 5, 1)));
         let plain = order(&plan, 4, 3);
         let moved = Order { augment: Some(Augment { padding: 2, flip: true }), ..plain };
         let values = |order: &Order<'_>, step: usize, sent: &mut Option<Sent>| -> Vec<f32> {
-            feed.batch_of(feed.draws(order, step, sent)).0.into_data().iter::<f32>().collect()
+            feed.batch_of(feed.draws(order, step, sent).expect("read"))
+                .0
+                .into_data()
+                .iter::<f32>()
+                .collect()
         };
         // From the middle, back, and with other crops from one step to the next.
         for (order, step) in [(plain, 1), (plain, 2), (plain, 0), (moved, 1), (moved, 2)] {

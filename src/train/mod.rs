@@ -6,8 +6,10 @@ mod checkpoint;
 mod confusion;
 mod evaluate;
 mod feed;
+mod loader;
 mod optimizer;
 mod out_of_memory;
+mod panics;
 mod schedule;
 mod session;
 mod step;
@@ -19,7 +21,7 @@ pub use checkpoint::{
     Array, Checkpoint, EpochState, LeavingCheckpoint, RestoreError, SessionState, Values,
 };
 pub use confusion::Confusion;
-pub use evaluate::{Evaluated, evaluate};
+pub use evaluate::{EvaluateError, Evaluated, evaluate};
 pub use optimizer::{LearningRate, Sgd};
 pub use out_of_memory::{During, explained, first_line};
 pub use schedule::Schedule;

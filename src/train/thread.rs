@@ -4,6 +4,7 @@
 
 use super::checkpoint::{Checkpoint, LeavingCheckpoint, RestoreError};
 use super::out_of_memory::{During, explained};
+use super::panics::panic_text;
 use super::session::{Progress, SampleSheet, Session};
 use crate::config::OnDiskError;
 use crate::model::NamedTensor;
@@ -17,6 +18,11 @@ use tokio::sync::mpsc;
 
 /// Where training is gets told at most this often.
 const STEP_EVENTS: Duration = Duration::from_millis(100);
+
+/// How often an image that could not be read is tried again.
+const DATA_RETRIES: Duration = Duration::from_secs(2);
+/// How often a session that waits for one looks for requests.
+const LOOKS: Duration = Duration::from_millis(20);
 
 /// A state to be kept, which no later step changes.
 #[derive(Debug)]
@@ -237,6 +243,15 @@ struct Work<O> {
     waited: bool,
 }
 
+/// What comes next for a session that is paused.
+enum Next {
+    Request(Request),
+    /// What it waited for has come.
+    GoesOn,
+    /// There is nobody left who could ask for something.
+    Nobody,
+}
+
 /// Why a run that is about to end does not.
 enum Unkept {
     /// The session is paused until the disk takes writes again.
@@ -254,10 +269,11 @@ impl<O: Outlet> Work<O> {
             self.tell(session);
             if session.is_paused() {
                 let since = Instant::now();
-                match self.requests.blocking_recv() {
-                    Some(request) => self.carry_out(session, request),
+                match self.next_request(session) {
+                    Next::Request(request) => self.carry_out(session, request),
+                    Next::GoesOn => {}
                     // Nobody is left who could resume it.
-                    None => session.apply(Command::Stop { stop: Stop::Now }),
+                    Next::Nobody => session.apply(Command::Stop { stop: Stop::Now }),
                 }
                 session.waited(since.elapsed().as_secs_f64());
                 continue;
@@ -291,6 +307,29 @@ impl<O: Outlet> Work<O> {
             let minutes = session.config().checkpoint.every_minutes;
             if minutes > 0.0 && self.kept.elapsed().as_secs_f64() >= 60.0 * minutes {
                 self.keep(session, CheckpointKind::Time, None);
+            }
+        }
+    }
+
+    /// What comes next for a session that is paused: a request, or the end of what it waits for.
+    fn next_request(&mut self, session: &mut Session) -> Next {
+        use mpsc::error::TryRecvError::{Disconnected, Empty};
+        if session.paused_by() != Some(Cause::Data) {
+            return self.requests.blocking_recv().map_or(Next::Nobody, Next::Request);
+        }
+        let mut tried = Instant::now();
+        loop {
+            match self.requests.try_recv() {
+                Ok(request) => return Next::Request(request),
+                Err(Disconnected) => return Next::Nobody,
+                Err(Empty) => {}
+            }
+            std::thread::sleep(LOOKS);
+            if tried.elapsed() >= DATA_RETRIES {
+                if session.retry_data() {
+                    return Next::GoesOn;
+                }
+                tried = Instant::now();
             }
         }
     }
@@ -447,13 +486,4 @@ fn wait_for_disk(session: &mut Session, trouble: &Trouble, then: &str) {
 fn failure(text: &str, during: During<'_>) -> String {
     let told = explained(text, during).map(|told| told.to_string());
     told.unwrap_or_else(|| format!("the trainer panicked: {text}"))
-}
-
-/// The message of a panic.
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("unknown reason")
 }

@@ -396,7 +396,7 @@ fn data_files(name: &str, source: Source, sets: &[(PathBuf, Vec<PathBuf>)]) {
         if let Ok(data) = earlybird::data::load(&config, 1, &mut |_| {}) {
             let image: usize = data.shape.iter().product();
             for split in [&data.train, &data.test] {
-                assert_eq!(split.pixels.len(), split.labels.len() * image);
+                assert_eq!(split.pixels().len(), split.labels.len() * image);
                 assert!(split.labels.iter().all(|l| (*l as usize) < data.classes.len()));
             }
         }

@@ -6,7 +6,7 @@ use crate::data::fetch::Remote;
 use crate::data::names::shown;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::{DataError, Stream, open};
-use crate::data::{Dataset, Progress, Split, tar};
+use crate::data::{DataConfig, Dataset, Progress, Split, tar};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -158,7 +158,7 @@ impl DataSource for Kind {
     fn load(
         &self,
         path: &Path,
-        _image_size: usize,
+        _config: &DataConfig,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(*self, path)
@@ -197,11 +197,12 @@ fn load(kind: Kind, path: &Path) -> Result<Dataset, DataError> {
     }
     parts.splits.sort_by_key(|(file, _)| kind.record_files().position(|f| f == *file));
     let test = parts.splits.pop().map(|(_, split)| split).unwrap_or_default();
-    let mut train = Split::default();
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for (_, split) in parts.splits {
-        train.pixels.extend(split.pixels);
-        train.labels.extend(split.labels);
+        pixels.extend_from_slice(split.pixels());
+        labels.extend(split.labels);
     }
+    let train = Split::new(pixels, labels);
     let named = parts.names.unwrap_or_default();
     let classes = match (named.len() == kind.classes(), kind) {
         (true, _) => named,
@@ -297,7 +298,7 @@ fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split
             ),
         ));
     }
-    let mut split = Split::default();
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for (k, r) in bytes.chunks_exact(record).enumerate() {
         let label = r[head - 1];
         if usize::from(label) >= kind.classes() {
@@ -311,11 +312,10 @@ fn records(kind: Kind, bytes: &[u8], stream: &Stream<impl Read>) -> Result<Split
                 ),
             ));
         }
-        split.labels.push(u32::from(label));
+        labels.push(u32::from(label));
         let planes = &r[head..];
-        split
-            .pixels
+        pixels
             .extend((0..PLANE).flat_map(|p| [planes[p], planes[PLANE + p], planes[2 * PLANE + p]]));
     }
-    Ok(split)
+    Ok(Split::new(pixels, labels))
 }

@@ -7,7 +7,7 @@ use crate::data::findings::Finding;
 use crate::data::names::{printable_name, shown};
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::{DataError, Stream, open};
-use crate::data::{Dataset, Progress, Split};
+use crate::data::{DataConfig, Dataset, Progress, Split};
 use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl DataSource for FashionMnist {
     fn load(
         &self,
         path: &Path,
-        _image_size: usize,
+        _config: &DataConfig,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(path)
@@ -175,10 +175,7 @@ impl Part {
 
     /// With labels counted from 0.
     fn split(self, first: u8) -> Split {
-        Split {
-            pixels: self.pixels,
-            labels: self.labels.into_iter().map(|l| u32::from(l - first)).collect(),
-        }
+        Split::new(self.pixels, self.labels.into_iter().map(|l| u32::from(l - first)).collect())
     }
 }
 

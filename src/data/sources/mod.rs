@@ -5,13 +5,16 @@ mod cifar;
 mod embedded;
 mod folder;
 mod idx;
+mod packed;
+
+pub use packed::{Pack, Packing, pack};
 
 use crate::cache::cache_dir;
 use crate::data::fetch::{PATIENCE, Remote, download};
 use crate::data::names::shown;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
-use crate::data::{Dataset, Progress};
+use crate::data::{DataConfig, Dataset, Progress};
 use crate::table::table;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +31,8 @@ table! {
         Cifar100 = "cifar100" => &cifar::Kind::Hundred,
         /// `train/<class>/*.png|jpg` and `test/<class>/...`.
         Folder = "folder" => &folder::Folder,
+        /// The same in one file, made by `earlybird data pack`.
+        Packed = "packed" => &packed::PackedFile,
     }
 }
 
@@ -62,7 +67,7 @@ impl Source {
     pub(super) fn load(
         self,
         path: Option<&Path>,
-        image_size: usize,
+        config: &DataConfig,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         let provided;
@@ -74,7 +79,7 @@ impl Source {
             }
             (None, Origin::Program | Origin::Own(_)) => Path::new(""),
         };
-        self.row().load(path, image_size, progress)
+        self.row().load(path, config, progress)
     }
 
     fn provide(

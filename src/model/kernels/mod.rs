@@ -274,6 +274,14 @@ pub fn resident_bytes(bytes: &[u8], shape: [usize; 2], device: &Device) -> Tenso
     Tensor::from_data(TensorData::new(bytes.to_vec(), shape), (device, DType::U8))
 }
 
+/// The same of bytes that are used for a step only: the host does not wait for a CUDA device.
+pub fn bytes(bytes: &[u8], shape: [usize; 2], device: &Device) -> Tensor<2, Int> {
+    match cuda_copy(bytes, &shape, device) {
+        Some(copy) => Tensor::from_primitive::<LibTorch>(copy),
+        None => resident_bytes(bytes, shape, device),
+    }
+}
+
 /// Numbers of the host on `device`. The host does not wait for a CUDA device, which a plain copy
 /// would do: for everything that it was given before.
 pub fn whole_numbers<const D: usize>(

@@ -684,7 +684,8 @@ const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tenso
   return guarded(__func__, Where::processor, [&](Arguments& given) {
     given.number("index", index, 0, std::numeric_limits<at::DeviceIndex>::max());
     const at::Tensor& t =
-        given.tensor("tensor", tensor, {at::kFloat, at::kLong}, {ANY_RANK}, Strides::any);
+        given.tensor("tensor", tensor, {at::kFloat, at::kLong, at::kByte}, {ANY_RANK},
+                     Strides::any);
     const at::Device device(at::kCUDA, at::DeviceIndex(index));
     out[0] = hand_over(t.pin_memory().to(device, t.scalar_type(), /*non_blocking=*/true));
   });

@@ -87,8 +87,8 @@ const char* earlybird_gather_images(const at::Tensor* bytes, const at::Tensor* i
 
 // ---- Between devices ----
 
-// A copy of an f32 or i64 tensor of the processor's on CUDA device `index`, for which the host does
-// not wait: through pinned memory, which LibTorch keeps until it is read.
+// A copy of an f32, i64 or u8 tensor of the processor's on CUDA device `index`, for which the host
+// does not wait: through pinned memory, which LibTorch keeps until it is read.
 const char* earlybird_to_cuda(const at::Tensor* tensor, int64_t index, at::Tensor* out[1]);
 
 // Sends the values of `n` f32 tensors to the host, each row-major, one after another: those that

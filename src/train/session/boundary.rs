@@ -86,8 +86,15 @@ impl Parts {
 
     /// One batch of the scoring pass; the last one gives the weights.
     pub(super) fn score(&mut self, scoring: &mut Scoring) -> (Progress, Option<Stage>) {
-        let end = (scoring.done + self.config.train.eval_batch_size).min(self.feed.len());
-        let (images, labels) = self.feed.range(scoring.done..end);
+        let batch_size = self.config.train.eval_batch_size;
+        let end = (scoring.done + batch_size).min(self.feed.len());
+        let (images, labels) = match self.feed.samples(scoring.done, batch_size) {
+            Ok(batch) => batch,
+            Err(unread) => {
+                self.wait_for_data((self.completed, 0), unread);
+                return (Progress::Paused, None);
+            }
+        };
         let logits = self.learned.model().forward(images, Mode::Evaluate);
         let seen = forward_loss(logits, labels, LossTerms::default()).observations;
         scoring.observations.push(seen);

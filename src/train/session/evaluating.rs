@@ -15,8 +15,13 @@ impl Parts {
         evaluation: &mut Evaluation,
     ) -> (Progress, Option<Stage>) {
         let set = &self.evaluator.set;
-        if !evaluation.advance(set, self.config.train.eval_batch_size) {
-            return (Progress::Evaluated, None);
+        match evaluation.advance(set, self.config.train.eval_batch_size) {
+            Ok(true) => {}
+            Ok(false) => return (Progress::Evaluated, None),
+            Err(unread) => {
+                self.wait_for_data(self.position_in(epoch), unread);
+                return (Progress::Paused, None);
+            }
         }
         let figures = evaluation.figures(set, self.samples.classes());
         self.end_epoch(epoch, &figures);
@@ -45,8 +50,13 @@ impl Parts {
         let Some(held) = &self.evaluator.held_back else {
             return (Progress::Boundary, Some(Stage::Boundary));
         };
-        if !evaluation.advance(&held.set, self.config.train.eval_batch_size) {
-            return (Progress::Evaluated, None);
+        match evaluation.advance(&held.set, self.config.train.eval_batch_size) {
+            Ok(true) => {}
+            Ok(false) => return (Progress::Evaluated, None),
+            Err(unread) => {
+                self.wait_for_data((self.completed, 0), unread);
+                return (Progress::Paused, None);
+            }
         }
         let Figures { loss, confusion, .. } = evaluation.figures(&held.set, self.samples.classes());
         let epoch = match model {

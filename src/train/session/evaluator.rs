@@ -1,6 +1,7 @@
 //! What is measured: the images that epochs are measured on, the best epoch so far, and the test
 //! set where it is kept back for the end. Knows nothing of training, samples or commands.
 
+use crate::data::ReadError;
 use crate::model::{Mode, Model};
 use crate::train::confusion::Confusion;
 use crate::train::feed::Feed;
@@ -53,9 +54,12 @@ impl Evaluation {
     }
 
     /// One batch; whether it was the last.
-    pub(super) fn advance(&mut self, set: &TestSet, batch_size: usize) -> bool {
+    ///
+    /// # Errors
+    /// An image that cannot be read: the same batch is due again.
+    pub(super) fn advance(&mut self, set: &TestSet, batch_size: usize) -> Result<bool, ReadError> {
         let end = (self.done + batch_size).min(set.images.len());
-        let (images, labels) = set.images.range(self.done..end);
+        let (images, labels) = set.images.samples(self.done, batch_size)?;
         let (count, logits) = (end - self.done, self.model.forward(images, Mode::Evaluate));
         let logits = match &self.shift {
             None => logits,
@@ -64,7 +68,7 @@ impl Evaluation {
         self.predictions.push(logits.clone().argmax(1).reshape([count]));
         self.losses.add(forward_loss(logits, labels, LossTerms::default()).loss, count);
         self.done = end;
-        end == set.images.len()
+        Ok(end == set.images.len())
     }
 
     /// What it found, once it is over.
@@ -158,17 +162,17 @@ mod tests {
     use burn::tensor::Device;
 
     fn dataset(n: usize) -> Dataset {
-        let split = Split {
-            pixels: (0..n * 64).map(|i| (i * 37 % 251) as u8).collect(),
-            labels: (0..n as u32).map(|i| i % 3).collect(),
-        };
+        let split = Split::new(
+            (0..n * 64).map(|i| (i * 37 % 251) as u8).collect(),
+            (0..n as u32).map(|i| i % 3).collect(),
+        );
         let classes = ["a", "b", "c"].map(String::from).to_vec();
         Dataset::new("test", [1, 8, 8], classes, split.clone(), split)
     }
 
     fn test_set(data: &Dataset, device: &Device) -> TestSet {
         let split = DeviceSplit::new(data, &data.test, &data.mean_std(), device);
-        TestSet { images: Feed::Resident(split), labels: data.test.labels.clone() }
+        TestSet { images: Feed::Resident(Box::new(split)), labels: data.test.labels.clone() }
     }
 
     fn model(seed: u64, device: &Device) -> Model {
@@ -210,7 +214,7 @@ mod tests {
         for (batch_size, batches) in [(4, 3), (5, 2), (10, 1), (99, 1)] {
             let mut evaluation = Evaluation::new(model.valid(), None);
             let mut count = 1;
-            while !evaluation.advance(&set, batch_size) {
+            while !evaluation.advance(&set, batch_size).expect("read") {
                 assert_eq!(evaluation.done(), count * batch_size);
                 count += 1;
             }

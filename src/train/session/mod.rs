@@ -28,8 +28,9 @@ use self::parts::Parts;
 pub use self::samples::{Pictures, SampleSheet};
 pub use self::start::TrainError;
 use crate::config::RunConfig;
+use crate::data::ReadError;
 use crate::model::{NamedTensor, kernels};
-use crate::protocol::{Cause, End, Event, StepTimes, Stop, TestedModel};
+use crate::protocol::{Cause, Command, End, Event, StepTimes, Stop, TestedModel};
 
 /// What one [`Session::advance`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +160,20 @@ impl Session {
     pub fn is_paused(&self) -> bool {
         let Parts { paused, stop, .. } = &self.parts;
         paused.is_some() && *stop != Some(Stop::Now) && !self.is_finished()
+    }
+
+    /// Goes on where it waits for an image that can be read by now; whether it does.
+    pub fn retry_data(&mut self) -> bool {
+        let is_mended = self.parts.unread.as_ref().is_some_and(ReadError::is_mended);
+        if is_mended && self.parts.paused == Some(Cause::Data) {
+            self.apply(Command::Resume);
+        }
+        is_mended
+    }
+
+    /// What it waits for, while it is paused.
+    pub fn paused_by(&self) -> Option<Cause> {
+        self.parts.paused.filter(|_| self.is_paused())
     }
 
     /// Whether it is over.

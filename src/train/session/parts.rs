@@ -8,7 +8,7 @@ use super::meter::Meter;
 use super::samples::Samples;
 use super::step::Repeatable;
 use crate::config::RunConfig;
-use crate::data::Identity;
+use crate::data::{Identity, ReadError};
 use crate::importance::Sampler;
 use crate::model::Model;
 use crate::protocol::{Cause, Event, Stop};
@@ -40,6 +40,8 @@ pub(super) struct Parts {
     pub(super) preferred: Sampler,
     /// What it waits for, while it is paused.
     pub(super) paused: Option<Cause>,
+    /// The image that it waits for, while that is why.
+    pub(super) unread: Option<ReadError>,
     /// A person was told of a loss that is not finite and resumed all the same.
     pub(super) not_finite_accepted: bool,
     pub(super) stop: Option<Stop>,
@@ -77,6 +79,13 @@ impl Parts {
     ) {
         self.paused = Some(cause);
         self.outbox.push(Event::Paused { epoch, step, reason, cause });
+    }
+
+    /// Pauses until an image can be read that is due.
+    pub(super) fn wait_for_data(&mut self, at: (usize, usize), unread: ReadError) {
+        let reason = format!("{unread} Training goes on by itself as soon as it can be read");
+        self.pause(at, Cause::Data, Some(reason));
+        self.unread = Some(unread);
     }
 
     /// An evaluation of `model`, which has no gradients, at its beginning; its logits are corrected

@@ -14,9 +14,9 @@ use crate::importance::Sampler;
 use crate::model::{Misfits, NamedTensor, device, kernels, threads_in_use};
 use crate::protocol::{DataSummary, Event, ModelSummary};
 use crate::train::checkpoint::RestoreError;
-use crate::train::feed::Feed;
+use crate::train::feed::Feeds;
+use crate::train::new_model;
 use crate::train::optimizer::Sgd;
-use crate::train::{DeviceSplit, new_model};
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
 
@@ -86,9 +86,8 @@ impl Session {
         } else {
             model.with_state(initial, device).map_err(TrainError::Initial)?
         };
-        let mean_std = data.mean_std();
-        let feed =
-            |split: &Split| Feed::Resident(DeviceSplit::new(&data, split, &mean_std, device));
+        let feeds = Feeds::new(&data, &config.data, device);
+        let feed = |split: &Split| feeds.of(split);
         let test_set =
             |split: &Split| TestSet { images: feed(split), labels: split.labels.clone() };
         let (train, test) = (feed(&data.train), test_set(&data.test));
@@ -130,6 +129,7 @@ impl Session {
             preferred,
             completed: 0,
             paused: None,
+            unread: None,
             not_finite_accepted: false,
             stop: None,
             outbox: std::iter::once(started).chain(forced).collect(),

@@ -5,7 +5,7 @@ use super::learned::Learned;
 use super::meter::Lap;
 use crate::model::kernels::{self, Held, Rate, Repeated};
 use crate::protocol::StepTimes;
-use crate::train::batches::Draws;
+use crate::train::batches::{Brought, Draws};
 use crate::train::feed::Feed;
 use crate::train::optimizer::LearningRate;
 use crate::train::step::{LossTerms, forward_loss};
@@ -133,6 +133,10 @@ fn held(draws: &Draws, terms: &LossTerms, is_constant: bool) -> Held {
     held.add_whole(draws.index.clone());
     if let Some(crops) = &draws.crops {
         held.add_whole(crops.clone());
+    }
+    if let Some(Brought { bytes, labels }) = &draws.brought {
+        held.add_whole(bytes.clone());
+        held.add_whole(labels.clone());
     }
     if let Some(factors) = terms.factors.as_ref().filter(|_| !is_constant) {
         held.add(factors.clone());

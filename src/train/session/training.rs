@@ -10,16 +10,16 @@ use super::samples::draw_seed;
 use super::step::{self, Form, Made, Repeatable};
 use super::terms::Terms;
 use super::{Progress, Session, Stage, Work};
-use crate::data::Augment;
+use crate::data::{Augment, ReadError};
 use crate::model::kernels;
 use crate::protocol::{Cause, Event, StepTimes};
 use crate::train::batches::Draws;
 use crate::train::feed::Order;
 use crate::train::optimizer::LearningRate;
+use crate::train::panics::panic_text;
 use crate::train::schedule::Schedule;
 use crate::train::step::LossTerms;
 use crate::train::sums::Sum;
-use crate::train::thread::panic_text;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -30,7 +30,10 @@ impl Parts {
             self.go_back(epoch);
             return (Progress::WentBack, Work::Training);
         }
-        self.step(epoch);
+        if let Err(unread) = self.step(epoch) {
+            self.wait_for_data(self.position_in(epoch), unread);
+            return (Progress::Paused, Work::Training);
+        }
         if !epoch.is_done() {
             return (Progress::Step, Work::Training);
         }
@@ -46,7 +49,7 @@ impl Parts {
         (Progress::Step, next)
     }
 
-    fn step(&mut self, epoch: &mut Epoch) {
+    fn step(&mut self, epoch: &mut Epoch) -> Result<(), ReadError> {
         let (began, mut lap, mut times) = (Instant::now(), Lap::new(), StepTimes::default());
         let order = Order {
             plan: &epoch.plan,
@@ -58,7 +61,9 @@ impl Parts {
         };
         let step = epoch.step();
         let drawn = epoch.plan.at(order.places(step));
-        let draws = self.feed.draws(&order, step, &mut epoch.sent);
+        self.feed.wait(&order, step);
+        times.loading = lap.seconds();
+        let draws = self.feed.draws(&order, step, &mut epoch.sent)?;
         let factors = epoch.terms.factors(&drawn, self.samples.labels(), &epoch.q);
         let smoothing = self.config.train.label_smoothing;
         let terms = Terms::of_step(factors, epoch.shifts.as_ref(), smoothing, &self.device);
@@ -71,14 +76,16 @@ impl Parts {
         let lr = if kernels::is_launched(&self.device) { f64::from(lr as f32) } else { lr };
         let laps = (&mut lap, &mut times);
         let Some(made) = self.make(draws, terms, lr, laps, epoch.is_careful()) else {
-            return self.undo(epoch);
+            self.undo(epoch);
+            return Ok(());
         };
         let Made { loss, observations } = made;
         self.learned.count(b);
         if epoch.is_careful() {
             let loss = loss.into_scalar::<f32>();
             if let Some(what) = self.fault_of_step(loss) {
-                return self.refuse_step(epoch, &what);
+                self.refuse_step(epoch, &what);
+                return Ok(());
             }
             epoch.take_read(Sum::of(loss, b), observations);
             self.learned.keep(epoch.place());
@@ -87,6 +94,7 @@ impl Parts {
         }
         times.bookkeeping = lap.seconds();
         self.meter.take(times, began.elapsed().as_secs_f64(), lr);
+        Ok(())
     }
 
     /// Makes a step, on the memory of the one before it where that may save launches. `None` where
@@ -246,10 +254,10 @@ mod tests {
     }
 
     fn with(change: impl FnOnce(&mut RunConfig)) -> Session {
-        let split = Split {
-            pixels: (0..64 * 64).map(|i| (i * 37 % 251) as u8).collect(),
-            labels: (0..64).map(|i| i % 3).collect(),
-        };
+        let split = Split::new(
+            (0..64 * 64).map(|i| (i * 37 % 251) as u8).collect(),
+            (0..64).map(|i| i % 3).collect(),
+        );
         let classes = ["a", "b", "c"].map(String::from).to_vec();
         let data = Dataset::new("test", [1, 8, 8], classes, split.clone(), split);
         let mut config = RunConfig::default();

@@ -213,6 +213,7 @@ fn under_way(app: &RaceApp, width: u16) -> Line<'static> {
         // Nothing else on the screen tells why nothing moves.
         let left = match d.state {
             RunState::Paused(Cause::Disk) => ", waits for its disk".to_owned(),
+            RunState::Paused(Cause::Data) => ", waits for its data".to_owned(),
             RunState::Paused(_) => ", paused".to_owned(),
             _ => d.seconds_left().map_or_else(String::new, |s| format!(", {} left", clock(s))),
         };

@@ -76,6 +76,7 @@ pub fn state_word(scene: &Scene<'_>) -> (String, Role) {
         RunState::Paused(Cause::Asked) => ("PAUSED", Role::Warning),
         RunState::Paused(Cause::NotFinite) => ("PAUSED: LOSS", Role::Bad),
         RunState::Paused(Cause::Disk) => ("PAUSED: DISK", Role::Bad),
+        RunState::Paused(Cause::Data) => ("PAUSED: DATA", Role::Bad),
         RunState::Finished { end: End::Complete } => ("FINISHED", Role::Best),
         RunState::Finished { end: End::Stopped } => ("STOPPED", Role::Warning),
         RunState::Failed => ("FAILED", Role::Bad),

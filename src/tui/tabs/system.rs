@@ -218,7 +218,7 @@ impl System {
         let look = scene.look;
         let last = scene.run.epochs.last().and_then(|e| Some((e, e.step_ms?)));
         let whole = |t: &StepTimes| {
-            t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting
+            t.loading + t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting
         };
         let rest = last
             .map(|(e, t)| scene.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim))
@@ -242,6 +242,7 @@ impl System {
                 scene.span(format!(" {}", sparkline(&course, 6, &look.glyphs)), Role::Dim),
             ])
         };
+        let loading = (t.loading > 0.0).then(|| part("loading", |t| t.loading, Role::Bad));
         let lines = vec![
             part("data", |t| t.data, Role::Share),
             part("forward", |t| t.forward, Role::Accuracy),
@@ -250,7 +251,7 @@ impl System {
             part("bookkeeping", |t| t.bookkeeping, Role::Best),
             part("waiting", |t| t.waiting, Role::Text),
         ];
-        pen.lines(lines, inner);
+        pen.lines(loading.into_iter().chain(lines).collect(), inner);
     }
 
     fn messages(&self, pen: &mut Pen<'_, '_>, area: Rect) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// Why something counts for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
+pub(in crate::data) enum Reason {
     /// A format that is not read.
     Format(&'static str),
     /// A format that is read, under a name that no image has.
@@ -19,6 +19,8 @@ pub(super) enum Reason {
     Special,
     /// It lies beside the class folders.
     NoClass,
+    /// It should be an image, and is damaged or none.
+    Broken,
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             }
             Self::Special => files("a pipe, socket or device, and not read"),
             Self::NoClass => files("beside the class folders, and not read"),
+            Self::Broken => files("damaged, and left out"),
         }
     }
 
@@ -60,6 +63,7 @@ impl Reason {
             Self::Link | Self::Loop => counted(count, "broken link"),
             Self::Special => counted(count, "special file"),
             Self::NoClass => counted(count, "file"),
+            Self::Broken => counted(count, "damaged file"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Which directories are the splits and the classes. Knows nothing of files' contents.
 
-use super::kind::Named;
+use super::Part;
 use super::walk::{Entry, directories, entries};
+use crate::data::decode::Named;
 use crate::data::findings::{Finding, bounded, counted};
 use crate::data::names::{composed, printable_name, shown};
 use crate::data::read::DataError;
@@ -28,6 +29,14 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// The directory of a split.
+    pub(super) fn split(&self, part: Part) -> &Path {
+        match part {
+            Part::Train => &self.train,
+            Part::Test => &self.test,
+        }
+    }
+
     /// Looks at the directories of `root`.
     pub(super) fn of(root: &Path) -> Result<Self, DataError> {
         let wrong =

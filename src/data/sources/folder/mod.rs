@@ -5,34 +5,34 @@
 //! of it named at once.
 
 mod account;
-mod decode;
-mod jpeg;
-mod kind;
+mod file;
 mod layout;
 mod walk;
 
 use self::account::{Account, Reason};
-use self::decode::{Decoder, Read};
-use self::kind::Named;
+pub(in crate::data) use self::file::{Read, read};
 use self::layout::{Layout, called};
 use self::walk::{Entry, below_root};
-use crate::data::findings::{bounded, counted};
+use crate::data::decode::{Decoder, Named, square_rgb};
+use crate::data::findings::{Finding, bounded, counted};
 use crate::data::names::{printable_name, shown};
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
-use crate::data::{Dataset, Progress, Split};
+use crate::data::store::{Files, Store};
+use crate::data::{DataConfig, Dataset, Progress, Split, resident};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Files that a thread decodes between two words on how far it is: enough that no thread waits for
 /// long at the end of a block.
 const BLOCK: usize = 16;
 
 /// An image, and the class that it is in.
-struct File {
-    path: PathBuf,
-    label: u32,
+pub(in crate::data) struct File {
+    pub(in crate::data) path: PathBuf,
+    pub(in crate::data) label: u32,
 }
 
 /// Whether there are folders in this one.
@@ -59,44 +59,154 @@ impl DataSource for Folder {
     fn load(
         &self,
         path: &Path,
-        image_size: usize,
+        config: &DataConfig,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
-        load(path, image_size, progress)
+        load(path, config, progress)
     }
 }
 
-/// Loads both splits at `size` x `size` pixels. Classes are the directories of `train`, in the
-/// order of their names.
+/// Loads both splits: their images at one size, or where they lie. Classes are the directories of
+/// `train`, in the order of their names.
 fn load(
     root: &Path,
-    size: usize,
+    config: &DataConfig,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
-    let layout = Layout::of(root)?;
-    let mut reading =
-        Reading { root, size, account: Account::default(), wrong: Vec::new(), done: 0, of: 0 };
-    let train = reading.list(&layout, &layout.train)?;
-    let test = reading.list(&layout, &layout.test)?;
-    reading.of = train.len() + test.len();
-    let train = reading.decode(train, &layout, &layout.train, progress)?;
-    let test = reading.decode(test, &layout, &layout.test, progress)?;
-    let classes: Vec<String> = layout.classes.iter().map(|c| printable_name(c)).collect();
-    let account = reading.complain(&layout, &classes, &train, &test)?;
+    let listing = Listing::of(root)?;
+    let size = config.image_size;
+    let needed = (listing.counts().iter().sum::<usize>() * 3 * size * size) as u64;
+    let available = resident::available();
+    let (known, [train, test]) = if resident::is_streamed(config, needed, available) {
+        listed(root, listing, progress)?
+    } else {
+        resident::check_room(needed, available, &config.path)?;
+        decoded(listing, size, progress)?
+    };
     let name = root.file_name().map_or_else(|| shown(root), printable_name);
-    let mut data = Dataset::new(name, [3, size, size], classes, train, test);
-    data.findings = layout.findings;
-    data.findings.extend(account.findings(|_| true));
+    let mut data = Dataset::new(name, [3, size, size], known.classes, train, test);
+    data.findings = known.findings;
     Ok(data)
+}
+
+/// Training and test split at `size` x `size` pixels.
+fn decoded(
+    listing: Listing<'_>,
+    size: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Known, [Split; 2]), DataError> {
+    let mut splits = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+    let make = |decoder: &Decoder, path: &Path| {
+        file::read(path, |encoded| Ok(square_rgb(decoder.decode_encoded(&encoded)?, size)))
+    };
+    let known = listing.read(make, progress, &mut |part, file, pixels: Vec<u8>| {
+        let (all, labels) = &mut splits[part as usize];
+        all.extend(pixels);
+        labels.push(file.label);
+        Ok(())
+    })?;
+    Ok((known, splits.map(|(pixels, labels)| Split::new(pixels, labels))))
+}
+
+/// Training and test split, whose files are looked at, and read when they are needed.
+fn listed(
+    root: &Path,
+    listing: Listing<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Known, [Split; 2]), DataError> {
+    let (mut files, mut labels) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let look = |_: &Decoder, path: &Path| file::look(path);
+    let known = listing.read(look, progress, &mut |part, file, length| {
+        let below = file.path.strip_prefix(root).unwrap_or(&file.path).to_owned();
+        files.push((below, length));
+        labels[part as usize].push(file.label);
+        Ok(())
+    })?;
+    let (train, n) = (labels[0].len() as u32, files.len() as u32);
+    let store = Arc::new(Store::Files(Files::new(root.to_owned(), files)));
+    let [train_labels, test_labels] = labels;
+    let split = |numbers, labels| Split::stored(&store, numbers, labels);
+    Ok((known, [split(0..train, train_labels), split(train..n, test_labels)]))
+}
+
+/// A split of an image folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::data) enum Part {
+    Train,
+    Test,
+}
+
+/// All files of an image folder that may be images, none of them read yet.
+pub(in crate::data) struct Listing<'a> {
+    layout: Layout,
+    files: [Vec<File>; 2],
+    reading: Reading<'a>,
+}
+
+/// What is known of an image folder once all of it was read.
+pub(in crate::data) struct Known {
+    /// Class names, shape `[C]`.
+    pub(in crate::data) classes: Vec<String>,
+    pub(in crate::data) findings: Vec<Finding>,
+}
+
+impl<'a> Listing<'a> {
+    pub(in crate::data) fn of(root: &'a Path) -> Result<Self, DataError> {
+        let layout = Layout::of(root)?;
+        let (account, wrong) = (Account::default(), Vec::new());
+        let mut reading = Reading { root, account, wrong, skips: false, done: 0, of: 0 };
+        let files = [reading.list(&layout, &layout.train)?, reading.list(&layout, &layout.test)?];
+        reading.of = files.iter().map(Vec::len).sum();
+        Ok(Self { layout, files, reading })
+    }
+
+    /// The same, where damaged files are left out and told.
+    pub(in crate::data) fn without_broken(mut self) -> Self {
+        self.reading.skips = true;
+        self
+    }
+
+    /// Files of each split.
+    pub(in crate::data) fn counts(&self) -> [usize; 2] {
+        [self.files[0].len(), self.files[1].len()]
+    }
+
+    /// Reads all files on all cores: `make` makes something of each, on any thread, and `take`
+    /// gets what it made of images in their order, training images first.
+    ///
+    /// # Errors
+    /// What is wrong with the folder, all of it in one go; or what `take` says.
+    pub(in crate::data) fn read<T: Send>(
+        self,
+        make: impl Fn(&Decoder, &Path) -> Read<T> + Sync,
+        progress: &mut dyn FnMut(Progress),
+        take: &mut dyn FnMut(Part, &File, T) -> Result<(), DataError>,
+    ) -> Result<Known, DataError> {
+        let Self { mut layout, files: [train, test], mut reading } = self;
+        let classes: Vec<String> = layout.classes.iter().map(|c| printable_name(c)).collect();
+        let mut counts = [vec![0_u64; classes.len()], vec![0; classes.len()]];
+        for (part, files) in [(Part::Train, train), (Part::Test, test)] {
+            let split = layout.split(part).to_owned();
+            reading.decode((&files, &split), &layout, &make, progress, &mut |file, made| {
+                counts[part as usize][file.label as usize] += 1;
+                take(part, file, made)
+            })?;
+        }
+        let account = reading.complain(&layout, &classes, &counts)?;
+        let mut findings = std::mem::take(&mut layout.findings);
+        findings.extend(account.findings(|_| true));
+        Ok(Known { classes, findings })
+    }
 }
 
 /// What is gathered while the files are read.
 struct Reading<'a> {
     root: &'a Path,
-    size: usize,
     account: Account,
     /// Damaged files, in the order of their classes.
     wrong: Vec<String>,
+    /// Whether damaged files are left out.
+    skips: bool,
     done: usize,
     of: usize,
 }
@@ -131,41 +241,27 @@ impl Reading<'_> {
     }
 
     /// Decodes side by side, a block at a time; the order is that of `files`.
-    fn decode(
+    fn decode<T: Send>(
         &mut self,
-        files: Vec<File>,
+        (files, split): (&[File], &Path),
         layout: &Layout,
-        split: &Path,
+        make: &(impl Fn(&Decoder, &Path) -> Read<T> + Sync),
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Split, DataError> {
-        let image = 3 * self.size * self.size;
-        let mut out = Split::default();
-        if out.pixels.try_reserve_exact(files.len() * image).is_err() {
-            let gb = (files.len() * image) as f64 / 1e9;
-            let what = format!(
-                "{} of {} take {gb:.1} GB at {}x{}",
-                files.len(),
-                called(split),
-                self.size,
-                self.size
-            );
-            let help = "That is more than there is: lower data.image_size.".into();
-            return Err(DataError::Folder { root: shown(self.root), wrong: vec![what], help });
-        }
-        let decoder = Decoder::new(self.size);
+        take: &mut dyn FnMut(&File, T) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let decoder = Decoder::default();
         for block in files.chunks(BLOCK * rayon::current_num_threads()) {
             self.tell(progress);
-            let read: Vec<Read> = block.par_iter().map(|file| decoder.read(&file.path)).collect();
+            let read: Vec<Read<T>> =
+                block.par_iter().map(|file| make(&decoder, &file.path)).collect();
             self.done += block.len();
             for (file, read) in block.iter().zip(read) {
+                let class = || printable_name(&layout.classes[file.label as usize]);
                 match read {
-                    Read::Pixels(pixels) => {
-                        out.pixels.extend(pixels);
-                        out.labels.push(file.label);
-                    }
-                    Read::Lost(reason) => {
-                        let class = printable_name(&layout.classes[file.label as usize]);
-                        self.account.add(&place(split, &class), reason);
+                    Read::Image(made) => take(file, made)?,
+                    Read::Lost(reason) => self.account.add(&place(split, &class()), reason),
+                    Read::Broken(_) if self.skips => {
+                        self.account.add(&place(split, &class()), Reason::Broken)
                     }
                     Read::Broken(why) => {
                         self.wrong.push(format!("{}: {why}", below_root(self.root, &file.path)))
@@ -176,7 +272,7 @@ impl Reading<'_> {
             }
         }
         self.tell(progress);
-        Ok(out)
+        Ok(())
     }
 
     fn tell(&self, progress: &mut dyn FnMut(Progress)) {
@@ -192,8 +288,7 @@ impl Reading<'_> {
         self,
         layout: &Layout,
         classes: &[String],
-        train: &Split,
-        test: &Split,
+        [train, test]: &[Vec<u64>; 2],
     ) -> Result<Account, DataError> {
         let damaged = self.wrong.len();
         let mut help = Vec::new();
@@ -209,8 +304,7 @@ impl Reading<'_> {
             lost if lost.is_empty() => lost,
             lost => format!(": it has {lost}, which cannot be read"),
         };
-        let counts = train.class_counts(classes.len());
-        let empty = classes.iter().zip(&counts).filter(|(_, n)| **n == 0);
+        let empty = classes.iter().zip(train).filter(|(_, n)| **n == 0);
         let empty: Vec<String> = empty.map(|(class, _)| place(&layout.train, class)).collect();
         if !empty.is_empty() {
             help.push(
@@ -226,7 +320,7 @@ impl Reading<'_> {
         wrong.extend(bounded(lines, |more| {
             format!("and {more} more classes have no training image")
         }));
-        if test.is_empty() && damaged == 0 {
+        if test.iter().all(|n| *n == 0) && damaged == 0 {
             wrong.push(format!(
                 "{}/ has no image that accuracy could be measured on",
                 called(&layout.test)

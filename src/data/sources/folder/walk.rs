@@ -2,7 +2,7 @@
 //! links are followed. Knows nothing of what files hold, but for their names.
 
 use super::account::{Account, Reason};
-use super::kind::Named;
+use crate::data::decode::Named;
 use crate::data::names::{is_system, shown};
 use crate::data::read::DataError;
 use std::collections::HashSet;

@@ -238,7 +238,7 @@ fn entrances() -> Vec<Entrance> {
             arguments: vec![Argument {
                 free: &[0, 1],
                 any_rank: true,
-                ..argument("tensor", floats(&[2, 3]), &[Kind::Float, Kind::Int64])
+                ..argument("tensor", floats(&[2, 3]), &[Kind::Float, Kind::Int64, Kind::Uint8])
             }],
             call: |a| to_cuda(&a[0], 0).into(),
             possible: tch::Cuda::is_available(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// What the first bytes of a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::data) enum Kind {
     /// A format that is read.
     Png,
     /// A format that is read.
@@ -20,7 +20,7 @@ pub(super) enum Kind {
 
 /// What a file's name promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(in crate::data) enum Named {
     /// PNG or JPEG.
     Read,
     /// An image of a format that is not read.
@@ -32,10 +32,10 @@ pub(super) enum Named {
 }
 
 /// Bytes that [`Kind::of`] looks at.
-pub(super) const HEAD: usize = 64;
+pub(in crate::data) const HEAD: usize = 64;
 
 impl Kind {
-    pub(super) fn of(head: &[u8]) -> Self {
+    pub(in crate::data) fn of(head: &[u8]) -> Self {
         let has =
             |at: usize, what: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(what));
         let brand = |brands: &[&[u8]]| has(4, b"ftyp") && brands.iter().any(|b| has(8, b));
@@ -88,7 +88,7 @@ fn is_markup(head: &[u8]) -> bool {
 }
 
 impl Named {
-    pub(super) fn of(path: &Path) -> Self {
+    pub(in crate::data) fn of(path: &Path) -> Self {
         let Some(extension) = path.extension().map(OsStr::to_string_lossy) else {
             return Self::Nothing;
         };
@@ -118,7 +118,7 @@ impl Named {
     }
 
     /// Whether the name is an image's.
-    pub(super) fn is_image(self) -> bool {
+    pub(in crate::data) fn is_image(self) -> bool {
         matches!(self, Self::Read | Self::Other(_))
     }
 }
