@@ -1,6 +1,6 @@
 //! Images that stay on the disk: packed files, and runs that read them while they train.
 
-use crate::environment::{earlybird, ran};
+use crate::environment::{earlybird, program};
 use crate::support::{advance_until, finish, hash, noise, session};
 use earlybird::data::{self, Packing};
 use earlybird::model::device::{CudaMath, DeviceName};
@@ -157,7 +157,7 @@ fn a_packed_file_that_is_cut_or_changed_says_so() {
     let whole = fs::read(photos.packed()).unwrap();
     let told = |bytes: &[u8]| {
         fs::write(photos.packed(), bytes).unwrap();
-        ran(photos.dir.path(), &["data", "check", photos.packed().to_str().unwrap()])
+        program().args(["data", "check"]).arg(photos.packed()).output().unwrap()
     };
     for (bytes, part) in [
         (&whole[..100], "holds no data that is known"),
@@ -289,10 +289,12 @@ fn an_image_that_cannot_be_read_pauses_the_run_until_it_can_and_changes_nothing(
 #[test]
 fn bytes_of_a_packed_file_that_changed_are_found_when_they_are_first_read() {
     let photos = Photos::new();
-    let straight = photos.hash("packed", &["data.resident=stream"]);
+    // Of the data's own mean, all of them are read before training begins.
+    let set = ["data.resident=stream", "data.normalize=imagenet"];
+    let straight = photos.hash("packed", &set);
     let whole = fs::read(photos.packed()).unwrap();
     let at = whole.windows(16).position(|w| w == b"train/dog/07.jpg").unwrap() as u64 + 600;
-    let mut session = photos.session("packed", &["data.resident=stream"]);
+    let mut session = photos.session("packed", &set);
     let file = fs::OpenOptions::new().write(true).open(photos.packed()).unwrap();
     let byte = [whole[at as usize]];
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();

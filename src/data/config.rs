@@ -1,40 +1,7 @@
 //! Table `data` of a config.
 
-use super::Source;
+use super::{Normalize, Resident, Source, TrainCrop, Wanted};
 use serde::{Deserialize, Serialize};
-
-/// Where images are while they are trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resident {
-    /// On the device, unless that would take more than half of the memory that is free, or each
-    /// draw shows another part of the file.
-    Auto,
-    /// On the device, all of them, at one size.
-    Device,
-    /// Where they lie: each is read and decoded whenever it is drawn.
-    Stream,
-}
-
-/// What part of an image a draw shows in training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TrainCrop {
-    /// The square in its middle, moved by up to `data.crop_padding` pixels.
-    Shift,
-    /// A part of random size, shape and place, as ImageNet's recipes have it.
-    RandomResized,
-}
-
-/// What bytes are normalised by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalize {
-    /// Mean and standard deviation of the training images.
-    Data,
-    /// Those of ImageNet, as torchvision has them: for weights that were trained so.
-    Imagenet,
-}
 
 /// Table `data`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,5 +72,13 @@ impl Default for DataConfig {
             label_noise: 0.0,
             validation: 0.0,
         }
+    }
+}
+
+impl DataConfig {
+    /// What is wanted of a source's images.
+    pub(super) fn wanted(&self) -> Wanted {
+        let is_cropped = self.train_crop == TrainCrop::RandomResized;
+        Wanted { image_size: self.image_size, resident: self.resident, is_cropped }
     }
 }

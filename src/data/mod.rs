@@ -19,9 +19,10 @@ mod store;
 mod subset;
 mod tar;
 mod view;
+mod wanted;
 
 pub use augment::{Augment, Crop};
-pub use config::{DataConfig, Normalize, Resident, TrainCrop};
+pub use config::DataConfig;
 pub use decode::{DecodeError, Decoder};
 pub use fetch::{Download, PATIENCE, Remote, download};
 pub use findings::{Finding, counted};
@@ -36,6 +37,7 @@ pub use resident::{Draw, Viewer, Views, normalization};
 pub use sources::{Pack, Packing, Source, pack};
 pub use store::{ReadError, Store, Stored};
 pub use view::{Picture, RandomResized, Scaler, Window, centre};
+pub use wanted::{Normalize, Resident, TrainCrop, Wanted};
 
 use names::shown;
 use std::ops::Range;
@@ -187,7 +189,7 @@ pub fn load(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
     let path = (!config.path.is_empty()).then(|| Path::new(&config.path));
-    let mut data = config.source.load(path, config, progress)?;
+    let mut data = config.source.load(path, &config.wanted(), progress)?;
     whole(&mut data)?;
     let classes = data.classes.len();
     let sizes = subset::long_tail(&data.train, classes, config.imbalance, &config.class_counts)?;
@@ -249,7 +251,7 @@ pub fn check(
     let path_text = path.to_string_lossy().into_owned();
     let config =
         DataConfig { resident: Resident::Device, path: path_text, ..DataConfig::default() };
-    let mut data = source.load(Some(path), &config, progress)?;
+    let mut data = source.load(Some(path), &config.wanted(), progress)?;
     whole(&mut data)?;
     resident::settle(&mut data, &config, progress)?;
     Ok((checked(data, &config)?, source))

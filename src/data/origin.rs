@@ -2,7 +2,7 @@
 
 use super::fetch::Remote;
 use super::read::DataError;
-use super::{DataConfig, Dataset, Progress};
+use super::{Dataset, Progress, Wanted};
 use std::path::{Path, PathBuf};
 
 /// Where a source's images come from.
@@ -39,14 +39,14 @@ pub(super) trait DataSource: Sync {
     }
 
     /// Reads it from `path`. Images that come in many sizes are scaled to squares with sides of
-    /// `data.image_size` pixels; those that can be read one by one may stay where they are.
+    /// `image_size` pixels; those that can be read one by one may stay where they are.
     ///
     /// # Errors
     /// [`DataError`] says which file and byte, or what to do.
     fn load(
         &self,
         path: &Path,
-        config: &DataConfig,
+        wanted: &Wanted,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError>;
 }

@@ -6,6 +6,7 @@ use super::names::shown;
 use super::read::DataError;
 use super::store::Stored;
 use super::view::{RandomResized, Scaler, centre};
+use super::wanted::check_room;
 use super::{
     DataConfig, Dataset, Images, Normalize, Picture, Progress, ReadError, Resident, Split,
     TrainCrop,
@@ -125,7 +126,7 @@ pub(super) fn settle(
     let splits = [&data.train, &data.validation, &data.test];
     let needed =
         splits.map(Split::len).iter().sum::<usize>() * data.shape.iter().product::<usize>();
-    if !is_stored || is_streamed(config, needed as u64, available()) {
+    if !is_stored || config.wanted().is_streamed(needed as u64) {
         return Ok(());
     }
     if is_cropped {
@@ -134,7 +135,7 @@ pub(super) fn settle(
             "data.resident = \"stream\" (or \"auto\") reads them when they are drawn.",
         );
     }
-    check_room(needed as u64, available(), &config.path)?;
+    check_room(needed as u64, &config.path)?;
     let from = shown(Path::new(&config.path));
     let of: usize = [&data.train, &data.validation, &data.test].map(Split::len).iter().sum();
     let mut done = 0;
@@ -145,43 +146,6 @@ pub(super) fn settle(
 }
 
 const STREAM: &str = "data.resident = \"stream\"";
-
-/// Whether images that take so many bytes in memory are streamed.
-pub(super) fn is_streamed(config: &DataConfig, needed: u64, available: Option<u64>) -> bool {
-    match config.resident {
-        Resident::Stream => true,
-        Resident::Device => false,
-        Resident::Auto => {
-            config.train_crop == TrainCrop::RandomResized
-                || available.is_some_and(|available| needed > available / 2)
-        }
-    }
-}
-
-/// Refuses what cannot fit before anything is read.
-pub(super) fn check_room(needed: u64, available: Option<u64>, path: &str) -> Result<(), DataError> {
-    let Some(available) = available.filter(|available| needed > *available) else { return Ok(()) };
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    Err(DataError::Missing {
-        what: format!(
-            "the images of {} need {:.1} GB of memory, {:.1} GB are free",
-            shown(Path::new(path)),
-            gb(needed),
-            gb(available)
-        ),
-        help: "data.resident = \"stream\" reads them while it trains; or lower data.image_size."
-            .into(),
-    })
-}
-
-/// Bytes of memory that this process may still take; `None` where the system does not tell.
-pub(super) fn available() -> Option<u64> {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let free = system.available_memory();
-    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
-    (free > 0).then(|| free.min(limit))
-}
 
 /// Images that are read between two words on how far it is.
 const BLOCK: usize = 256;

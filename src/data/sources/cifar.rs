@@ -6,7 +6,7 @@ use crate::data::fetch::Remote;
 use crate::data::names::shown;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::{DataError, Stream, open};
-use crate::data::{DataConfig, Dataset, Progress, Split, tar};
+use crate::data::{Dataset, Progress, Split, Wanted, tar};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -158,7 +158,7 @@ impl DataSource for Kind {
     fn load(
         &self,
         path: &Path,
-        _config: &DataConfig,
+        _wanted: &Wanted,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(*self, path)

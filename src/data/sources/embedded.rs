@@ -4,7 +4,7 @@
 use super::idx;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
-use crate::data::{DataConfig, Dataset, Progress};
+use crate::data::{Dataset, Progress, Wanted};
 use flate2::read::GzDecoder;
 use std::path::Path;
 
@@ -30,7 +30,7 @@ impl DataSource for Embedded {
     fn load(
         &self,
         _path: &Path,
-        _config: &DataConfig,
+        _wanted: &Wanted,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         let part = |images: usize, labels: usize| {

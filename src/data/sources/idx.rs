@@ -7,7 +7,7 @@ use crate::data::findings::Finding;
 use crate::data::names::{printable_name, shown};
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::{DataError, Stream, open};
-use crate::data::{DataConfig, Dataset, Progress, Split};
+use crate::data::{Dataset, Progress, Split, Wanted};
 use md5::{Digest, Md5};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ impl DataSource for FashionMnist {
     fn load(
         &self,
         path: &Path,
-        _config: &DataConfig,
+        _wanted: &Wanted,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         load(path)

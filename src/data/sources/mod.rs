@@ -14,7 +14,7 @@ use crate::data::fetch::{PATIENCE, Remote, download};
 use crate::data::names::shown;
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
-use crate::data::{DataConfig, Dataset, Progress};
+use crate::data::{Dataset, Progress, Wanted};
 use crate::table::table;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ impl Source {
     pub(super) fn load(
         self,
         path: Option<&Path>,
-        config: &DataConfig,
+        wanted: &Wanted,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         let provided;
@@ -79,7 +79,7 @@ impl Source {
             }
             (None, Origin::Program | Origin::Own(_)) => Path::new(""),
         };
-        self.row().load(path, config, progress)
+        self.row().load(path, wanted, progress)
     }
 
     fn provide(

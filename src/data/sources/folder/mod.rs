@@ -19,7 +19,8 @@ use crate::data::names::{printable_name, shown};
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
 use crate::data::store::{Files, Store};
-use crate::data::{DataConfig, Dataset, Progress, Split, resident};
+use crate::data::wanted::check_room;
+use crate::data::{Dataset, Progress, Split, Wanted};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -59,10 +60,10 @@ impl DataSource for Folder {
     fn load(
         &self,
         path: &Path,
-        config: &DataConfig,
+        wanted: &Wanted,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
-        load(path, config, progress)
+        load(path, wanted, progress)
     }
 }
 
@@ -70,17 +71,16 @@ impl DataSource for Folder {
 /// `train`, in the order of their names.
 fn load(
     root: &Path,
-    config: &DataConfig,
+    wanted: &Wanted,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
     let listing = Listing::of(root)?;
-    let size = config.image_size;
+    let size = wanted.image_size;
     let needed = (listing.counts().iter().sum::<usize>() * 3 * size * size) as u64;
-    let available = resident::available();
-    let (known, [train, test]) = if resident::is_streamed(config, needed, available) {
+    let (known, [train, test]) = if wanted.is_streamed(needed) {
         listed(root, listing, progress)?
     } else {
-        resident::check_room(needed, available, &config.path)?;
+        check_room(needed, &root.to_string_lossy())?;
         decoded(listing, size, progress)?
     };
     let name = root.file_name().map_or_else(|| shown(root), printable_name);

@@ -9,7 +9,7 @@ use crate::data::origin::{DataSource, Origin};
 use crate::data::pack::{PackError, Packed};
 use crate::data::read::DataError;
 use crate::data::store::Store;
-use crate::data::{DataConfig, Dataset, Progress, Split};
+use crate::data::{Dataset, Progress, Split, Wanted};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl DataSource for PackedFile {
     fn load(
         &self,
         path: &Path,
-        config: &DataConfig,
+        wanted: &Wanted,
         _progress: &mut dyn FnMut(Progress),
     ) -> Result<Dataset, DataError> {
         if path.as_os_str().is_empty() {
@@ -58,6 +58,6 @@ impl DataSource for PackedFile {
         let split = |numbers, labels| Split::stored(&store, numbers, labels);
         let (train, test) = (split(0..train, train_labels), split(train..n, test_labels));
         let name = path.file_stem().map_or_else(|| shown(path), printable_name);
-        Ok(Dataset::new(name, [3, config.image_size, config.image_size], classes, train, test))
+        Ok(Dataset::new(name, [3, wanted.image_size, wanted.image_size], classes, train, test))
     }
 }
