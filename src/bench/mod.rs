@@ -7,13 +7,16 @@ mod journal;
 mod sampler;
 mod screen;
 mod step;
+mod stream;
 
 pub use epoch::{EpochFigures, epoch};
 pub use journal::{JournalFigures, journal};
 pub use sampler::{SamplerFigures, sampler};
 pub use screen::{ScreenFigures, TabFigures, screen};
 pub use step::{DataFigures, StepBench, StepFigures, StepOperators};
+pub use stream::{ReadFigures, read};
 
+use crate::data::{DataError, ReadError};
 use crate::importance::AliasError;
 use crate::model::device::DeviceError;
 use crate::run::RunError;
@@ -29,6 +32,12 @@ pub enum BenchError {
     /// There is no such device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// There are no such images.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An image cannot be read.
+    #[error(transparent)]
+    Unread(#[from] ReadError),
     /// It cannot train so.
     #[error(transparent)]
     Train(#[from] TrainError),
