@@ -17,6 +17,7 @@ fn every_shipped_config_parses() {
         names,
         [
             "cifar10",
+            "cifar10-wide",
             "cifar100",
             "demo",
             "fashion-mnist",
@@ -24,6 +25,7 @@ fn every_shipped_config_parses() {
             "fast-embedded",
             "fast-fashion-mnist",
             "folder",
+            "imagenet",
             "long-tail",
             "study-cifar10-lt",
             "study-cifar100-lt",

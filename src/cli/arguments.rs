@@ -332,8 +332,12 @@ pub(super) struct BenchArgs {
     /// On a CUDA device: cuDNN's algorithms by trying (`train.cudnn_benchmark = true`).
     #[arg(long)]
     pub(super) cudnn_benchmark: bool,
+    /// data: how fast the training images of an image folder or a packed file are decoded, and
+    /// random parts of them cut out, by each core.
+    #[arg(long, value_name = "PATH")]
+    pub(super) stream: Option<PathBuf>,
     /// step and sampler: PyTorch (and NumPy) on the same work, in turn with ours, each in a process
-    /// of its own.
+    /// of its own. data --stream FOLDER: torchvision and Pillow.
     #[arg(long)]
     pub(super) against_pytorch: bool,
     /// PyTorch as it is only, without torch.compile, which takes a minute on a GPU.
@@ -435,6 +439,26 @@ impl ScreenArgs {
     }
 }
 
+/// Arguments of `earlybird models`.
+#[derive(Debug, Args)]
+pub(super) struct ModelsArgs {
+    /// Channels, height, width of the images. Default: each model's usual ones.
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',')]
+    pub(super) shape: Vec<usize>,
+    /// Classes.
+    #[arg(long, default_value_t = 10, value_parser = count(2))]
+    pub(super) classes: usize,
+    /// Images a step. Default: each model's usual number.
+    #[arg(long, value_parser = count(1))]
+    pub(super) batch: Option<usize>,
+    /// Compute in bf16.
+    #[arg(long)]
+    pub(super) bf16: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum DataCommand {
     /// The data sets there are, and where they are on this machine.
@@ -470,4 +494,10 @@ pub(super) struct PackArgs {
     /// Leave damaged files out, and tell them, instead of refusing the folder.
     #[arg(long)]
     pub(super) skip_broken: bool,
+}
+
+/// A whole number from `least` to a million.
+fn count(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser;
+    clap::value_parser!(u64).range(least..=1_000_000).map(|n| n as usize)
 }

@@ -42,6 +42,7 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
             );
             show(args, &json!(f), &words);
         }
+        BenchWhat::Data if args.stream.is_some() => return stream(args),
         BenchWhat::Data => {
             let f = bench::data(&step_bench(args)?).map_err(failed)?;
             let words = format!(
@@ -90,6 +91,42 @@ fn try_run(args: &BenchArgs) -> Result<Outcome, Outcome> {
             show(args, &json!(f), &words);
         }
     }
+    Ok(Outcome::Done)
+}
+
+/// Images that are read, and their side, unless somebody asks for something else.
+const READ: (usize, usize) = (320, 224);
+
+/// `bench data --stream PATH`
+fn stream(args: &BenchArgs) -> Result<Outcome, Outcome> {
+    let Some(path) = &args.stream else { return Ok(Outcome::Done) };
+    let images = args.samples.unwrap_or(READ.0);
+    let size = args.shape.last().copied().unwrap_or(READ.1);
+    let rounds = usize::from(args.rounds);
+    let f = bench::read(path, (images, size), rounds).map_err(failed)?;
+    let peers = match args.against_pytorch {
+        true => peers::data(path, (images, size), rounds)?,
+        false => Vec::new(),
+    };
+    let mut words = format!(
+        "{} images, {size}x{size}, a second and core: {:.0} decoded, {:.0} random resized crops, \
+         {:.0} as evaluated; {:.0} crops/s on {} cores",
+        f.images,
+        f.decoded_per_core_s,
+        f.crops_per_core_s,
+        f.evaluated_per_core_s,
+        f.crops_per_s,
+        f.cores
+    );
+    for (name, rate) in &peers {
+        words += &format!(
+            "\n{name}: {rate:.0} random resized crops a second and core, ours are {:.2} times that",
+            f.crops_per_core_s / rate
+        );
+    }
+    let peers: serde_json::Map<String, Value> =
+        peers.into_iter().map(|(name, rate)| (name, json!(rate))).collect();
+    show(args, &json!({"earlybird": f, "peers": peers}), &words);
     Ok(Outcome::Done)
 }
 

@@ -7,7 +7,7 @@ use crate::data;
 use crate::importance::Adjust;
 use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
 use crate::run::RunDirectory;
-use crate::train::{Evaluated, evaluate};
+use crate::train::{EvaluateError, Evaluated, evaluate};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -66,13 +66,14 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         );
         tell(&warnings[warnings.len() - 1..]);
     }
-    let evaluated = evaluate(&config, &dataset, &state, tau, &opened).map_err(|misfits| {
-        failed(format!(
+    let evaluated = evaluate(&config, &dataset, &state, tau, &opened).map_err(|e| match e {
+        EvaluateError::Unread(unread) => failed(unread),
+        EvaluateError::Misfits(misfits) => failed(format!(
             "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with \
              --data CONFIG, or --set model.name=...",
             from.display(),
             config::value_text(&config, "model.name")
-        ))
+        )),
     })?;
     if let Some(out) = &args.logits {
         let classes = dataset.classes.len();

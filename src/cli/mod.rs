@@ -10,6 +10,7 @@ mod evaluate;
 mod headless;
 mod keys;
 mod limits;
+mod models;
 mod output;
 mod peers;
 mod reach;
@@ -21,7 +22,7 @@ mod watch;
 
 use self::arguments::{
     AttachArgs, BenchArgs, BenchWhat, BiasWord, CompareArgs, DataCommand, EvaluateArgs, ExportArgs,
-    HowArgs, PlaceArgs, ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
+    HowArgs, ModelsArgs, PlaceArgs, ReplayArgs, ResumeArgs, SendArgs, SendWhat, TrainArgs,
 };
 use self::output::say;
 use clap::{Parser, Subcommand};
@@ -121,6 +122,8 @@ enum Command {
     /// Measure the trainer's step, the data path, the sampler, the journal, or the cockpit's
     /// frames.
     Bench(BenchArgs),
+    /// The models there are: parameters, operations, memory.
+    Models(ModelsArgs),
     /// The cockpit's keys as a table, with your own ones, and where to change them.
     Keys,
     /// Say what this machine, its LibTorch and its terminal can do.
@@ -174,6 +177,7 @@ fn carry_out(cli: Cli) -> Outcome {
         Some(Command::Runs { json, place }) => runs::run(&place.runs_dir, json),
         Some(Command::Host(arguments)) => Outcome::from(crate::host::run_process(&arguments)),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Models(args)) => models::run(&args),
         Some(Command::Keys) => keys::run(),
         Some(Command::Doctor) => doctor::run(),
         Some(Command::Data(DataCommand::List)) => data::list(),

@@ -5,7 +5,7 @@ use super::{BenchArgs, Outcome, failed, say, usage};
 use crate::bench::StepBench;
 use crate::config::Precision;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Who is measured.
@@ -93,7 +93,7 @@ fn step_arguments(b: &StepBench) -> Vec<String> {
     let precision = if b.precision == Precision::Bf16 { "bf16" } else { "fp32" };
     let shape = b.shape.map(|side| side.to_string()).join(",");
     let pairs = [
-        ("--model", format!("{:?}", b.model).to_lowercase()),
+        ("--model", b.model.name().to_owned()),
         ("--shape", shape),
         ("--format", "channels_last".to_owned()),
         ("--dtype", precision.to_owned()),
@@ -144,6 +144,24 @@ pub(super) fn sampler(args: &BenchArgs) -> Result<Outcome, Outcome> {
         Runner { name: "numpy choice", how: peer("choice") },
     ];
     compare(args, &runners, "draws_per_s", "draws/s")
+}
+
+/// Random resized crops a second and core by others, of the JPEG files of an image folder.
+pub(super) fn data(
+    folder: &Path,
+    (images, size): (usize, usize),
+    rounds: usize,
+) -> Result<Vec<(String, f64)>, Outcome> {
+    if !folder.is_dir() {
+        return Err(usage("--against-pytorch reads files: --stream needs an image folder for it"));
+    }
+    let mut command = Command::new(peers()?);
+    command.arg(PEERS.to_owned() + "/data.py").arg(folder);
+    command.args([images, size, rounds].map(|n| n.to_string()));
+    let output = command.stderr(Stdio::inherit()).output().map_err(failed)?;
+    let rates: serde_json::Map<String, Value> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failed("PyTorch's part gave no figures (the reason is above)"))?;
+    Ok(rates.into_iter().filter_map(|(name, rate)| Some((name, rate.as_f64()?))).collect())
 }
 
 /// A Python with PyTorch: the one that EARLYBIRD_PEERS names, or one that is fetched the first

@@ -178,6 +178,6 @@ impl Linear {
 
     /// `[b, in]` to `[b, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        kernels::linear(x, self.weight.val()) + self.bias.val().unsqueeze()
     }
 }

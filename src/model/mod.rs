@@ -8,32 +8,39 @@ pub mod libtorch;
 
 mod computing;
 mod convnet;
+mod cost;
 mod file;
 mod layers;
 mod memory;
 mod resnet;
 mod state;
 mod threads;
+mod wide_resnet;
 
 pub use computing::{Because, Threads, Waiting};
 pub use convnet::Convnet;
+pub use cost::Cost;
 pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
-pub use resnet::{Downsample, ResidualBlock, Resnet18};
+pub use resnet::{BasicBlock, BottleneckBlock, Downsample, ResidualBlock, Resnet};
 pub use state::{LeavingState, Misfit, Misfits, NamedTensor, Unread, named_parameters, sha256};
 
 pub use threads::{threads_for, threads_in_use, use_threads};
+pub use wide_resnet::{Group, WideBlock, WideResnet};
 
 use crate::table::table;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Defines [`ModelName`] and [`Model`] from one row for each architecture: its type, its name in
-/// configs, and what `earlybird bench` measures of it.
+/// Defines [`ModelName`] and [`Model`] from one row for each architecture: its type and what makes
+/// it, its name in configs, and what `earlybird bench` measures of it.
 macro_rules! architectures {
-    ($($(#[$doc:meta])* $Variant:ident = $name:literal => $usual:expr,)+) => {
+    ($(
+        $(#[$doc:meta])*
+        $Variant:ident($Type:ident::$new:ident) = $name:literal => $usual:expr,
+    )+) => {
         table! {
             /// Architectures.
             pub enum ModelName: Usual {
@@ -46,10 +53,10 @@ macro_rules! architectures {
         #[derive(Module, Debug)]
         #[expect(clippy::large_enum_variant, reason = "there is one model a run")]
         pub enum Model {
-            $($(#[$doc])* $Variant($Variant),)+
+            $($(#[$doc])* $Variant($Type),)+
         }
 
-        /// The types' names, which are no part of a parameter's name.
+        /// The rows' names, which are no part of a parameter's name.
         const TYPES: &[&str] = &[$(stringify!($Variant),)+];
 
         impl Model {
@@ -57,7 +64,7 @@ macro_rules! architectures {
             pub fn new(name: ModelName, channels: usize, classes: usize, init: &mut Init) -> Self {
                 match name {
                     $(ModelName::$Variant => {
-                        Self::$Variant($Variant::new(channels, classes, init))
+                        Self::$Variant($Type::$new(channels, classes, init))
                     })+
                 }
             }
@@ -83,9 +90,23 @@ macro_rules! architectures {
 
 architectures! {
     /// Three 3x3 convolutions (32, 64, 128) with batch norm, two max pools, global average pool.
-    Convnet = "convnet" => Usual { image: [1, 28, 28], batch: 128, steps: 60, warmup: 10 },
-    /// ResNet-18 in its CIFAR form.
-    Resnet18 = "resnet18" => Usual { image: [3, 32, 32], batch: 64, steps: 8, warmup: 2 },
+    Convnet(Convnet::new) = "convnet" =>
+        Usual { image: [1, 28, 28], batch: 128, steps: 60, warmup: 10 },
+    /// ResNet-18 for small images, as CIFAR's.
+    Resnet18(Resnet::small_18) = "resnet18" =>
+        Usual { image: [3, 32, 32], batch: 64, steps: 8, warmup: 2 },
+    /// Wide ResNet, 28 layers, ten times as wide, for small images.
+    WideResnet28x10(WideResnet::deep_28_wide_10) = "wide-resnet-28-10" =>
+        Usual { image: [3, 32, 32], batch: 32, steps: 2, warmup: 1 },
+    /// ResNet-18 in ImageNet's form.
+    Resnet18Imagenet(Resnet::imagenet_18) = "resnet18-imagenet" =>
+        Usual { image: [3, 224, 224], batch: 16, steps: 4, warmup: 1 },
+    /// ResNet-34 in ImageNet's form.
+    Resnet34(Resnet::imagenet_34) = "resnet34" =>
+        Usual { image: [3, 224, 224], batch: 16, steps: 3, warmup: 1 },
+    /// ResNet-50 in ImageNet's form.
+    Resnet50(Resnet::imagenet_50) = "resnet50" =>
+        Usual { image: [3, 224, 224], batch: 16, steps: 3, warmup: 1 },
 }
 
 /// What an architecture is measured with, unless somebody asks for something else.
@@ -156,3 +177,6 @@ impl Model {
         state::unread(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! A model's parameters and running statistics by name: read, hashed, put back.
 
 use super::kernels::{self, Held, Leaving, Lost};
+use super::resnet::BLOCKS;
 use super::{Model, TYPES};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -273,10 +274,11 @@ fn pytorch_name(path: &[String]) -> String {
     let named: Vec<&str> = path
         .iter()
         .enumerate()
-        .filter(|(_, part)| !TYPES.contains(&part.as_str()))
+        .filter(|(_, part)| !TYPES.iter().chain(&BLOCKS).any(|name| name == part))
         .map(|(i, part)| match (i > 0 && path[i - 1] == "downsample", part.as_str()) {
             (true, "conv") => "0",
             (true, "bn") => "1",
+            (_, "conv_shortcut") => "convShortcut",
             (_, part) => part,
         })
         .collect();

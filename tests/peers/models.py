@@ -1,6 +1,7 @@
-"""The two models as PyTorch users write them. Parameter names are those of `earlybird export` (resnet18: torchvision's)."""
+"""The models as PyTorch users write them. Parameter names are those of `earlybird export` (resnets: torchvision's)."""
 
 import torch.nn as nn
+import torchvision
 import torch.nn.functional as F
 
 
@@ -54,4 +55,53 @@ class Resnet18(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
-MODELS = {"convnet": Convnet, "resnet18": Resnet18}
+class WideBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(inputs), conv(inputs, outputs, stride=stride)
+        self.bn2, self.conv2 = nn.BatchNorm2d(outputs), conv(outputs, outputs)
+        self.convShortcut = conv(inputs, outputs, 1, stride, 0) if inputs != outputs else None
+
+    def forward(self, x):
+        active = F.relu(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(self.conv1(active))))
+        return y + (x if self.convShortcut is None else self.convShortcut(active))
+
+
+class Group(nn.Module):
+    def __init__(self, inputs, outputs, count, stride):
+        super().__init__()
+        rest = [WideBlock(outputs, outputs, 1) for _ in range(count - 1)]
+        self.layer = nn.Sequential(WideBlock(inputs, outputs, stride), *rest)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class WideResnet(nn.Module):
+    """Zagoruyko & Komodakis's network for CIFAR, 28 layers, ten times as wide, as xternalz/WideResNet-pytorch has it."""
+
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv1 = conv(channels, 16)
+        self.block1, self.block2, self.block3 = Group(16, 160, 4, 1), Group(160, 320, 4, 2), Group(320, 640, 4, 2)
+        self.bn1, self.fc = nn.BatchNorm2d(640), nn.Linear(640, classes)
+
+    def forward(self, x):
+        x = self.block3(self.block2(self.block1(self.conv1(x))))
+        return self.fc(F.relu(self.bn1(x)).mean((2, 3)))
+
+
+def of_torchvision(make):
+    """A model of torchvision's, for images of three channels."""
+    return lambda channels, classes: make(num_classes=classes)
+
+
+MODELS = {
+    "convnet": Convnet,
+    "resnet18": Resnet18,
+    "wide-resnet-28-10": WideResnet,
+    "resnet18-imagenet": of_torchvision(torchvision.models.resnet18),
+    "resnet34": of_torchvision(torchvision.models.resnet34),
+    "resnet50": of_torchvision(torchvision.models.resnet50),
+}

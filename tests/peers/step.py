@@ -17,6 +17,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from models import MODELS
+
 PADDING = 2  # of a crop, as in `earlybird bench step --augment`
 
 
@@ -61,7 +63,7 @@ def resnet18(channels, classes, lean):
 
 def arguments():
     a = argparse.ArgumentParser()
-    a.add_argument("--model", default="convnet", choices=["convnet", "resnet18"])
+    a.add_argument("--model", default="convnet", choices=list(MODELS))
     a.add_argument("--shape", default="1,28,28")
     a.add_argument("--classes", type=int, default=10)
     a.add_argument("--samples", type=int, default=10000)
@@ -111,8 +113,10 @@ def main():
     c, h, w = map(int, o.shape.split(","))
     device = torch.device(o.device)
     layout = torch.channels_last if o.format == "channels_last" else torch.contiguous_format
-    make = {"convnet": convnet, "resnet18": resnet18}[o.model]
-    net = make(c, o.classes, o.lean).to(device, memory_format=layout)
+    # What has no lean form of its own is the model as people write it.
+    lean = {"convnet": convnet, "resnet18": resnet18}.get(o.model)
+    net = lean(c, o.classes, o.lean) if lean else MODELS[o.model](c, o.classes)
+    net = net.to(device, memory_format=layout)
     constants = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
     optimizer = torch.optim.SGD(net.parameters(), **constants, fused=o.lean)
     images = torch.randint(0, 256, (o.samples, c, h, w), dtype=torch.uint8, device=device)

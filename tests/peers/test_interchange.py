@@ -14,8 +14,9 @@ import unittest
 
 import numpy as np
 import torch
+import torchvision
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models import MODELS
@@ -73,6 +74,68 @@ class Exported(unittest.TestCase):
 
     def test_resnet18(self):
         self.check("resnet18", "train.epochs=2", "importance.pretrain_epochs=1", "train.batch_size=64", "train.lr=0.05", "data.train_limit=640")
+
+
+def photos(folder, side, count):
+    """A folder of noise images of one size, as PNG; the test images, `[n, 3, side, side]`."""
+    rng, tests = np.random.default_rng(0), []
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            place = pathlib.Path(folder) / split / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
+                Image.fromarray(pixels).save(place / f"{i:02}.png")
+                if split == "test":
+                    tests.append(torch.from_numpy(pixels).permute(2, 0, 1))
+    return torch.stack(tests)
+
+
+class Random(unittest.TestCase):
+    """Random weights and statistics made in PyTorch give the same logits here."""
+
+    def check(self, name, make, side):
+        torch.manual_seed(1)
+        peer = make(num_classes=5).eval()
+        for key, value in peer.state_dict().items():
+            if key.endswith("running_mean") or key.endswith("bias"):
+                value.normal_(0, 0.1)
+            elif key.endswith("running_var"):
+                value.uniform_(0.5, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            x = photos(folder, side, 3)
+            for extra in ("x", "y", "z"):  # five classes
+                for split in ("train", "test"):
+                    place = pathlib.Path(folder) / split / extra
+                    place.mkdir()
+                    os.link(pathlib.Path(folder) / split / "cat" / "00.png", place / "00.png")
+            x = torch.cat([x, x[:1], x[:1], x[:1]])
+            file, logits_file = f"{folder}/random.safetensors", f"{folder}/logits.safetensors"
+            save_file(peer.state_dict(), file)
+            config = [f"model.name={name}", "data.source=folder", f"data.path={folder}", f"data.image_size={side}",
+                      "data.normalize=imagenet", "data.imbalance=1.0"]
+            sets = [part for s in config for part in ("--set", s)]
+            earlybird("evaluate", file, "--json", "--logits", logits_file, *sets)
+            ours = load_file(logits_file)["logits"]
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        with torch.no_grad():
+            theirs = peer((x.float() / 255 - mean[:, None, None]) / std[:, None, None])
+        size = theirs.abs().max().item()
+        difference = (theirs - ours).abs().max().item() / size
+        print(f"\n{name}: logits of up to {size:.2f} differ by {difference:.1e} of that at most")
+        self.assertLess(difference, 1e-5)
+
+    def test_resnet18_imagenet(self):
+        self.check("resnet18-imagenet", torchvision.models.resnet18, 96)
+
+    def test_resnet34(self):
+        self.check("resnet34", torchvision.models.resnet34, 96)
+
+    def test_resnet50(self):
+        self.check("resnet50", torchvision.models.resnet50, 224)
+
+    def test_wide_resnet(self):
+        self.check("wide-resnet-28-10", lambda num_classes: MODELS["wide-resnet-28-10"](3, num_classes), 32)
 
 
 class TensorBoard(unittest.TestCase):

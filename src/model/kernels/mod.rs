@@ -11,6 +11,7 @@ mod libtorch;
 mod path;
 mod repeated;
 mod shim;
+mod tally;
 
 pub use counting::{OperatorCounts, count_operators};
 pub use cuda::KernelError;
@@ -21,6 +22,7 @@ pub use path::{is_forced as is_device_path_forced, is_launched};
 #[cfg(test)]
 pub(crate) use repeated::with_failing_captures;
 pub use repeated::{Repeated, can_repeat, has_graphs};
+pub use tally::{Work, tallied};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::libtorch::LibTorchDevice;
@@ -446,11 +448,14 @@ fn ordinary_images(
 
 /// See [`Kernels::convolve`]: `[b, i, h, w]` by `[o, i, k, k]`.
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, op: Convolution) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::convolve(
+    let [_, inputs, height, width] = weight.dims();
+    let y: Tensor<4> = Tensor::from_dispatch(<Dispatch as Kernels>::convolve(
         x.into_dispatch(),
         weight.into_dispatch(),
         op,
-    ))
+    ));
+    tally::add(y.dims(), inputs * height * width);
+    y
 }
 
 /// See [`Kernels::cross_entropy`], and [`Kernels::shifted_cross_entropy`] where there are `shifts`
@@ -522,12 +527,30 @@ pub fn batch_norm_train(
 
 /// Batch norm by the running statistics, then ReLU if `op` says so.
 pub fn batch_norm(x: Tensor<4>, parameters: NormParameters, op: Norm) -> Tensor<4> {
+    tally::add(x.dims(), 0);
     Tensor::from_dispatch(<Dispatch as Kernels>::normalize(parameters.with(x), op))
 }
 
 /// 2x2 max pool with stride 2.
 pub fn max_pool2d(x: Tensor<4>) -> Tensor<4> {
-    burn::tensor::module::max_pool2d(x, MaxPoolOptions::new([2, 2]))
+    let y = burn::tensor::module::max_pool2d(x, MaxPoolOptions::new([2, 2]));
+    tally::add(y.dims(), 0);
+    y
+}
+
+/// 3x3 max pool with stride 2, padded by one pixel that is less than any other.
+pub fn overlapping_max_pool(x: Tensor<4>) -> Tensor<4> {
+    let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+    let y = burn::tensor::module::max_pool2d(x, options);
+    tally::add(y.dims(), 0);
+    y
+}
+
+/// Rows `[b, i]` times the transpose of `[o, i]`.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let [output, input] = weight.dims();
+    tally::add([x.dims()[0], output], input);
+    x.matmul(weight.transpose())
 }
 
 /// See [`Kernels::average_pool`]: `[b, c, h, w]` to `[b, c]`.
