@@ -24,7 +24,9 @@ pub use file::{TensorFileError, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
 pub use resnet::{BasicBlock, BottleneckBlock, Downsample, ResidualBlock, Resnet};
-pub use state::{LeavingState, Misfit, Misfits, NamedTensor, Unread, named_parameters, sha256};
+pub use state::{
+    LeavingState, Misfit, Misfits, NamedTensor, Start, Unread, named_parameters, sha256,
+};
 
 pub use threads::{threads_for, threads_in_use, use_threads};
 pub use wide_resnet::{Group, WideBlock, WideResnet};
@@ -153,6 +155,19 @@ impl Model {
     /// Every parameter that is missing or has another shape.
     pub fn with_state(self, state: &[NamedTensor], device: &Device) -> Result<Self, Misfits> {
         state::replace(self, state, device)
+    }
+
+    /// The same model with these values, from whatever file, to train on from there: its classifier
+    /// begins anew where theirs is missing or is one for other classes.
+    ///
+    /// # Errors
+    /// Every other parameter that is missing or has another shape.
+    pub fn started_from(
+        self,
+        state: &[NamedTensor],
+        device: &Device,
+    ) -> Result<(Self, Start), Misfits> {
+        state::start(self, state, device)
     }
 
     /// The same model without gradients, in memory of its own: no later step of training changes

@@ -270,6 +270,62 @@ pub(super) fn replace(
     if replacer.misfits.is_empty() { Ok(model) } else { Err(Misfits(replacer.misfits)) }
 }
 
+/// How the names of the classifier's parameters begin, in every architecture.
+const HEAD: &str = "fc.";
+
+/// What became of values that a model started from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Tensors that were taken.
+    taken: usize,
+    /// Those of the classifier that begin anew.
+    anew: Vec<Misfit>,
+    /// Names of values that the model has no place for.
+    left: Vec<String>,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { taken, anew, left } = self;
+        write!(f, "{taken} tensors were taken")?;
+        if !anew.is_empty() {
+            let anew: Vec<String> = anew.iter().map(ToString::to_string).collect();
+            write!(f, "; the classifier begins anew: {}", anew.join("; "))?;
+        }
+        if !left.is_empty() {
+            let more = left.len().saturating_sub(LEFT);
+            write!(f, "; not used: {}", left[..left.len() - more].join(", "))?;
+            if more > 0 {
+                write!(f, ", and {more} more")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names that were left which are told one by one.
+const LEFT: usize = 6;
+
+/// The model with the values of `state`; its classifier begins anew where that of `state` is
+/// missing or is one for other classes.
+pub(super) fn start(
+    model: Model,
+    state: &[NamedTensor],
+    device: &Device,
+) -> Result<(Model, Start), Misfits> {
+    let names: Vec<String> = named_parameters(&model).into_iter().map(|(name, _)| name).collect();
+    let mut replacer = Replacer { path: Vec::new(), state, device, misfits: Vec::new() };
+    let model = model.map(&mut replacer);
+    let (anew, others): (Vec<Misfit>, Vec<Misfit>) =
+        replacer.misfits.into_iter().partition(|misfit| misfit.name.starts_with(HEAD));
+    if !others.is_empty() {
+        return Err(Misfits(others));
+    }
+    let is_unknown = |tensor: &&NamedTensor| !names.contains(&tensor.name);
+    let left = state.iter().filter(is_unknown).map(|tensor| tensor.name.clone()).collect();
+    Ok((model, Start { taken: names.len() - anew.len(), anew, left }))
+}
+
 fn pytorch_name(path: &[String]) -> String {
     let named: Vec<&str> = path
         .iter()

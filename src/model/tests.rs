@@ -91,3 +91,33 @@ fn names_are_those_that_pytorch_s_models_have() {
         assert!(some.iter().all(|some| names.iter().any(|name| name == some)), "{names:?}");
     }
 }
+
+#[test]
+fn a_model_starts_from_values_of_another_classifier_and_says_what_it_took() {
+    let device = DeviceName::tested().open().expect("device");
+    let with = |seed, classes| {
+        Model::new(ModelName::Convnet, 3, classes, &mut Init::new(seed, Precision::Fp32, &device))
+    };
+    let mut values = with(1, 10).state();
+    values.push(NamedTensor { name: "aux.weight".into(), ..values[0].clone() });
+    let of = |state: &[NamedTensor], name: &str| {
+        state.iter().find(|t| t.name == name).expect("a tensor").values.clone()
+    };
+    let (started, told) = with(2, 4).started_from(&values, &device).expect("it fits");
+    let (state, own) = (started.state(), with(2, 4).state());
+    assert_eq!(of(&state, "conv3.weight"), of(&values, "conv3.weight"));
+    assert_eq!(of(&state, "fc.weight"), of(&own, "fc.weight"));
+    let told = told.to_string();
+    assert!(told.starts_with("15 tensors were taken; the classifier begins anew: "), "{told}");
+    assert!(told.contains("fc.weight has shape [10, 128], the model's has [4, 128]"), "{told}");
+    assert!(told.ends_with("not used: aux.weight"), "{told}");
+    // The same classes: all of it. Another layer that does not fit: nothing.
+    let (same, told) = with(2, 10).started_from(&values[..17], &device).expect("it fits");
+    assert_eq!(
+        (same.state(), told.to_string()),
+        (with(1, 10).state(), "17 tensors were taken".into())
+    );
+    values.retain(|t| t.name != "conv2.weight");
+    let refused = with(2, 4).started_from(&values, &device).expect_err("refused").to_string();
+    assert_eq!(refused, "it lacks conv2.weight [64, 32, 3, 3]");
+}

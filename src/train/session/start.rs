@@ -46,8 +46,8 @@ pub enum TrainError {
     Precision,
     /// The values to start from are not this model's.
     #[error(
-        "model.init does not fit the model: {0}\n  Its architecture, channels and classes must be \
-         the run's."
+        "model.init does not fit the model: {0}\n  Its architecture and channels must be the \
+         run's; classes may be others."
     )]
     Initial(Misfits),
     /// A checkpoint does not fit.
@@ -81,11 +81,13 @@ impl Session {
         let identity = Identity::of(&data);
         let classes = data.classes.len();
         let model = new_model(&config, data.shape[0], classes, device);
-        let model = if initial.is_empty() {
-            model
+        let (model, start) = if initial.is_empty() {
+            (model, None)
         } else {
-            model.with_state(initial, device).map_err(TrainError::Initial)?
+            let started = model.started_from(initial, device).map_err(TrainError::Initial)?;
+            (started.0, Some(started.1))
         };
+        let start = start.map(|start| Event::Note { text: format!("model.init: {start}") });
         let feeds = Feeds::new(&data, &config.data, device);
         let feed = |split: &Split| feeds.of(split);
         let test_set =
@@ -132,7 +134,7 @@ impl Session {
             unread: None,
             not_finite_accepted: false,
             stop: None,
-            outbox: std::iter::once(started).chain(forced).collect(),
+            outbox: std::iter::once(started).chain(start).chain(forced).collect(),
             started: Instant::now(),
             earlier: Duration::ZERO,
             config,
