@@ -130,6 +130,7 @@ pub const KEYS: &[Key] = &[
         No,
         "side in pixels to which an image folder is scaled",
     ),
+    key("data.exif_orientation", Flag, No, "turn images as the orientation in their files says"),
     key(
         "data.resident",
         OneOf(&["auto", "device", "stream"]),

@@ -1,6 +1,6 @@
 //! Table `data` of a config.
 
-use super::{Normalize, Resident, Source, TrainCrop, Wanted};
+use super::{Exif, Normalize, Resident, Source, TrainCrop, Untested, Wanted};
 use serde::{Deserialize, Serialize};
 
 /// Table `data`.
@@ -23,6 +23,8 @@ pub struct DataConfig {
     pub class_counts: Vec<usize>,
     /// Side in pixels to which an image folder's images are scaled (short side, then centre crop).
     pub image_size: usize,
+    /// Turn images as the orientation in their files says, instead of ignoring it.
+    pub exif_orientation: bool,
     /// Where images are while they are trained on.
     pub resident: Resident,
     /// Threads that read images which are streamed; 0 = by the machine.
@@ -46,7 +48,8 @@ pub struct DataConfig {
     /// experiments.
     pub label_noise: f64,
     /// Share of each class's training samples that is held out: epochs are measured on them, and
-    /// the test set is read once, at the end; 0 = epochs are measured on the test set.
+    /// the test set is read once, at the end; 0 = epochs are measured on the test set. Where an
+    /// image folder has no test images, they are the test set.
     pub validation: f64,
 }
 
@@ -60,6 +63,7 @@ impl Default for DataConfig {
             imbalance: 1.0,
             class_counts: Vec::new(),
             image_size: 64,
+            exif_orientation: false,
             resident: Resident::Auto,
             workers: 0,
             train_crop: TrainCrop::Shift,
@@ -79,6 +83,9 @@ impl DataConfig {
     /// What is wanted of a source's images.
     pub(super) fn wanted(&self) -> Wanted {
         let is_cropped = self.train_crop == TrainCrop::RandomResized;
-        Wanted { image_size: self.image_size, resident: self.resident, is_cropped }
+        let exif = if self.exif_orientation { Exif::Applied } else { Exif::Ignored };
+        let untested = if self.validation > 0.0 { Untested::HeldOut } else { Untested::Refused };
+        let (image_size, resident) = (self.image_size, self.resident);
+        Wanted { image_size, resident, is_cropped, exif, untested }
     }
 }

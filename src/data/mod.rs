@@ -23,7 +23,7 @@ mod wanted;
 
 pub use augment::{Augment, Crop};
 pub use config::DataConfig;
-pub use decode::{DecodeError, Decoder};
+pub use decode::{DecodeError, Decoder, Exif};
 pub use fetch::{Download, PATIENCE, Remote, download};
 pub use findings::{Finding, counted};
 pub use identity::Identity;
@@ -37,7 +37,7 @@ pub use resident::{Draw, Viewer, Views, normalization};
 pub use sources::{Pack, Packing, Source, pack};
 pub use store::{ReadError, Store, Stored};
 pub use view::{Picture, RandomResized, Scaler, Window, centre};
-pub use wanted::{Normalize, Resident, TrainCrop, Wanted};
+pub use wanted::{Normalize, Resident, TrainCrop, Untested, Wanted};
 
 use names::shown;
 use std::ops::Range;
@@ -205,8 +205,7 @@ pub fn load(
         );
     }
     if config.validation > 0.0 {
-        (data.train, data.validation) =
-            subset::hold_out(&data.train, data.shape, classes, config.validation, seed);
+        hold_out(&mut data, config.validation, seed)?;
     }
     if config.label_noise > 0.0 {
         data.flipped = subset::flip_labels(&mut data.train, classes, config.label_noise, seed);
@@ -221,6 +220,30 @@ pub fn load(
     }
     resident::settle(&mut data, config, progress)?;
     checked(data, config)
+}
+
+/// Holds out a share of the training images: to measure epochs on, or as the test set where there
+/// is none.
+fn hold_out(data: &mut Dataset, share: f64, seed: u64) -> Result<(), DataError> {
+    let (rest, held) = subset::hold_out(&data.train, data.shape, data.classes.len(), share, seed);
+    if held.is_empty() && !rest.is_empty() {
+        return Err(DataError::Missing {
+            what: format!("{}: the validation split has no samples", data.name),
+            help: "Raise data.validation or data.train_limit.".into(),
+        });
+    }
+    data.train = rest;
+    if data.test.is_empty() {
+        data.findings.push(Finding::Note(format!(
+            "there are no test images: epochs are measured on {} held out of the training images, \
+             and there is no other test",
+            counted(held.len() as u64, "image")
+        )));
+        data.test = held;
+    } else {
+        data.validation = held;
+    }
+    Ok(())
 }
 
 /// Reads whatever lies at `path` (IDX directory, CIFAR directory or archive, image folder) from end
@@ -261,7 +284,7 @@ fn unknown(path: &Path) -> DataError {
     let (what, help) = if path.exists() {
         let help = "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary \
                     files or their .tar.gz, and image folders \
-                    (train/<class>/*.png|jpg with test/<class>/...).";
+                    (train/<class>/*.jpg, png, webp, ... with test/<class>/...).";
         ("holds no data that is known", help)
     } else {
         ("does not exist", "Check the path.")
@@ -312,12 +335,6 @@ fn checked(data: Dataset, config: &DataConfig) -> Result<Dataset, DataError> {
         } else {
             empty("no training samples", "The training files hold none.")
         };
-    }
-    if config.validation > 0.0 && data.validation.is_empty() {
-        return empty(
-            "the validation split has no samples",
-            "Raise data.validation or data.train_limit.",
-        );
     }
     if data.test.is_empty() {
         return empty("no test samples", "Accuracy is measured on them: the test files hold none.");

@@ -1,7 +1,7 @@
 //! Images that stay on the disk until they are needed, each of which can be read by itself. Knows
 //! nothing of classes.
 
-use super::decode::{DecodeError, Decoder};
+use super::decode::{DecodeError, Decoder, Exif};
 use super::names::shown;
 use super::pack::{MemberError, Packed};
 use super::view::ScaleError;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub enum Store {
     /// In one file.
-    Packed(Packed),
+    Packed(Packed, Exif),
     /// In files of their own.
     Files(Files),
 }
@@ -26,6 +26,7 @@ pub struct Files {
     root: PathBuf,
     /// Path below it, and bytes.
     files: Vec<(PathBuf, u64)>,
+    exif: Exif,
 }
 
 /// Why an image cannot be read: which, where, and what to do.
@@ -78,8 +79,8 @@ pub enum Fault {
 
 impl Files {
     /// Files below `root`, with their sizes in bytes.
-    pub(super) fn new(root: PathBuf, files: Vec<(PathBuf, u64)>) -> Self {
-        Self { root, files }
+    pub(super) fn new(root: PathBuf, files: Vec<(PathBuf, u64)>, exif: Exif) -> Self {
+        Self { root, files, exif }
     }
 }
 
@@ -90,19 +91,22 @@ impl Store {
     /// When it cannot be read, has changed, or is damaged.
     pub fn image(&self, number: u32, decoder: &Decoder) -> Result<DynamicImage, ReadError> {
         let bytes = self.bytes(number)?;
-        decoder.decode_any(&bytes).map_err(|e| self.error(number, Fault::Decode(e)))
+        let exif = match self {
+            Self::Packed(_, exif) | Self::Files(Files { exif, .. }) => *exif,
+        };
+        decoder.decode_any(&bytes, exif).map_err(|e| self.error(number, Fault::Decode(e)))
     }
 
     fn bytes(&self, number: u32) -> Result<Vec<u8>, ReadError> {
         match self {
-            Self::Packed(packed) => packed.bytes(number).map_err(|e| {
+            Self::Packed(packed, _) => packed.bytes(number).map_err(|e| {
                 let fault = match e {
                     MemberError::Io(error) => Fault::Io { error },
                     MemberError::Changed => Fault::Changed,
                 };
                 self.error(number, fault)
             }),
-            Self::Files(Files { root, files }) => {
+            Self::Files(Files { root, files, .. }) => {
                 let path = root.join(&files[number as usize].0);
                 std::fs::read(path).map_err(|error| self.error(number, Fault::Io { error }))
             }
@@ -111,7 +115,7 @@ impl Store {
 
     fn error(&self, number: u32, fault: Fault) -> ReadError {
         let place = match self {
-            Self::Packed(packed) => packed.place(),
+            Self::Packed(packed, _) => packed.place(),
             Self::Files(files) => shown(&files.root),
         };
         ReadError::new(&self.name(number), &place, fault)
@@ -125,7 +129,7 @@ impl Store {
     /// The name of an image, for people.
     pub fn name(&self, number: u32) -> String {
         match self {
-            Self::Packed(packed) => packed.name(number).to_owned(),
+            Self::Packed(packed, _) => packed.name(number).to_owned(),
             Self::Files(files) => shown(&files.files[number as usize].0),
         }
     }
@@ -134,7 +138,7 @@ impl Store {
     /// length.
     pub(super) fn mark(&self, number: u32) -> Vec<u8> {
         match self {
-            Self::Packed(packed) => packed.mark(number).to_vec(),
+            Self::Packed(packed, _) => packed.mark(number).to_vec(),
             Self::Files(Files { files, .. }) => {
                 let (path, length) = &files[number as usize];
                 let name = path.as_os_str().as_encoded_bytes();

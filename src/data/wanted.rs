@@ -1,5 +1,6 @@
 //! What is wanted of a source's images: their size, and where they are to be. Knows no source.
 
+use super::decode::Exif;
 use super::names::shown;
 use super::read::DataError;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,19 @@ pub struct Wanted {
     pub resident: Resident,
     /// Whether each draw shows another part of an image.
     pub is_cropped: bool,
+    /// What is made of the orientation that a file notes.
+    pub exif: Exif,
+    /// What becomes of an image folder without test images.
+    pub untested: Untested,
+}
+
+/// What becomes of an image folder without test images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untested {
+    /// It is refused: there is nothing that accuracy could be measured on.
+    Refused,
+    /// It is taken: a share of the training images is held out.
+    HeldOut,
 }
 
 impl Wanted {

@@ -42,14 +42,23 @@ pub fn jpeg(side: u32) -> Vec<u8> {
     bytes
 }
 
-/// The beginning of a file of a format that is not read.
-fn other(format: &str) -> &'static [u8] {
-    match format {
-        "webp" => b"RIFF\x24\0\0\0WEBPVP8 \x18\0\0\0",
-        "bmp" => b"BM\x36\x03\0\0\0\0\0\0\x36\0\0\0",
-        "tif" => b"II*\0\x08\0\0\0",
-        _ => b"GIF89a\x10\0\x10\0",
-    }
+/// An image in the format of this extension; of AVIF, which is not read, the beginning.
+fn other(extension: &str) -> Vec<u8> {
+    let format = match extension {
+        "webp" => ImageFormat::WebP,
+        "bmp" => ImageFormat::Bmp,
+        "tif" => ImageFormat::Tiff,
+        "gif" => ImageFormat::Gif,
+        "ppm" => ImageFormat::Pnm,
+        _ => return b"\0\0\0\x20ftypavif\0\0\0\0".to_vec(),
+    };
+    encoded(&rgb(16, 16), format)
+}
+
+/// A file of this format that ends in the middle.
+pub fn halved(root: &Path, extension: &str) {
+    let bytes = other(extension);
+    Folder::at(root).file(format!("train/dog/2.{extension}"), &bytes[..bytes.len() / 2]);
 }
 
 /// An image folder.
@@ -156,18 +165,19 @@ pub fn only(root: &Path, extension: &str) {
     for (split, count) in [("train", 4), ("test", 2)] {
         for class in ["cat", "dog"] {
             (0..count).for_each(|i| {
-                folder.file(format!("{split}/{class}/{i}.{extension}"), other(extension))
+                folder.file(format!("{split}/{class}/{i}.{extension}"), &other(extension))
             });
         }
     }
 }
 
-pub fn webp(root: &Path, which: Range<usize>) {
-    Folder::at(root).convert(which, "webp", other("webp"));
+/// Some of the images of `train/dog` in another format.
+pub fn some(root: &Path, which: Range<usize>, extension: &str) {
+    Folder::at(root).convert(which, extension, &other(extension));
 }
 
 pub fn named(root: &Path, format: &str, name: &str) {
-    Folder::at(root).file(Path::new("train/dog").join(name), other(format));
+    Folder::at(root).file(Path::new("train/dog").join(name), &other(format));
 }
 
 pub fn tiny_flatval(root: &Path) {

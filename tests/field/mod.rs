@@ -91,48 +91,23 @@ fn folders_of_images_are_read_whole_or_told() {
         ("hidden_test", |p| Folder::at(p).directory("test/.ipynb_checkpoints"), Clean(8, 4, 2)),
         ("eadir", make::eadir, Clean(8, 4, 2)),
         ("appledouble", make::appledouble, Clean(8, 4, 2)),
-        (
-            "only_webp",
-            |p| make::only(p, "webp"),
-            Refused(&["train/cat has no training image: it has 4 WebP files", "train/dog"]),
-        ),
-        (
-            "only_bmp",
-            |p| make::only(p, "bmp"),
-            Refused(&["train/cat has no training image: it has 4 BMP files"]),
-        ),
-        (
-            "only_tif",
-            |p| make::only(p, "tif"),
-            Refused(&["train/dog has no training image: it has 4 TIFF files"]),
-        ),
-        (
-            "only_gif",
-            |p| make::only(p, "gif"),
-            Refused(&["train/dog has no training image: it has 4 GIF files"]),
-        ),
-        (
-            "mixed_webp",
-            |p| make::webp(p, 0..4),
-            Refused(&["train/dog has no training image: it has 4 WebP files"]),
-        ),
-        (
-            "some_webp",
-            |p| make::webp(p, 1..4),
-            Lost(5, 4, 2, &["3 files in train/dog are WebP, which is not read"]),
-        ),
-        (
-            "webp_named_jpg",
-            |p| make::named(p, "webp", "x.jpg"),
-            Lost(8, 4, 2, &["1 file in train/dog is WebP, which is not read"]),
-        ),
-        (
-            "gif_named_png",
-            |p| make::named(p, "gif", "x.png"),
-            Lost(8, 4, 2, &["1 file in train/dog is GIF, which is not read"]),
-        ),
+        ("only_webp", |p| make::only(p, "webp"), Clean(8, 4, 2)),
+        ("only_bmp", |p| make::only(p, "bmp"), Clean(8, 4, 2)),
+        ("only_tif", |p| make::only(p, "tif"), Clean(8, 4, 2)),
+        ("only_gif", |p| make::only(p, "gif"), Clean(8, 4, 2)),
+        ("mixed_webp", |p| make::some(p, 0..4, "webp"), Clean(8, 4, 2)),
+        ("some_webp", |p| make::some(p, 1..4, "webp"), Clean(8, 4, 2)),
+        ("webp_named_jpg", |p| make::named(p, "webp", "x.jpg"), Clean(9, 4, 2)),
+        ("gif_named_png", |p| make::named(p, "gif", "x.png"), Clean(9, 4, 2)),
         ("tiny", |p| drop(Folder::with(p, &["cat", "dog"], "val", "images")), Clean(8, 4, 2)),
-        ("tiny_flatval", make::tiny_flatval, Refused(&["val/ has no folder of a class in train/"])),
+        (
+            "tiny_flatval",
+            make::tiny_flatval,
+            Refused(&[
+                "val/ has no folder of a class in train/ (5 images",
+                "data.validation = 0.1",
+            ]),
+        ),
         ("nested_one", make::nested_one, Clean(8, 4, 2)),
         (
             "imagenet",
@@ -144,8 +119,16 @@ fn folders_of_images_are_read_whole_or_told() {
             make::kaggle_test,
             Noted(8, 4, 2, &["test/ has no folder of a class in train/", "val/ is used"]),
         ),
-        ("only_train", |p| Folder::at(p).remove("test"), Refused(&["neither test/ nor val/"])),
-        ("flat", make::flat, Refused(&["it has no train/", "cat, dog"])),
+        (
+            "only_train",
+            |p| Folder::at(p).remove("test"),
+            Refused(&["neither test/ nor val/: set data.validation = 0.1"]),
+        ),
+        (
+            "flat",
+            make::flat,
+            Refused(&["it has no train/", "set data.validation = 0.1", "cat, dog"]),
+        ),
         (
             "Caps",
             |p| Folder::at(p).rename("train", "Train").rename("test", "Test").end(),
@@ -315,6 +298,31 @@ fn cifar_is_read_with_every_batch_once_or_told() {
 fn siblings_of_what_the_field_brought_are_read_whole_or_told() {
     let rows: Vec<Row> = vec![
         (
+            "only_avif",
+            |p| make::only(p, "avif"),
+            Refused(&["train/cat has no training image: it has 4 AVIF files", "train/dog"]),
+        ),
+        (
+            "mixed_avif",
+            |p| make::some(p, 0..4, "avif"),
+            Refused(&["train/dog has no training image: it has 4 AVIF files"]),
+        ),
+        (
+            "some_avif",
+            |p| make::some(p, 1..4, "avif"),
+            Lost(5, 4, 2, &["3 files in train/dog are AVIF, which is not read: convert to"]),
+        ),
+        (
+            "avif_named_jpg",
+            |p| make::named(p, "avif", "x.jpg"),
+            Lost(8, 4, 2, &["1 file in train/dog is AVIF, which is not read"]),
+        ),
+        ("only_ppm", |p| make::only(p, "ppm"), Clean(8, 4, 2)),
+        ("cut_webp", |p| make::halved(p, "webp"), Refused(&["train/dog/2.webp: the WebP is cut"])),
+        ("cut_gif", |p| make::halved(p, "gif"), Refused(&["train/dog/2.gif: the GIF is cut"])),
+        ("cut_bmp", |p| make::halved(p, "bmp"), Refused(&["train/dog/2.bmp"])),
+        ("cut_tif", |p| make::halved(p, "tif"), Refused(&["train/dog/2.tif"])),
+        (
             "loose",
             |p| Folder::at(p).png("train/a.png"),
             Lost(8, 4, 2, &["1 file in train is beside the class folders"]),
@@ -403,6 +411,38 @@ fn names_that_are_no_text_or_hold_control_characters_are_classes_of_their_own() 
     assert_eq!(data.train.class_counts(4), [4; 4]);
 }
 
+#[test]
+fn without_test_images_a_share_of_the_training_images_is_held_out_and_told() {
+    let root = tempfile::tempdir().unwrap();
+    let makers: [(&str, fn(&Path)); 3] = [
+        ("flat", make::flat),
+        ("only_train", |p| Folder::at(p).remove("test")),
+        ("tiny_flatval", make::tiny_flatval),
+    ];
+    for (name, make) in makers {
+        let path = root.path().join(name);
+        make(&path);
+        for resident in [data::Resident::Device, data::Resident::Stream] {
+            let config = data::DataConfig {
+                source: data::Source::Folder,
+                path: path.to_str().unwrap().into(),
+                image_size: 16,
+                validation: 0.25,
+                resident,
+                ..Default::default()
+            };
+            let data = data::load(&config, 1, &mut |_| {}).unwrap();
+            let sizes = [data.train.len(), data.test.len(), data.validation.len()];
+            assert_eq!((sizes, data.test.class_counts(2)), ([6, 2, 0], vec![1, 1]), "{name}");
+            let told = |f: &Finding| f.text().contains("2 images held out of the training images");
+            assert_eq!(data.findings.iter().filter(|f| told(f)).count(), 1, "{name}");
+            let none = data::DataConfig { validation: 0.0, ..config };
+            let refused = data::load(&none, 1, &mut |_| {}).unwrap_err().to_string();
+            assert!(refused.contains("data.validation = 0.1"), "{refused}");
+        }
+    }
+}
+
 /// The exit code and what is printed, on both.
 fn command(path: &Path) -> (Option<i32>, String) {
     let output = program().args(["data", "check"]).arg(path).output().unwrap();
@@ -422,10 +462,10 @@ fn a_check_fails_where_images_are_lost_and_prints_nothing_that_moves_a_cursor() 
         code == Some(0) && text.contains("warning: test/ has no folder of a class"),
         "{code:?} {text}"
     );
-    make::webp(&at("lost"), 1..4);
+    make::some(&at("lost"), 1..4, "avif");
     let (code, text) = command(&at("lost"));
     assert!(
-        code == Some(1) && text.contains("warning: 3 files in train/dog are WebP"),
+        code == Some(1) && text.contains("warning: 3 files in train/dog are AVIF"),
         "{code:?} {text}"
     );
     make::odd_names(&at("od\x1bd"));
@@ -440,7 +480,7 @@ fn a_check_fails_where_images_are_lost_and_prints_nothing_that_moves_a_cursor() 
 fn what_is_lost_stands_in_the_journal_and_in_the_lines_of_a_run_without_a_screen() {
     let root = tempfile::tempdir().unwrap();
     let images = root.path().join("images");
-    make::webp(&images, 1..4);
+    make::some(&images, 1..4, "avif");
     let runs = crate::support::Runs::new();
     let set = [
         format!("data.path={}", images.display()),
@@ -452,7 +492,7 @@ fn what_is_lost_stands_in_the_journal_and_in_the_lines_of_a_run_without_a_screen
     let (code, events) = runs.headless("train", &args).end();
     use earlybird::protocol::Event;
     let warned = |e: &Event| match e {
-        Event::Warning { text, .. } => text.starts_with("3 files in train/dog are WebP"),
+        Event::Warning { text, .. } => text.starts_with("3 files in train/dog are AVIF"),
         _ => false,
     };
     assert_eq!((code, events.iter().filter(|e| warned(e)).count()), (0, 1));

@@ -1,15 +1,14 @@
 //! What a file is, by its first bytes, and what its name says that it is.
 
+use image::ImageFormat;
 use std::ffi::OsStr;
 use std::path::Path;
 
 /// What the first bytes of a file say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::data) enum Kind {
-    /// A format that is read.
-    Png,
-    /// A format that is read.
-    Jpeg,
+    /// An image of a format that is read.
+    Image(ImageFormat),
     /// An image of a format that is not read.
     Other(&'static str),
     /// Not an image, but known.
@@ -21,7 +20,7 @@ pub(in crate::data) enum Kind {
 /// What a file's name promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::data) enum Named {
-    /// PNG or JPEG.
+    /// An image of a format that is read.
     Read,
     /// An image of a format that is not read.
     Other(&'static str),
@@ -41,14 +40,14 @@ impl Kind {
         let brand = |brands: &[&[u8]]| has(4, b"ftyp") && brands.iter().any(|b| has(8, b));
         let bmp = has(0, b"BM") && head.get(6..10) == Some(&[0; 4]);
         let rows: [(bool, Self); 22] = [
-            (has(0, b"\x89PNG\r\n\x1a\n"), Self::Png),
-            (has(0, b"\xff\xd8\xff"), Self::Jpeg),
-            (has(0, b"RIFF") && has(8, b"WEBP"), Self::Other("WebP")),
-            (has(0, b"GIF87a") || has(0, b"GIF89a"), Self::Other("GIF")),
-            (bmp, Self::Other("BMP")),
+            (has(0, b"\x89PNG\r\n\x1a\n"), Self::Image(ImageFormat::Png)),
+            (has(0, b"\xff\xd8\xff"), Self::Image(ImageFormat::Jpeg)),
+            (has(0, b"RIFF") && has(8, b"WEBP"), Self::Image(ImageFormat::WebP)),
+            (has(0, b"GIF87a") || has(0, b"GIF89a"), Self::Image(ImageFormat::Gif)),
+            (bmp, Self::Image(ImageFormat::Bmp)),
             (
                 has(0, b"II*\0") || has(0, b"MM\0*") || has(0, b"II+\0") || has(0, b"MM\0+"),
-                Self::Other("TIFF"),
+                Self::Image(ImageFormat::Tiff),
             ),
             (brand(&[b"avif", b"avis"]), Self::Other("AVIF")),
             (brand(&[b"heic", b"heix", b"hevc", b"mif1", b"msf1"]), Self::Other("HEIF")),
@@ -60,7 +59,7 @@ impl Kind {
             (has(0, b"#?RADIANCE"), Self::Other("Radiance HDR")),
             (has(0, b"DDS "), Self::Other("DDS")),
             (has(0, b"\0\0\x01\0") && head.get(5) == Some(&0), Self::Other("ICO")),
-            (is_portable_map(head), Self::Other("PNM")),
+            (is_portable_map(head), Self::Image(ImageFormat::Pnm)),
             (
                 has(0, b"version https://git-lfs"),
                 Self::NoImage("a Git LFS pointer: `git lfs pull` fetches the image"),
@@ -71,6 +70,20 @@ impl Kind {
             (is_markup(head), Self::NoImage("a web page or XML")),
         ];
         rows.into_iter().find_map(|(is, kind)| is.then_some(kind)).unwrap_or(Self::Unknown)
+    }
+}
+
+/// What people call a format that is read.
+pub(in crate::data) fn called(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Pnm => "PNM",
+        _ => "image",
     }
 }
 
@@ -93,13 +106,9 @@ impl Named {
             return Self::Nothing;
         };
         match extension.to_lowercase().as_str() {
-            "png" | "apng" | "jpg" | "jpeg" | "jpe" | "jfif" | "jfi" | "jif" | "pjpeg" | "pjp" => {
-                Self::Read
-            }
-            "webp" => Self::Other("WebP"),
-            "gif" => Self::Other("GIF"),
-            "bmp" | "dib" => Self::Other("BMP"),
-            "tif" | "tiff" => Self::Other("TIFF"),
+            "png" | "apng" | "jpg" | "jpeg" | "jpe" | "jfif" | "jfi" | "jif" | "pjpeg" | "pjp"
+            | "webp" | "gif" | "bmp" | "dib" | "tif" | "tiff" | "pbm" | "pgm" | "ppm" | "pnm"
+            | "pam" => Self::Read,
             "avif" => Self::Other("AVIF"),
             "heic" | "heif" => Self::Other("HEIF"),
             "jp2" | "j2k" | "jpf" | "jpx" => Self::Other("JPEG 2000"),
@@ -112,7 +121,6 @@ impl Named {
             "ico" => Self::Other("ICO"),
             "tga" => Self::Other("TGA"),
             "svg" => Self::Other("SVG"),
-            "pbm" | "pgm" | "ppm" | "pnm" | "pam" => Self::Other("PNM"),
             _ => Self::Foreign,
         }
     }
@@ -130,16 +138,16 @@ mod tests {
     #[test]
     fn formats_are_told_by_their_first_bytes() {
         let cases: [(&[u8], Kind); 12] = [
-            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Kind::Png),
-            (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind::Jpeg),
-            (b"RIFF\x24\0\0\0WEBPVP8 ", Kind::Other("WebP")),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Kind::Image(ImageFormat::Png)),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind::Image(ImageFormat::Jpeg)),
+            (b"RIFF\x24\0\0\0WEBPVP8 ", Kind::Image(ImageFormat::WebP)),
             (b"RIFF\x24\0\0\0WAVEfmt ", Kind::Unknown),
-            (b"GIF89a\x20\0", Kind::Other("GIF")),
-            (b"BM\x36\x0c\0\0\0\0\0\0\x36", Kind::Other("BMP")),
+            (b"GIF89a\x20\0", Kind::Image(ImageFormat::Gif)),
+            (b"BM\x36\x0c\0\0\0\0\0\0\x36", Kind::Image(ImageFormat::Bmp)),
             (b"BMW is a car", Kind::Unknown),
-            (b"MM\0*\0\0\0\x08", Kind::Other("TIFF")),
+            (b"MM\0*\0\0\0\x08", Kind::Image(ImageFormat::Tiff)),
             (b"\0\0\0\x20ftypavif", Kind::Other("AVIF")),
-            (b"P6\n32 32\n", Kind::Other("PNM")),
+            (b"P6\n32 32\n", Kind::Image(ImageFormat::Pnm)),
             (b" \n<!DOCTYPE html>", Kind::NoImage("a web page or XML")),
             (b"", Kind::Unknown),
         ];

@@ -29,7 +29,7 @@ table! {
         Cifar10 = "cifar10" => &cifar::Kind::Ten,
         /// CIFAR-100, binary version, fine labels.
         Cifar100 = "cifar100" => &cifar::Kind::Hundred,
-        /// `train/<class>/*.png|jpg` and `test/<class>/...`.
+        /// `train/<class>/*.jpg` and `test/<class>/...`.
         Folder = "folder" => &folder::Folder,
         /// The same in one file, made by `earlybird data pack`.
         Packed = "packed" => &packed::PackedFile,

@@ -33,7 +33,7 @@ impl Reason {
                 files(&format!("{format}, which is not read: convert to PNG or JPEG"))
             }
             Self::Named(format) => files(&format!(
-                "{format} by content, but not by name, and not read: name them .png or .jpg"
+                "{format} by content, but not by name, and not read: name them as images, .jpg say"
             )),
             Self::Link => {
                 format!(
@@ -109,7 +109,7 @@ mod tests {
     fn what_is_lost_is_counted_by_place_and_reason() {
         let mut account = Account::default();
         for _ in 0..12 {
-            account.add("train/dog", Reason::Format("WebP"));
+            account.add("train/dog", Reason::Format("AVIF"));
         }
         account.add("train/cat", Reason::Link);
         let texts: Vec<String> =
@@ -118,15 +118,15 @@ mod tests {
             texts,
             [
                 "1 link in train/cat leads nowhere",
-                "12 files in train/dog are WebP, which is not read: convert to PNG or JPEG"
+                "12 files in train/dog are AVIF, which is not read: convert to PNG or JPEG"
             ]
         );
         assert_eq!(
             (account.briefly("train/dog"), account.briefly("train/do")),
-            ("12 WebP files".into(), String::new())
+            ("12 AVIF files".into(), String::new())
         );
         for k in 0..1_000 {
-            account.add(&format!("train/{k:04}"), Reason::Format("BMP"));
+            account.add(&format!("train/{k:04}"), Reason::Format("QOI"));
         }
         let all = account.findings(|_| true);
         assert_eq!(

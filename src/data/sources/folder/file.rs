@@ -1,7 +1,7 @@
 //! One file: an image, or why it is none. Knows nothing of classes.
 
 use super::account::Reason;
-use crate::data::decode::{DecodeError, Encoded, HEAD, Kind, MOST_BYTES, Named};
+use crate::data::decode::{DecodeError, Encoded, HEAD, Kind, MOST_BYTES, Named, called};
 use crate::data::names::printable_name;
 use image::ImageFormat;
 use std::convert::Infallible;
@@ -60,12 +60,13 @@ impl Opened {
         });
         let (file, length) = opened.map_err(unreadable)?;
         let format = match (Kind::of(&head), named) {
-            (Kind::Png, Named::Foreign) => return Err(Read::Lost(Reason::Named("PNG"))),
-            (Kind::Jpeg, Named::Foreign) => return Err(Read::Lost(Reason::Named("JPEG"))),
-            (Kind::Png, _) => ImageFormat::Png,
-            (Kind::Jpeg, _) => ImageFormat::Jpeg,
             // few bytes tell them: it may be text
-            (Kind::Other("PNM" | "ICO" | "BMP"), Named::Foreign) => return Err(Read::Foreign),
+            (Kind::Image(ImageFormat::Pnm | ImageFormat::Bmp), Named::Foreign)
+            | (Kind::Other("ICO"), Named::Foreign) => return Err(Read::Foreign),
+            (Kind::Image(format), Named::Foreign) => {
+                return Err(Read::Lost(Reason::Named(called(format))));
+            }
+            (Kind::Image(format), _) => format,
             (Kind::Other(format), _) | (_, Named::Other(format)) => {
                 return Err(Read::Lost(Reason::Format(format)));
             }

@@ -2,6 +2,7 @@
 
 use super::Part;
 use super::walk::{Entry, directories, entries};
+use crate::data::Untested;
 use crate::data::decode::Named;
 use crate::data::findings::{Finding, bounded, counted};
 use crate::data::names::{composed, printable_name, shown};
@@ -15,13 +16,15 @@ const TRAIN: [&str; 2] = ["train", "training"];
 /// Names of the split that accuracy is measured on, the likeliest first.
 const TEST: [&str; 5] = ["test", "testing", "val", "valid", "validation"];
 const HELP: &str =
-    "An image folder is train/<class>/*.png|jpg with test/<class>/*.png|jpg (or val/) beside it.";
+    "An image folder is train/<class>/*.jpg with test/<class>/*.jpg (or val/) beside it.
+  Where it has no test images, training holds some out with data.validation = 0.1.";
 
 /// The splits and classes of an image folder.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) train: PathBuf,
-    pub(super) test: PathBuf,
+    /// `None`: test images are held out of the training split.
+    pub(super) test: Option<PathBuf>,
     /// Directory names, shape `[C]`: in the order of their bytes.
     pub(super) classes: Vec<OsString>,
     /// What is told of it.
@@ -30,15 +33,15 @@ pub(super) struct Layout {
 
 impl Layout {
     /// The directory of a split.
-    pub(super) fn split(&self, part: Part) -> &Path {
+    pub(super) fn split(&self, part: Part) -> Option<&Path> {
         match part {
-            Part::Train => &self.train,
-            Part::Test => &self.test,
+            Part::Train => Some(&self.train),
+            Part::Test => self.test.as_deref(),
         }
     }
 
     /// Looks at the directories of `root`.
-    pub(super) fn of(root: &Path) -> Result<Self, DataError> {
+    pub(super) fn of(root: &Path, untested: Untested) -> Result<Self, DataError> {
         let wrong =
             |wrong: Vec<String>| DataError::Folder { root: shown(root), wrong, help: HELP.into() };
         if root.as_os_str().is_empty() {
@@ -58,7 +61,11 @@ impl Layout {
             Some(name) => Some(name),
             None => pick(&names, TRAIN[1]).map_err(alike)?,
         };
-        let train = root.join(train.ok_or_else(|| wrong(vec![no_train(&names)]))?);
+        let train = match train {
+            Some(name) => root.join(name),
+            None if untested == Untested::HeldOut && are_classes(&names) => root.to_owned(),
+            None => return Err(wrong(vec![no_train(&names)])),
+        };
         let classes = directories(&train)?;
         if classes.is_empty() {
             return Err(wrong(vec![format!(
@@ -72,7 +79,16 @@ impl Layout {
             candidates.extend(pick(&names, name).map_err(alike)?.map(|name| root.join(name)));
         }
         let mut findings = twins(&train, &classes);
-        let test = measured_on(&train, &classes, &candidates, &mut findings).map_err(wrong)?;
+        let test = measured_on(&train, &classes, &candidates, &mut findings);
+        let test = match (test, untested) {
+            (Ok(test), _) => Some(test),
+            (Err(Unmeasured::NoLabels(why)), Untested::HeldOut) => {
+                findings.extend(why.into_iter().map(Finding::Note));
+                None
+            }
+            (Err(Unmeasured::Nothing), Untested::HeldOut) => None,
+            (Err(why), _) => return Err(wrong(why.told(&train))),
+        };
         Ok(Self { train, test, classes, findings })
     }
 }
@@ -102,6 +118,11 @@ fn pick<'a>(names: &'a [OsString], wanted: &'static str) -> Result<Option<&'a Os
     }
 }
 
+/// Whether these directories may be classes that are in no split.
+fn are_classes(names: &[OsString]) -> bool {
+    names.len() > 1 && !names.iter().any(|n| TEST.iter().any(|t| n.eq_ignore_ascii_case(t)))
+}
+
 /// Without `train/`.
 fn no_train(names: &[OsString]) -> String {
     let split = |n: &&OsString| TEST.iter().any(|t| n.eq_ignore_ascii_case(t));
@@ -110,11 +131,36 @@ fn no_train(names: &[OsString]) -> String {
     if classes.len() < 2 {
         return "it has no train/".into();
     }
-    let classes = bounded(classes, |more| format!("{more} more")).join(", ");
+    let listed = bounded(classes, |more| format!("{more} more")).join(", ");
+    let remedy = if are_classes(names) { "set data.validation = 0.1, or " } else { "" };
     format!(
-        "it has no train/; if these are its classes, move most images of each into train/ and the \
-         rest into test/: {classes}"
+        "it has no train/; if these are its classes, {remedy}move most images of each into train/ \
+         and the rest into test/: {listed}"
     )
+}
+
+/// Why there is no split that accuracy can be measured on.
+enum Unmeasured {
+    /// None has the name of one.
+    Nothing,
+    /// Those that there are have no class of the training split.
+    NoLabels(Vec<String>),
+    /// Its classes are others.
+    Other(Vec<String>),
+}
+
+impl Unmeasured {
+    /// For people.
+    fn told(self, train: &Path) -> Vec<String> {
+        match self {
+            Self::Nothing => vec![format!(
+                "it has {}/, but neither test/ nor val/: set data.validation = 0.1, or move some \
+                 images of each class there",
+                called(train)
+            )],
+            Self::NoLabels(why) | Self::Other(why) => why,
+        }
+    }
 }
 
 /// The first candidate with a class of `train`.
@@ -123,14 +169,15 @@ fn measured_on(
     classes: &[OsString],
     candidates: &[PathBuf],
     findings: &mut Vec<Finding>,
-) -> Result<PathBuf, Vec<String>> {
+) -> Result<PathBuf, Unmeasured> {
     let known: HashSet<&OsStr> = classes.iter().map(OsString::as_os_str).collect();
+    let unreadable = |e: DataError| Unmeasured::Other(vec![e.to_string()]);
     let mut unlabelled = Vec::new();
     let mut chosen: Option<(&PathBuf, Vec<OsString>)> = None;
     for candidate in candidates {
-        let has = directories(candidate).map_err(|e| vec![e.to_string()])?;
+        let has = directories(candidate).map_err(unreadable)?;
         if !has.iter().any(|c| known.contains(c.as_os_str())) {
-            let loose = loose(candidate).map_err(|e| vec![e.to_string()])?;
+            let loose = loose(candidate).map_err(unreadable)?;
             unlabelled.push(format!(
                 "{}/ has no folder of a class in {}/{loose}",
                 called(candidate),
@@ -148,13 +195,11 @@ fn measured_on(
         }
     }
     let Some((test, has)) = chosen else {
-        if unlabelled.is_empty() {
-            unlabelled.push(format!(
-                "it has {}/, but neither test/ nor val/: move some images of each class there",
-                called(train)
-            ));
-        }
-        return Err(unlabelled);
+        return Err(if unlabelled.is_empty() {
+            Unmeasured::Nothing
+        } else {
+            Unmeasured::NoLabels(unlabelled)
+        });
     };
     findings.extend(
         unlabelled
@@ -171,7 +216,7 @@ fn measured_on(
         }
     });
     let extra = bounded(extra.collect(), |more| format!("and {more} more"));
-    if extra.is_empty() { Ok(test.clone()) } else { Err(extra) }
+    if extra.is_empty() { Ok(test.clone()) } else { Err(Unmeasured::Other(extra)) }
 }
 
 const TWINS: &str =

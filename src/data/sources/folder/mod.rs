@@ -1,4 +1,4 @@
-//! Image folders: `train/<class>/` with `test/<class>/` (or `val/`), each class of PNG and JPEG
+//! Image folders: `train/<class>/` with `test/<class>/` (or `val/`), each class of image
 //! files, in folders of its own or not; scaled and cropped to squares, RGB.
 //!
 //! What looks like an image and cannot be used is counted and told; what is damaged stops it, all
@@ -13,14 +13,14 @@ use self::account::{Account, Reason};
 pub(in crate::data) use self::file::{Read, read};
 use self::layout::{Layout, called};
 use self::walk::{Entry, below_root};
-use crate::data::decode::{Decoder, Named, square_rgb};
+use crate::data::decode::{Decoder, Exif, Named, square_rgb};
 use crate::data::findings::{Finding, bounded, counted};
 use crate::data::names::{printable_name, shown};
 use crate::data::origin::{DataSource, Origin};
 use crate::data::read::DataError;
 use crate::data::store::{Files, Store};
 use crate::data::wanted::check_room;
-use crate::data::{Dataset, Progress, Split, Wanted};
+use crate::data::{Dataset, Progress, Split, Untested, Wanted};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ use std::sync::Arc;
 /// Files that a thread decodes between two words on how far it is: enough that no thread waits for
 /// long at the end of a block.
 const BLOCK: usize = 16;
+
+/// The formats that are read, for people.
+const READ: &str = "JPEG, PNG, WebP, GIF, BMP, TIFF, PNM";
 
 /// An image, and the class that it is in.
 pub(in crate::data) struct File {
@@ -46,11 +49,11 @@ pub(super) struct Folder;
 
 impl DataSource for Folder {
     fn about(&self) -> &'static str {
-        "your own PNG and JPEG images: train/<class>/ and test/<class>/, with data.path"
+        "your own images: train/<class>/ and test/<class>/, with data.path"
     }
 
     fn origin(&self) -> Origin {
-        Origin::Own("the directory that holds train/<class>/*.png and test/<class>/*.png")
+        Origin::Own("the directory that holds train/<class>/*.jpg and test/<class>/*.jpg")
     }
 
     fn is_at(&self, path: &Path) -> bool {
@@ -74,14 +77,14 @@ fn load(
     wanted: &Wanted,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
-    let listing = Listing::of(root)?;
+    let listing = Listing::of(root, wanted.untested)?;
     let size = wanted.image_size;
     let needed = (listing.counts().iter().sum::<usize>() * 3 * size * size) as u64;
     let (known, [train, test]) = if wanted.is_streamed(needed) {
-        listed(root, listing, progress)?
+        listed(root, listing, wanted.exif, progress)?
     } else {
         check_room(needed, &root.to_string_lossy())?;
-        decoded(listing, size, progress)?
+        decoded(listing, (size, wanted.exif), progress)?
     };
     let name = root.file_name().map_or_else(|| shown(root), printable_name);
     let mut data = Dataset::new(name, [3, size, size], known.classes, train, test);
@@ -92,12 +95,12 @@ fn load(
 /// Training and test split at `size` x `size` pixels.
 fn decoded(
     listing: Listing<'_>,
-    size: usize,
+    (size, exif): (usize, Exif),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Known, [Split; 2]), DataError> {
     let mut splits = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
     let make = |decoder: &Decoder, path: &Path| {
-        file::read(path, |encoded| Ok(square_rgb(decoder.decode_encoded(&encoded)?, size)))
+        file::read(path, |encoded| Ok(square_rgb(decoder.decode_encoded(&encoded, exif)?, size)))
     };
     let known = listing.read(make, progress, &mut |part, file, pixels: Vec<u8>| {
         let (all, labels) = &mut splits[part as usize];
@@ -112,6 +115,7 @@ fn decoded(
 fn listed(
     root: &Path,
     listing: Listing<'_>,
+    exif: Exif,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Known, [Split; 2]), DataError> {
     let (mut files, mut labels) = (Vec::new(), [Vec::new(), Vec::new()]);
@@ -123,7 +127,7 @@ fn listed(
         Ok(())
     })?;
     let (train, n) = (labels[0].len() as u32, files.len() as u32);
-    let store = Arc::new(Store::Files(Files::new(root.to_owned(), files)));
+    let store = Arc::new(Store::Files(Files::new(root.to_owned(), files, exif)));
     let [train_labels, test_labels] = labels;
     let split = |numbers, labels| Split::stored(&store, numbers, labels);
     Ok((known, [split(0..train, train_labels), split(train..n, test_labels)]))
@@ -151,11 +155,16 @@ pub(in crate::data) struct Known {
 }
 
 impl<'a> Listing<'a> {
-    pub(in crate::data) fn of(root: &'a Path) -> Result<Self, DataError> {
-        let layout = Layout::of(root)?;
+    pub(in crate::data) fn of(root: &'a Path, untested: Untested) -> Result<Self, DataError> {
+        let layout = Layout::of(root, untested)?;
         let (account, wrong) = (Account::default(), Vec::new());
         let mut reading = Reading { root, account, wrong, skips: false, done: 0, of: 0 };
-        let files = [reading.list(&layout, &layout.train)?, reading.list(&layout, &layout.test)?];
+        let train = reading.list(&layout, &layout.train)?;
+        let test = match &layout.test {
+            Some(test) => reading.list(&layout, test)?,
+            None => Vec::new(),
+        };
+        let files = [train, test];
         reading.of = files.iter().map(Vec::len).sum();
         Ok(Self { layout, files, reading })
     }
@@ -186,7 +195,7 @@ impl<'a> Listing<'a> {
         let classes: Vec<String> = layout.classes.iter().map(|c| printable_name(c)).collect();
         let mut counts = [vec![0_u64; classes.len()], vec![0; classes.len()]];
         for (part, files) in [(Part::Train, train), (Part::Test, test)] {
-            let split = layout.split(part).to_owned();
+            let Some(split) = layout.split(part).map(Path::to_owned) else { continue };
             reading.decode((&files, &split), &layout, &make, progress, &mut |file, made| {
                 counts[part as usize][file.label as usize] += 1;
                 take(part, file, made)
@@ -307,11 +316,10 @@ impl Reading<'_> {
         let empty = classes.iter().zip(train).filter(|(_, n)| **n == 0);
         let empty: Vec<String> = empty.map(|(class, _)| place(&layout.train, class)).collect();
         if !empty.is_empty() {
-            help.push(
-                "Each folder in the training split is a class: fill it with PNG or JPEG \
-                       images, or remove it."
-                    .into(),
-            );
+            help.push(format!(
+                "Each folder in the training split is a class: fill it with images ({READ}), or \
+                 remove it."
+            ));
         }
         let lines = empty
             .iter()
@@ -320,12 +328,13 @@ impl Reading<'_> {
         wrong.extend(bounded(lines, |more| {
             format!("and {more} more classes have no training image")
         }));
-        if test.iter().all(|n| *n == 0) && damaged == 0 {
+        let is_empty = test.iter().all(|n| *n == 0) && damaged == 0;
+        if let Some(split) = layout.test.as_deref().filter(|_| is_empty) {
             wrong.push(format!(
                 "{}/ has no image that accuracy could be measured on",
-                called(&layout.test)
+                called(split)
             ));
-            help.push("Images are read as PNG or JPEG, from one folder for each class.".into());
+            help.push(format!("Images are read from one folder for each class: {READ}."));
         }
         if wrong.is_empty() {
             return Ok(account);

@@ -53,7 +53,7 @@ impl DataSource for PackedFile {
         let classes = index.classes.clone();
         let label = |number: u32| index.members[number as usize].label;
         let labels = [(0..train), (train..n)].map(|numbers| numbers.map(label).collect());
-        let store = Arc::new(Store::Packed(packed));
+        let store = Arc::new(Store::Packed(packed, wanted.exif));
         let [train_labels, test_labels] = labels;
         let split = |numbers, labels| Split::stored(&store, numbers, labels);
         let (train, test) = (split(0..train, train_labels), split(train..n, test_labels));

@@ -1,12 +1,12 @@
 //! An image folder to a packed file: a plain tar of its images, as they are unless they are larger
 //! than wanted, with an index at its end. All cores read and check them.
 
-use crate::data::decode::{DecodeError, Decoder, Encoded};
+use crate::data::decode::{DecodeError, Decoder, Encoded, Exif};
 use crate::data::names::{printable_name, shown};
 use crate::data::pack::{INDEX, Index, Member, PLACE, Place};
 use crate::data::read::DataError;
 use crate::data::sources::folder::{self, File, Listing, Part};
-use crate::data::{Finding, Progress};
+use crate::data::{Finding, Progress, Untested};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::{DynamicImage, ExtendedColorType, GenericImageView};
@@ -62,7 +62,7 @@ pub fn pack(
             help: "Nothing is written over: remove it, or choose another name.".into(),
         });
     }
-    let listing = Listing::of(root)?;
+    let listing = Listing::of(root, Untested::Refused)?;
     let listing = if packing.skip_broken { listing.without_broken() } else { listing };
     let unfinished = Unfinished::beside(to)?;
     let mut writer = Writer::new(&unfinished.0, to)?;
@@ -113,7 +113,7 @@ struct Packed {
 impl Packed {
     /// Decodes an image, strictly, and gives what is written of it.
     fn of(decoder: &Decoder, encoded: Encoded, packing: Packing) -> Result<Self, DecodeError> {
-        let image = decoder.decode_encoded(&encoded)?;
+        let image = decoder.decode_encoded(&encoded, Exif::Ignored)?;
         let short = image.width().min(image.height());
         let smaller = packing.short_side.filter(|side| *side < short).map(|side| {
             let scaled =
