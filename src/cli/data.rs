@@ -150,13 +150,16 @@ const UNSAID: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct ProgressLine {
     begun: Instant,
+    /// When the first image was waited for.
+    reading: Instant,
     shown: Option<Instant>,
     last: Option<Progress>,
 }
 
 impl Default for ProgressLine {
     fn default() -> Self {
-        Self { begun: Instant::now(), shown: None, last: None }
+        let now = Instant::now();
+        Self { begun: now, reading: now, shown: None, last: None }
     }
 }
 
@@ -168,6 +171,9 @@ impl ProgressLine {
             _ if terminal => Duration::from_millis(100),
             _ => Duration::from_secs(10),
         };
+        if matches!(progress, Progress::Images { done: 0, .. }) {
+            self.reading = Instant::now();
+        }
         if self.shown.is_none()
             && matches!(progress, Progress::Images { .. })
             && self.begun.elapsed() < UNSAID
@@ -177,25 +183,26 @@ impl ProgressLine {
         self.last = Some(progress.clone());
         if self.shown.is_none_or(|t| t.elapsed() >= pause) {
             self.shown = Some(Instant::now());
-            Self::print(progress, terminal);
+            self.print(progress, terminal);
         }
     }
 
     pub(super) fn end(&mut self) {
         if let Some(last) = self.last.take() {
-            Self::print(&last, std::io::stderr().is_terminal());
+            self.print(&last, std::io::stderr().is_terminal());
             let _ = writeln!(std::io::stderr());
         }
     }
 
-    fn print(progress: &Progress, terminal: bool) {
-        let line = line_of(progress);
+    fn print(&self, progress: &Progress, terminal: bool) {
+        let line = line_of(progress, self.reading.elapsed());
         let mut err = std::io::stderr();
         let _ = if terminal { write!(err, "\r{line}\x1b[K") } else { writeln!(err, "{line}") };
     }
 }
 
-fn line_of(progress: &Progress) -> String {
+/// `reading`: for how long images have been read.
+fn line_of(progress: &Progress, reading: Duration) -> String {
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let percent = |done: u64, of: u64| 100.0 * done as f64 / of.max(1) as f64;
     match progress {
@@ -205,7 +212,49 @@ fn line_of(progress: &Progress) -> String {
         Progress::Download { file, done, of: None } => format!("{file}: {:.1} MB", mb(*done)),
         Progress::Waiting { file } => format!("{file}: another process is fetching it; waiting"),
         Progress::Images { from, done, of } => {
-            format!("loading images of {from}: {done} of {of}, {:.0}%", percent(*done, *of))
+            let pace = pace(*done, *of, reading);
+            format!("loading images of {from}: {done} of {of}, {:.0}%{pace}", percent(*done, *of))
         }
+    }
+}
+
+/// How many images a second, and how long the rest takes at that pace; nothing where too few were
+/// read to say so.
+fn pace(done: u64, of: u64, reading: Duration) -> String {
+    if done == 0 || reading < UNSAID {
+        return String::new();
+    }
+    let rate = done as f64 / reading.as_secs_f64();
+    let seconds = (of.saturating_sub(done) as f64 / rate).ceil() as u64;
+    let left = match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => return format!(", {rate:.0}/s"),
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    };
+    format!(", {rate:.0}/s, {left} left")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_images_says_how_fast_they_are_read_and_how_long_the_rest_takes() {
+        let line = |done, of, seconds| {
+            let from = "photos".to_owned();
+            line_of(&Progress::Images { from, done, of }, Duration::from_secs(seconds))
+        };
+        assert_eq!(line(0, 900, 5), "loading images of photos: 0 of 900, 0%");
+        assert_eq!(line(300, 900, 0), "loading images of photos: 300 of 900, 33%");
+        assert_eq!(
+            [line(300, 900, 3), line(300, 10_000, 3), line(352, 1_281_167, 1), line(9, 9, 3)],
+            [
+                "loading images of photos: 300 of 900, 33%, 100/s, 6 s left",
+                "loading images of photos: 300 of 10000, 3%, 100/s, 1 min 37 s left",
+                "loading images of photos: 352 of 1281167, 0%, 352/s, 1 h 0 min left",
+                "loading images of photos: 9 of 9, 100%, 3/s"
+            ]
+        );
     }
 }

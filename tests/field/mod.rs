@@ -22,8 +22,11 @@ enum Expect {
 
 use Expect::{Clean, Lost, Noted, Refused};
 
+/// How a kind of data is made.
+type Make = fn(&Path);
+
 /// A kind of data: its name in a folder, how it is made, what is expected.
-type Row = (&'static str, fn(&Path), Expect);
+type Row = (&'static str, Make, Expect);
 
 /// What was got, in the terms of the table.
 fn got(path: &Path) -> String {
@@ -414,7 +417,7 @@ fn names_that_are_no_text_or_hold_control_characters_are_classes_of_their_own() 
 #[test]
 fn without_test_images_a_share_of_the_training_images_is_held_out_and_told() {
     let root = tempfile::tempdir().unwrap();
-    let makers: [(&str, fn(&Path)); 3] = [
+    let makers: [(&str, Make); 3] = [
         ("flat", make::flat),
         ("only_train", |p| Folder::at(p).remove("test")),
         ("tiny_flatval", make::tiny_flatval),
