@@ -114,7 +114,8 @@ section_doctor() {
 
 kernel_tests() {
   [ -n "$unit_tests" ] || { say "EARLYBIRD_UNIT_TESTS names no binary of them" && return 3; }
-  EARLYBIRD_TEST_DEVICE=$device "$unit_tests" model:: train:: 2>&1 | grep -vE '\.\.\. ok$' | tail -60
+  EARLYBIRD_TEST_DEVICE=$device "$unit_tests" model:: train:: 2>&1 |
+    grep -vE '\.\.\. ok$' | tail -60
   return "${PIPESTATUS[0]}"
 }
 section_kernels_fp32() { kernel_tests; }

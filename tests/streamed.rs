@@ -278,8 +278,10 @@ fn an_image_that_cannot_be_read_pauses_the_run_until_it_can_and_changes_nothing(
         assert!(reason.contains("goes on by itself"), "{reason}");
         assert_eq!(session.advance(), Progress::Paused);
         assert!(!session.retry_data(), "it is still not there");
-        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert!(!session.retry_data(), "half of it is not enough");
+        for half in [whole[..whole.len() / 2].to_vec(), vec![0; whole.len()]] {
+            fs::write(&path, half).unwrap();
+            assert!(!session.retry_data(), "half of it is not enough, nor is its length");
+        }
         fs::write(&path, &whole).unwrap();
         assert!(session.retry_data());
         assert_eq!(hash(&finish(&mut session)), straight, "{file}");
@@ -300,7 +302,7 @@ fn bytes_of_a_packed_file_that_changed_are_found_when_they_are_first_read() {
     file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
     let reason = waits_for_data(&mut session);
     assert!(reason.starts_with("train/dog/07.jpg of "), "{reason}");
-    assert!(reason.contains("its bytes have changed since it was packed"), "{reason}");
+    assert!(reason.contains("it has changed since it was packed"), "{reason}");
     file.write_all_at(&byte, at).unwrap();
     assert!(session.retry_data());
     assert_eq!(hash(&finish(&mut session)), straight);
@@ -316,4 +318,64 @@ fn what_cannot_be_streamed_is_refused_with_what_can() {
     assert!(text.contains("data.resident = \"stream\"") && text.contains("packed"), "{text}");
     let text = refused(&["data.train_crop=random-resized"]);
     assert!(text.contains("random-resized") && text.contains("packed"), "{text}");
+    for (set, part) in [
+        (&["data.train_crop=random-resized", "data.resident=device"][..], "does not keep"),
+        (&["data.train_crop=random-resized", "data.crop_padding=2"], "Set one of them only"),
+        (&["data.eval_resize=20"], "smaller than data.image_size"),
+        (&["data.eval_resize=80"], "data.eval_resize needs images that are streamed"),
+        (&["data.normalize=imagenet"], "is for three channels"),
+    ] {
+        let text = refused(set);
+        assert!(text.contains(part), "{set:?}: {text}");
+    }
+}
+
+#[test]
+fn the_mean_is_never_taken_of_less_than_it_should_be() {
+    let photos = Photos::new();
+    let path = photos.folder().join("train/dog/07.jpg");
+    let config = crate::support::small_config(&[
+        "data.source=folder",
+        &format!("data.path={}", photos.folder().display()),
+        "data.resident=stream",
+        "data.image_size=16",
+        "data.train_limit=0",
+        "data.imbalance=1.0",
+    ]);
+    let load = || data::load(&config.data, 1, &mut |_| {}).map_err(|e| e.to_string());
+    let whole = load().unwrap().mean_std();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let refused = load().unwrap_err();
+    assert!(refused.starts_with("train/dog/07.jpg of ") && refused.contains("cut"), "{refused}");
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(load().unwrap().mean_std(), whole);
+}
+
+#[test]
+fn an_image_without_pixels_is_refused() {
+    let photos = Photos::new();
+    fs::write(photos.folder().join("train/cat/99.ppm"), b"P6\n0 5\n255\n").unwrap();
+    let refused = photos.pack("x.tar", Packing::default()).unwrap_err();
+    assert!(refused.contains("train/cat/99.ppm: it has no pixels"), "{refused}");
+}
+
+#[test]
+fn a_folder_whose_files_were_replaced_is_other_data_though_names_and_lengths_are_the_same() {
+    let photos = Photos::new();
+    let mut session = photos.session("folder", &["data.resident=stream"]);
+    session.advance();
+    let checkpoint = session.checkpoint();
+    let path = photos.folder().join("train/cat/00.png");
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 9;
+    bytes[last] ^= 1; // of a checksum
+    fs::write(&path, bytes).unwrap();
+    let config = &checkpoint.state.config;
+    let mut changed = config.data.clone();
+    changed.normalize = data::Normalize::Imagenet; // which reads none of them
+    let dataset = data::load(&changed, config.seed, &mut |_| {}).unwrap();
+    let device = DeviceName::LibtorchCpu.open_with(CudaMath::default()).unwrap();
+    let refused = Session::restore(&checkpoint, dataset, &device, "cpu").unwrap_err().to_string();
+    assert!(refused.contains("the data is not what this run trained on"), "{refused}");
 }

@@ -496,8 +496,8 @@ pub(super) struct PackArgs {
     pub(super) skip_broken: bool,
 }
 
-/// A whole number from `least` to a million.
+/// A whole number from `least` to a hundred thousand.
 fn count(least: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
     use clap::builder::TypedValueParser;
-    clap::value_parser!(u64).range(least..=1_000_000).map(|n| n as usize)
+    clap::value_parser!(u64).range(least..=100_000).map(|n| n as usize)
 }

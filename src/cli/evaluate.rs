@@ -5,7 +5,7 @@ use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
 use crate::importance::Adjust;
-use crate::model::{NamedTensor, from_safetensors, to_safetensors, use_threads};
+use crate::model::{NamedTensor, from_safetensors, kernels, to_safetensors, use_threads};
 use crate::run::RunDirectory;
 use crate::train::{EvaluateError, Evaluated, evaluate};
 use serde_json::json;
@@ -66,7 +66,9 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         );
         tell(&warnings[warnings.len() - 1..]);
     }
-    let evaluated = evaluate(&config, &dataset, &state, tau, &opened).map_err(|e| match e {
+    let evaluated = evaluate(&config, &dataset, &state, tau, &opened);
+    tell(&kernels::take_warnings());
+    let evaluated = evaluated.map_err(|e| match e {
         EvaluateError::Unread(unread) => failed(unread),
         EvaluateError::Misfits(misfits) => failed(format!(
             "{} does not fit the config's model, {}: {misfits}\n  Name its model and data with \

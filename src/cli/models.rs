@@ -10,11 +10,11 @@ use serde_json::json;
 pub(super) fn run(args: &ModelsArgs) -> Outcome {
     let is_possible = match args.shape[..] {
         [] => true,
-        [c, h, w] => (1..=64).contains(&c) && [h, w].iter().all(|side| (8..=1_024).contains(side)),
+        [c, h, w] => (1..=64).contains(&c) && [h, w].iter().all(|side| (8..=512).contains(side)),
         _ => false,
     };
     if !is_possible {
-        return usage("--shape needs 1 to 64 channels, and sides of 8 to 1024 pixels");
+        return usage("--shape needs 1 to 64 channels, and sides of 8 to 512 pixels");
     }
     let precision = if args.bf16 { Precision::Bf16 } else { Precision::Fp32 };
     let rows: Vec<_> = ModelName::ALL

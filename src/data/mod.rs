@@ -33,9 +33,9 @@ pub use pack::{IndexError, MemberError, PackError, Packed};
 pub use picture::strip;
 pub use progress::Progress;
 pub use read::DataError;
-pub use resident::{Draw, Viewer, Views, normalization};
+pub use resident::{Draw, Viewer, Views};
 pub use sources::{Pack, Packing, Source, pack};
-pub use store::{ReadError, Store, Stored};
+pub use store::{Looked, ReadError, Store, Stored};
 pub use view::{Picture, RandomResized, Scaler, Window, centre};
 pub use wanted::{Normalize, Resident, TrainCrop, Untested, Wanted};
 
@@ -131,6 +131,9 @@ pub struct Dataset {
     pub validation: Split,
     /// Which training labels were flipped on purpose, shape `[n]`; empty where none were.
     pub flipped: Vec<bool>,
+    /// Mean and deviation that its images are normalised by, where these are not simply those of
+    /// the training images in memory.
+    pub normal: Option<(Vec<f32>, Vec<f32>)>,
     /// What people should know of it: images that count for nothing, say.
     pub findings: Vec<Finding>,
 }
@@ -146,35 +149,41 @@ impl Dataset {
         test: Split,
     ) -> Self {
         let (validation, flipped, findings) = (Split::default(), Vec::new(), Vec::new());
-        Self { name: name.into(), shape, classes, train, test, validation, flipped, findings }
+        let (name, normal) = (name.into(), None);
+        Self { name, shape, classes, train, test, validation, flipped, normal, findings }
     }
 
-    /// Mean and standard deviation per channel of the training images, in units of the byte range
-    /// scaled to [0, 1]. Both have shape `[c]`; a constant channel gets deviation 1. Of images that
-    /// are not in memory, a sample is read, always the same.
-    pub fn mean_std(&self) -> (Vec<f32>, Vec<f32>) {
-        let c = self.shape[0];
-        let sampled;
-        let pixels = match &self.train.images {
-            Images::Bytes(pixels) => pixels,
-            Images::Stored(stored) => {
-                sampled = resident::sampled(stored, self.shape[1]);
-                &sampled
-            }
-        };
-        let n = (pixels.len() / c).max(1) as f64;
-        let (mut sum, mut squares) = (vec![0_u64; c], vec![0_u64; c]);
-        for pixel in pixels.chunks_exact(c) {
-            for (k, v) in pixel.iter().enumerate() {
-                sum[k] += u64::from(*v);
-                squares[k] += u64::from(*v) * u64::from(*v);
-            }
+    /// Where its images are.
+    pub fn resident(&self) -> Resident {
+        match self.train.images {
+            Images::Bytes(_) => Resident::Device,
+            Images::Stored(_) => Resident::Stream,
         }
-        let mean: Vec<f64> = sum.iter().map(|s| *s as f64 / n).collect();
-        let std = squares.iter().zip(&mean).map(|(s, m)| (*s as f64 / n - m * m).max(0.0).sqrt());
-        let std = std.map(|s| if s > 0.0 { (s / 255.0) as f32 } else { 1.0 }).collect();
-        (mean.iter().map(|m| (m / 255.0) as f32).collect(), std)
     }
+
+    /// Mean and standard deviation per channel that images are normalised by, in units of the byte
+    /// range scaled to [0, 1]: those of the training images, unless others were settled when they
+    /// were loaded. Both have shape `[c]`; a constant channel gets deviation 1.
+    pub fn mean_std(&self) -> (Vec<f32>, Vec<f32>) {
+        let own = || mean_std(self.train.pixels(), self.shape[0]);
+        self.normal.clone().unwrap_or_else(own)
+    }
+}
+
+/// Mean and standard deviation of bytes of `c` channels, as above.
+fn mean_std(pixels: &[u8], c: usize) -> (Vec<f32>, Vec<f32>) {
+    let n = (pixels.len() / c).max(1) as f64;
+    let (mut sum, mut squares) = (vec![0_u64; c], vec![0_u64; c]);
+    for pixel in pixels.chunks_exact(c) {
+        for (k, v) in pixel.iter().enumerate() {
+            sum[k] += u64::from(*v);
+            squares[k] += u64::from(*v) * u64::from(*v);
+        }
+    }
+    let mean: Vec<f64> = sum.iter().map(|s| *s as f64 / n).collect();
+    let std = squares.iter().zip(&mean).map(|(s, m)| (*s as f64 / n - m * m).max(0.0).sqrt());
+    let std = std.map(|s| if s > 0.0 { (s / 255.0) as f32 } else { 1.0 }).collect();
+    (mean.iter().map(|m| (m / 255.0) as f32).collect(), std)
 }
 
 /// Loads what the config asks for: source, then long tail, limits, validation split and flipped
@@ -188,6 +197,7 @@ pub fn load(
     seed: u64,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset, DataError> {
+    resident::check(config)?;
     let path = (!config.path.is_empty()).then(|| Path::new(&config.path));
     let mut data = config.source.load(path, &config.wanted(), progress)?;
     whole(&mut data)?;
@@ -283,8 +293,8 @@ pub fn check(
 fn unknown(path: &Path) -> DataError {
     let (what, help) = if path.exists() {
         let help = "Known are: IDX files (train-images-idx3-ubyte, plain or .gz), CIFAR's binary \
-                    files or their .tar.gz, and image folders \
-                    (train/<class>/*.jpg, png, webp, ... with test/<class>/...).";
+                    files or their .tar.gz, files that earlybird data pack made, and image \
+                    folders (train/<class>/*.jpg, png, webp, ... with test/<class>/...).";
         ("holds no data that is known", help)
     } else {
         ("does not exist", "Check the path.")

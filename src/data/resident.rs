@@ -9,7 +9,7 @@ use super::view::{RandomResized, Scaler, centre};
 use super::wanted::check_room;
 use super::{
     DataConfig, Dataset, Images, Normalize, Picture, Progress, ReadError, Resident, Split,
-    TrainCrop,
+    TrainCrop, mean_std,
 };
 use rayon::prelude::*;
 use std::path::Path;
@@ -25,9 +25,10 @@ const SAMPLED: usize = 1_024;
 pub struct Views {
     /// Side of the square, in pixels.
     pub size: usize,
-    /// Short side that images are scaled to before their middle is cut out; 0: to `size`.
+    /// Short side that images are scaled to in evaluation before their middle is cut out; 0: to
+    /// `size`.
     pub resized: usize,
-    /// In training; `None`: as in evaluation.
+    /// In training; `None`: the square in the middle.
     pub crop: Option<RandomResized>,
 }
 
@@ -72,7 +73,8 @@ impl Viewer {
     ) -> Result<(), ReadError> {
         let image = stored.image(at, decoder)?;
         let crop = draw.and_then(|draw| Some((views.crop?, draw)));
-        if crop.is_none() && views.resized <= views.size {
+        // Training shows what it shows of images in memory.
+        if crop.is_none() && (draw.is_some() || views.resized <= views.size) {
             out.extend(square_rgb(image, views.size));
             return Ok(());
         }
@@ -83,69 +85,96 @@ impl Viewer {
             None => (centre([width, height], views.size, views.resized), false),
         };
         let scaled = self.scaler.scale(&picture, window, (views.size, is_mirrored), out);
-        scaled.map_err(|e| stored.store.unscaled(stored.numbers[at], &e))
+        scaled.map_err(|e| stored.unscaled(at, &e))
     }
 }
 
 /// Pixels of some images of `stored`, always the same ones, as evaluation shows them: what their
-/// mean is taken of. Those that cannot be read are left out: they are told when they are drawn.
-pub(super) fn sampled(stored: &Stored, size: usize) -> Vec<u8> {
+/// mean is taken of.
+fn sampled(stored: &Stored, size: usize) -> Result<Vec<u8>, ReadError> {
     let n = stored.numbers.len();
     let count = n.min(SAMPLED);
     let decoder = Decoder::default();
-    let read = |k: usize| stored.store.image(stored.numbers[k * n / count], &decoder).ok();
-    let pixels: Vec<Vec<u8>> =
-        (0..count).into_par_iter().filter_map(|k| Some(square_rgb(read(k)?, size))).collect();
-    pixels.concat()
+    let read = |k: usize| Ok(square_rgb(stored.image(k * n / count, &decoder)?, size));
+    let pixels: Result<Vec<Vec<u8>>, ReadError> = (0..count).into_par_iter().map(read).collect();
+    Ok(pixels?.concat())
 }
 
-/// Mean and standard deviation that bytes of `data` are normalised by, shape `[c]` each.
-pub fn normalization(data: &Dataset, config: &DataConfig) -> (Vec<f32>, Vec<f32>) {
-    match config.normalize {
-        Normalize::Imagenet if data.shape[0] == 3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
-        Normalize::Imagenet | Normalize::Data => data.mean_std(),
+/// Refuses what contradicts itself, before anything is read.
+pub(super) fn check(config: &DataConfig) -> Result<(), DataError> {
+    let wrong =
+        |what: &str, help: &str| Err(DataError::Missing { what: what.into(), help: help.into() });
+    let is_cropped = config.train_crop == TrainCrop::RandomResized;
+    if is_cropped && config.resident == Resident::Device {
+        return wrong(
+            "data.train_crop = \"random-resized\" shows parts of whole images, which \
+             data.resident = \"device\" does not keep",
+            "data.resident = \"stream\" (or \"auto\") reads them when they are drawn.",
+        );
     }
+    if is_cropped && config.crop_padding > 0 {
+        return wrong(
+            "data.crop_padding moves the whole image, data.train_crop = \"random-resized\" shows a \
+             part of it",
+            "Set one of them only.",
+        );
+    }
+    if config.eval_resize > 0 && config.eval_resize < config.image_size {
+        return wrong(
+            "data.eval_resize is smaller than data.image_size",
+            "An image is scaled to eval_resize, and its middle of image_size is cut out.",
+        );
+    }
+    Ok(())
 }
 
-/// Reads images that are stored into memory where the config wants them there.
+/// Reads images that are stored into memory where the config wants them there, and settles what
+/// bytes are normalised by.
 pub(super) fn settle(
     data: &mut Dataset,
     config: &DataConfig,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), DataError> {
     let wrong = |what: String, help: &str| Err(DataError::Missing { what, help: help.into() });
-    let is_cropped = config.train_crop == TrainCrop::RandomResized;
     let is_stored = matches!(data.train.images, Images::Stored(_));
-    if !is_stored && (config.resident == Resident::Stream || is_cropped) {
-        let key = if is_cropped { "data.train_crop = \"random-resized\"" } else { STREAM };
+    let streamed_only = [
+        (config.resident == Resident::Stream, "data.resident = \"stream\""),
+        (config.train_crop == TrainCrop::RandomResized, "data.train_crop = \"random-resized\""),
+        (config.eval_resize > 0, "data.eval_resize"),
+    ];
+    if let Some((_, key)) = streamed_only.iter().find(|(is_set, _)| *is_set && !is_stored) {
         return wrong(
-            format!("{key} needs images that can be read one by one"),
-            "data.source = \"packed\" and \"folder\" have such images.",
+            format!("{key} needs images that are streamed"),
+            "data.source = \"packed\" or \"folder\" with data.resident = \"stream\" has such.",
         );
+    }
+    if config.normalize == Normalize::Imagenet {
+        if data.shape[0] != 3 {
+            return wrong(
+                "data.normalize = \"imagenet\" is for three channels".into(),
+                "data.normalize = \"data\" takes the images' own mean and deviation.",
+            );
+        }
+        data.normal = Some((IMAGENET.0.to_vec(), IMAGENET.1.to_vec()));
     }
     let splits = [&data.train, &data.validation, &data.test];
-    let needed =
-        splits.map(Split::len).iter().sum::<usize>() * data.shape.iter().product::<usize>();
-    if !is_stored || config.wanted().is_streamed(needed as u64) {
-        return Ok(());
+    let of = splits.map(Split::len).iter().sum::<usize>();
+    let needed = (of * data.shape.iter().product::<usize>()) as u64;
+    if is_stored && !config.wanted().is_streamed(needed) {
+        check_room(needed, &config.path)?;
+        let from = shown(Path::new(&config.path));
+        let mut done = 0;
+        for split in [&mut data.train, &mut data.validation, &mut data.test] {
+            done = read_all(split, config.image_size, (&from, done, of), progress)?;
+        }
     }
-    if is_cropped {
-        return wrong(
-            "data.train_crop = \"random-resized\" shows parts of whole images".into(),
-            "data.resident = \"stream\" (or \"auto\") reads them when they are drawn.",
-        );
-    }
-    check_room(needed as u64, &config.path)?;
-    let from = shown(Path::new(&config.path));
-    let of: usize = [&data.train, &data.validation, &data.test].map(Split::len).iter().sum();
-    let mut done = 0;
-    for split in [&mut data.train, &mut data.validation, &mut data.test] {
-        done = read_all(split, config.image_size, (&from, done, of), progress)?;
+    if let (None, Images::Stored(stored)) = (&data.normal, &data.train.images) {
+        let pixels = sampled(stored, config.image_size);
+        let pixels = pixels.map_err(|e| DataError::Unread(Box::new(e)))?;
+        data.normal = Some(mean_std(&pixels, data.shape[0]));
     }
     Ok(())
 }
-
-const STREAM: &str = "data.resident = \"stream\"";
 
 /// Images that are read between two words on how far it is.
 const BLOCK: usize = 256;
@@ -159,7 +188,7 @@ fn read_all(
 ) -> Result<usize, DataError> {
     let Images::Stored(stored) = &split.images else { return Ok(done) };
     let decoder = Decoder::default();
-    let mut pixels = Vec::new();
+    let mut pixels = Vec::with_capacity(3 * size * size * stored.numbers.len());
     for block in stored.numbers.chunks(BLOCK) {
         progress(Progress::Images { from: from.into(), done: done as u64, of: of as u64 });
         let read = |number: &u32| {

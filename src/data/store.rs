@@ -6,7 +6,8 @@ use super::names::shown;
 use super::pack::{MemberError, Packed};
 use super::view::ScaleError;
 use image::DynamicImage;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,13 +20,22 @@ pub enum Store {
     Files(Files),
 }
 
+/// What is known of a file that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// Bytes.
+    pub length: u64,
+    /// CRC-32 of its first and last 4 KiB.
+    pub crc32: u32,
+}
+
 /// Images in files of their own.
 #[derive(Debug)]
 pub struct Files {
     /// The folder that they are in.
     root: PathBuf,
-    /// Path below it, and bytes.
-    files: Vec<(PathBuf, u64)>,
+    /// Path below it, and what was seen of each.
+    files: Vec<(PathBuf, Looked)>,
     exif: Exif,
 }
 
@@ -66,20 +76,23 @@ pub enum Fault {
         /// Its error.
         error: io::Error,
     },
-    /// Other bytes than those that were packed.
-    #[error("its bytes have changed since it was packed. Put back the file, or pack it again")]
+    /// Other bytes than those that were packed or listed.
+    #[error("it has changed since it was packed or listed. Put back what it was")]
     Changed,
     /// What the decoder says.
     #[error("{0}. Put back the file as it was, or remove it and begin a new run")]
     Decode(DecodeError),
+    /// The decoder broke off: its last words.
+    #[error("its decoder broke off ({0}). Remove it, or write it anew, and begin a new run")]
+    BrokeOff(String),
     /// No part of it can be shown.
     #[error("{0}. Remove it and begin a new run")]
     Scale(ScaleError),
 }
 
 impl Files {
-    /// Files below `root`, with their sizes in bytes.
-    pub(super) fn new(root: PathBuf, files: Vec<(PathBuf, u64)>, exif: Exif) -> Self {
+    /// Files below `root`.
+    pub(super) fn new(root: PathBuf, files: Vec<(PathBuf, Looked)>, exif: Exif) -> Self {
         Self { root, files, exif }
     }
 }
@@ -107,8 +120,17 @@ impl Store {
                 self.error(number, fault)
             }),
             Self::Files(Files { root, files, .. }) => {
-                let path = root.join(&files[number as usize].0);
-                std::fs::read(path).map_err(|error| self.error(number, Fault::Io { error }))
+                let (path, Looked { length, .. }) = &files[number as usize];
+                let read = File::open(root.join(path)).and_then(|file| {
+                    let mut bytes = Vec::with_capacity(*length as usize);
+                    file.take(*length + 1).read_to_end(&mut bytes)?;
+                    Ok(bytes)
+                });
+                match read {
+                    Ok(bytes) if bytes.len() as u64 == *length => Ok(bytes),
+                    Ok(_) => Err(self.error(number, Fault::Changed)),
+                    Err(error) => Err(self.error(number, Fault::Io { error })),
+                }
             }
         }
     }
@@ -121,11 +143,6 @@ impl Store {
         ReadError::new(&self.name(number), &place, fault)
     }
 
-    /// The error for an image that was read, and cannot be scaled.
-    pub(super) fn unscaled(&self, number: u32, error: &ScaleError) -> ReadError {
-        self.error(number, Fault::Scale(error.clone()))
-    }
-
     /// The name of an image, for people.
     pub fn name(&self, number: u32) -> String {
         match self {
@@ -134,15 +151,15 @@ impl Store {
         }
     }
 
-    /// What tells an image from another without reading it: length and checksum, or name and
-    /// length.
+    /// What tells an image from another without reading it: length and checksum, of a file of
+    /// its own with the name.
     pub(super) fn mark(&self, number: u32) -> Vec<u8> {
         match self {
             Self::Packed(packed, _) => packed.mark(number).to_vec(),
             Self::Files(Files { files, .. }) => {
-                let (path, length) = &files[number as usize];
+                let (path, Looked { length, crc32 }) = &files[number as usize];
                 let name = path.as_os_str().as_encoded_bytes();
-                [&length.to_le_bytes()[..], name, &[0]].concat()
+                [&length.to_le_bytes()[..], &crc32.to_le_bytes(), name, &[0]].concat()
             }
         }
     }
@@ -158,6 +175,16 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// The error for image `at`, whose decoder panicked with these words.
+    pub fn broke_off(&self, at: usize, words: &str) -> ReadError {
+        self.store.error(self.numbers[at], Fault::BrokeOff(words.to_owned()))
+    }
+
+    /// The error for image `at`, which was read, and cannot be scaled.
+    pub(super) fn unscaled(&self, at: usize, error: &ScaleError) -> ReadError {
+        self.store.error(self.numbers[at], Fault::Scale(error.clone()))
+    }
+
     /// Image `at` of these.
     ///
     /// # Errors

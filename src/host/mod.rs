@@ -22,7 +22,7 @@ use self::signals::stop_with_note;
 
 use crate::advice::about;
 use crate::config::RunConfig;
-use crate::data::{self, Dataset, Progress};
+use crate::data::{self, Dataset, Progress, Resident, Source};
 use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
 use crate::model::device::DeviceName;
 use crate::model::{NamedTensor, from_safetensors, use_threads};
@@ -281,6 +281,11 @@ fn provide(
         _ => Vec::new(),
     };
     config.name = directory.id();
+    // The run goes on as it began, whatever memory is free then.
+    let is_own = matches!(config.data.source, Source::Folder | Source::Packed);
+    if is_own && config.data.resident == Resident::Auto {
+        config.data.resident = dataset.resident();
+    }
     let anew = false;
     Ok(Inputs {
         config,

@@ -5,6 +5,7 @@
 use super::journal::Displaced;
 use super::{Journal, Keeper, Ownership, TensorBoard};
 use crate::advice;
+use crate::model::kernels::Lost;
 use crate::protocol::{Answer, Cause, CheckpointKind, Command, Event, Record, Request};
 use crate::train::{Checkpoint, Kept, NoCheckpoint, Outlet, Trouble};
 use std::io;
@@ -320,6 +321,9 @@ impl<F: FnMut(Record)> Worker<F> {
 
 /// What keeps the disk from taking writes, and what to do about that, in sentences.
 fn trouble_of(what: &str, error: &io::Error) -> Trouble {
+    if let Some(lost) = error.get_ref().and_then(|e| e.downcast_ref::<Lost>()) {
+        return Trouble { why: format!("{what}: {lost}."), may_pass: false };
+    }
     match error.get_ref().and_then(|e| e.downcast_ref::<Displaced>()) {
         Some(displaced) => Trouble {
             why: format!("{what}: {displaced}."),

@@ -3,7 +3,7 @@
 
 use super::batches::{DeviceSplit, Draws, StreamedSplit};
 use super::loader::{Loader, Pass, PassKind, Streamed, places};
-use crate::data::{Augment, DataConfig, Dataset, Images, ReadError, Split, Views, normalization};
+use crate::data::{Augment, DataConfig, Dataset, Images, ReadError, Split, Views};
 use crate::importance::EpochPlan;
 use crate::model::kernels;
 use burn::tensor::{Device, Int, Tensor};
@@ -66,7 +66,7 @@ pub(super) struct Feeds<'a> {
 
 impl<'a> Feeds<'a> {
     pub(super) fn new(data: &'a Dataset, config: &DataConfig, device: &'a Device) -> Self {
-        let mean_std = normalization(data, config);
+        let mean_std = data.mean_std();
         let is_streamed = matches!(data.train.images, Images::Stored(_));
         let workers = if is_streamed { workers(config, device) } else { 0 };
         let loader = Arc::new(Loader::new(workers));
@@ -84,10 +84,8 @@ impl<'a> Feeds<'a> {
             Images::Stored(stored) => {
                 let images = Streamed { stored: stored.clone(), views: *views };
                 let labels = split.labels.clone();
-                {
-                    let split = StreamedSplit::new(images, labels, loader, mean_std, device);
-                    Feed::Streamed(Box::new(split))
-                }
+                let split = StreamedSplit::new(images, labels, loader, mean_std, device);
+                Feed::Streamed(Box::new(split))
             }
         }
     }

@@ -3,15 +3,17 @@
 //! its pass and number, so that any number of workers give the same ones, and a pass can be begun
 //! at any batch. Knows nothing of devices.
 
+use super::panics::panic_text;
 use crate::data::{Decoder, Draw, ReadError, Stored, Viewer, Views};
 use crate::importance::EpochPlan;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// Bytes of batches that are ready, at most; two batches in any case.
-const MOST_AHEAD: usize = 256 << 20;
+/// Bytes of batches that are ready or being made, at most; two batches in any case.
+const MOST_AHEAD: usize = 1 << 30;
 
 /// Images of a split, and what is shown of them.
 #[derive(Debug)]
@@ -88,6 +90,12 @@ impl Pass {
         }
     }
 
+    /// How many bytes batch `number` has.
+    fn bytes(&self, number: usize) -> usize {
+        let size = self.split.views.size;
+        self.batch(number).len() * 3 * size * size
+    }
+
     /// The bytes of batch `number`, shape `[b, size, size, 3]`.
     fn make(
         &self,
@@ -98,7 +106,10 @@ impl Pass {
         let Streamed { stored, views } = &*self.split;
         let mut bytes = Vec::new();
         for (i, draw) in self.batch(number) {
-            viewer.show((stored, i), views, draw, decoder, &mut bytes)?;
+            let show = || viewer.show((stored, i), views, draw, decoder, &mut bytes);
+            // A worker that is gone would be waited for.
+            catch_unwind(AssertUnwindSafe(show))
+                .unwrap_or_else(|panic| Err(stored.broke_off(i, panic_text(&*panic))))?;
         }
         Ok(bytes)
     }
@@ -188,12 +199,12 @@ impl Loader {
             return pass.make(number, &mut Viewer::default(), &self.shared.decoder);
         }
         let mut state = self.ready(pass, number);
-        let made = state.made.remove(&number).unwrap_or_else(|| Ok(Vec::new()));
+        let made = state.made.remove(&number);
+        let made = made.unwrap_or_else(|| panic!("batch {number} is behind the end of its pass"));
         match &made {
             Ok(bytes) => {
+                debug_assert_eq!(bytes.len(), pass.bytes(number));
                 state.wanted = number + 1;
-                let most = (MOST_AHEAD / bytes.len().max(1)).max(2);
-                state.ahead = (self.workers.len() + 2).min(most);
             }
             Err(_) => state.begin(None, number),
         }
@@ -206,10 +217,12 @@ impl Loader {
         let mut state = self.shared.lock();
         if state.wanted != number || state.pass.as_deref() != Some(pass) {
             state.begin(Some(Arc::new(pass.clone())), number);
-            state.ahead = self.workers.len() + 1;
+            let most = (MOST_AHEAD / pass.bytes(number).max(1)).max(2);
+            state.ahead = (self.workers.len() + 2).min(most);
             self.shared.work.notify_all();
         }
-        while !state.made.contains_key(&number) {
+        // Behind the last one there is none to wait for.
+        while number < pass.batches() && !state.made.contains_key(&number) {
             state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state

@@ -491,6 +491,57 @@ fn names_of_folders() {
     );
 }
 
+/// Either any byte of a packed file is changed, or its index, which then has the right checksum: a
+/// file that somebody made.
+#[test]
+fn packed_files() {
+    let dir = directory();
+    let file = dir.path().join("images.tar");
+    for (split, class) in [("train", "cat"), ("train", "dog"), ("test", "cat"), ("test", "dog")] {
+        let root = dir.path().join("photos").join(split).join(class);
+        fs::create_dir_all(&root).unwrap();
+        for k in 0..2 {
+            let image = image::GrayImage::from_raw(8, 8, noise(64, k)).unwrap();
+            image.save(root.join(format!("{k}.png"))).unwrap();
+        }
+    }
+    let packing = earlybird::data::Packing::default();
+    earlybird::data::pack(&dir.path().join("photos"), &file, packing, &mut |_| {}).unwrap();
+    let whole = fs::read(&file).unwrap();
+    let place = String::from_utf8(whole[whole.len() - 1_536..][..80].to_vec()).unwrap();
+    let numbers: Vec<usize> =
+        place.split(' ').filter_map(|w| w.trim_end_matches(',').parse().ok()).collect();
+    let (images, index) = (&whole[..numbers[0]], &whole[numbers[0]..][..numbers[1]]);
+    let made = |index: &[u8]| {
+        let crc32 = crc32fast::hash(index);
+        let place =
+            format!("index at byte {}, {} bytes, crc32 {crc32:08x}\n", images.len(), index.len());
+        let mut end = place.into_bytes();
+        end.resize(512 + 1_024, 0);
+        [images, index, &end].concat()
+    };
+    let mut config = config::demo(&[]).unwrap().data;
+    (config.source, config.path, config.imbalance) =
+        (Source::Packed, file.display().to_string(), 1.0);
+    config.image_size = 8;
+    fuzz(
+        "packed",
+        |rng| {
+            if rng.random_bool(0.3) {
+                return mutated(rng, std::slice::from_ref(&whole));
+            }
+            made(&mutated(rng, &[index.to_vec()]))
+        },
+        |bytes| {
+            fs::write(&file, bytes).unwrap();
+            if let Ok(data) = earlybird::data::load(&config, 1, &mut |_| {}) {
+                assert_eq!(data.train.pixels().len(), data.train.len() * 3 * 64);
+                assert!(data.train.labels.iter().all(|l| (*l as usize) < data.classes.len()));
+            }
+        },
+    );
+}
+
 #[test]
 fn names_of_runs() {
     let runs = directory();

@@ -34,7 +34,9 @@ def main():
     """Times all of them."""
     folder, count, size, rounds = sys.argv[1], *map(int, sys.argv[2:5])
     files = sorted(glob.glob(f"{folder}/train/*/*.jpg"))[:count]
-    tensor_crop = v2.Compose([v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()])
+    tensor_crop = v2.Compose(
+        [v2.RandomResizedCrop(size, antialias=True), v2.RandomHorizontalFlip()]
+    )
     image_crop = v1.Compose(
         [v1.RandomResizedCrop(size), v1.RandomHorizontalFlip(), v1.PILToTensor()]
     )

@@ -45,6 +45,9 @@ pub enum DecodeError {
     /// The end of a file of this format is missing after so many bytes.
     #[error("the {0} is cut: its end is missing after {1} bytes")]
     Cut(&'static str, usize),
+    /// It has no pixels.
+    #[error("it has no pixels: a side of 0")]
+    Empty,
     /// Its format is none that is read.
     #[error("it is no image that is read")]
     Format,
@@ -98,6 +101,9 @@ impl Decoder {
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(limits.clone());
         let mut decoder = reader.into_decoder()?;
+        if decoder.total_bytes() == 0 {
+            return Err(DecodeError::Empty);
+        }
         limits.reserve(decoder.total_bytes())?;
         decoder.set_limits(limits)?;
         let _one_at_a_time = (decoder.total_bytes() > LARGE).then(|| self.large.lock());

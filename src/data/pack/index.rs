@@ -4,8 +4,9 @@
 //! too. The member behind it, `INDEX`, says where it lies, and is itself found from the end of the
 //! file: both have a fixed size.
 
+use crate::data::names::printable_name;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 /// Name of the member with the index.
@@ -16,6 +17,8 @@ pub(in crate::data) const PLACE: &str = "INDEX";
 const BLOCK: u64 = 512;
 /// Version of the index.
 const FORMAT: &str = "1";
+/// Most bytes of an image: those of a file that is packed.
+const MOST_OF_AN_IMAGE: u32 = 1 << 30;
 /// Most bytes of an index: that of 100 million images.
 const MOST_BYTES: u64 = 1 << 33;
 
@@ -47,7 +50,7 @@ pub struct Index {
     pub members: Vec<Member>,
     /// Paths in the archive, shape `[n]`.
     pub names: Vec<String>,
-    /// SHA-256 of labels, lengths and bytes of all images, in hex.
+    /// SHA-256 of the label, the length and the SHA-256 of each image, in hex.
     pub sha256: String,
 }
 
@@ -93,6 +96,9 @@ pub enum IndexError {
     /// A column, or a word about it, is missing.
     #[error("its index lacks \"{0}\", or it has another type or length")]
     Lacks(&'static str),
+    /// Two classes have one name.
+    #[error("its index has a class twice")]
+    Twice,
     /// An image cannot be where it says, or what it says.
     #[error("its index puts image {0} outside the file, or into no class")]
     Member(usize),
@@ -141,6 +147,10 @@ impl Index {
         }
         let classes = word(&about, "classes").and_then(|text| serde_json::from_str(text).ok());
         let classes: Vec<String> = classes.ok_or(IndexError::Lacks("classes"))?;
+        let classes: Vec<String> = classes.iter().map(|c| printable_name(c.as_ref())).collect();
+        if classes.iter().collect::<HashSet<_>>().len() < classes.len() {
+            return Err(IndexError::Twice);
+        }
         let offsets = column(&file, "offset", Dtype::U64)?;
         let offsets: Vec<u64> =
             offsets.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
@@ -158,14 +168,16 @@ impl Index {
                 crc32: crc32[i],
             };
             let end = member.offset.checked_add(u64::from(member.length));
-            let is_inside = end.is_some_and(|end| end <= size);
+            let is_inside = end.is_some_and(|end| end <= size)
+                && (1..=MOST_OF_AN_IMAGE).contains(&member.length);
             let is_class = (member.label as usize) < classes.len();
             (is_inside && is_class).then_some(member).ok_or(IndexError::Member(i))
         };
         let members = (0..n).map(member).collect::<Result<Vec<_>, _>>()?;
         let names = column(&file, "names", Dtype::U8)?;
         let names = std::str::from_utf8(names).map_err(|_| IndexError::Lacks("names"))?;
-        let names: Vec<String> = names.split_terminator('\n').map(str::to_owned).collect();
+        let printable = |name: &str| printable_name(name.as_ref());
+        let names: Vec<String> = names.split_terminator('\n').map(printable).collect();
         if names.len() != n {
             return Err(IndexError::Lacks("names"));
         }

@@ -3,10 +3,12 @@
 use super::account::Reason;
 use crate::data::decode::{DecodeError, Encoded, HEAD, Kind, MOST_BYTES, Named, called};
 use crate::data::names::printable_name;
+use crate::data::store::Looked;
 use image::ImageFormat;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What became of a file.
@@ -88,12 +90,29 @@ impl Opened {
     }
 }
 
-/// Looks at one file, without reading more than its head; its bytes.
-pub(super) fn look(path: &Path) -> Read<u64> {
+/// Looks at one file, without reading more than its beginning and its end.
+pub(super) fn look(path: &Path) -> Read<Looked> {
     match Opened::of(path) {
-        Ok(Opened { length, .. }) => Read::Image(length),
+        Ok(Opened { file, length, .. }) => match ends(&file, length) {
+            Ok(ends) => Read::Image(Looked { length, crc32: crc32fast::hash(&ends) }),
+            Err(e) => Read::Unreadable(e),
+        },
         Err(other) => other.without(),
     }
+}
+
+/// The first and the last bytes of a file of `length` bytes, or all of them.
+fn ends(file: &File, length: u64) -> std::io::Result<Vec<u8>> {
+    const EACH: u64 = 4_096;
+    let mut bytes = vec![0; length.min(2 * EACH) as usize];
+    if length <= 2 * EACH {
+        file.read_exact_at(&mut bytes, 0)?;
+    } else {
+        let (first, last) = bytes.split_at_mut(EACH as usize);
+        file.read_exact_at(first, 0)?;
+        file.read_exact_at(last, length - EACH)?;
+    }
+    Ok(bytes)
 }
 
 /// Reads one file, and what `make` makes of it.

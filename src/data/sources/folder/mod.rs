@@ -98,7 +98,9 @@ fn decoded(
     (size, exif): (usize, Exif),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Known, [Split; 2]), DataError> {
-    let mut splits = [(Vec::new(), Vec::new()), (Vec::new(), Vec::new())];
+    // All at once, so that it never takes twice as much while it grows.
+    let mut splits =
+        listing.counts().map(|count| (Vec::with_capacity(3 * size * size * count), Vec::new()));
     let make = |decoder: &Decoder, path: &Path| {
         file::read(path, |encoded| Ok(square_rgb(decoder.decode_encoded(&encoded, exif)?, size)))
     };
@@ -120,9 +122,9 @@ fn listed(
 ) -> Result<(Known, [Split; 2]), DataError> {
     let (mut files, mut labels) = (Vec::new(), [Vec::new(), Vec::new()]);
     let look = |_: &Decoder, path: &Path| file::look(path);
-    let known = listing.read(look, progress, &mut |part, file, length| {
+    let known = listing.read(look, progress, &mut |part, file, looked| {
         let below = file.path.strip_prefix(root).unwrap_or(&file.path).to_owned();
-        files.push((below, length));
+        files.push((below, looked));
         labels[part as usize].push(file.label);
         Ok(())
     })?;

@@ -89,7 +89,8 @@ impl Unfinished {
             });
         };
         let mut name = name.to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        // Always the same, so that what an interrupted call left is written over.
+        name.push(".tmp");
         Ok(Self(path.with_file_name(name)))
     }
 }
@@ -197,7 +198,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(path: &Path, name: &'a Path) -> Result<Self, DataError> {
-        let file = fs::File::create_new(path).map_err(DataError::io(name))?;
+        let file = fs::File::create(path).map_err(DataError::io(name))?;
         let counted = Counted { inner: BufWriter::with_capacity(1 << 20, file), at: 0 };
         Ok(Self {
             tar: tar::Builder::new(counted),
