@@ -379,3 +379,21 @@ fn a_folder_whose_files_were_replaced_is_other_data_though_names_and_lengths_are
     let refused = Session::restore(&checkpoint, dataset, &device, "cpu").unwrap_err().to_string();
     assert!(refused.contains("the data is not what this run trained on"), "{refused}");
 }
+
+#[test]
+fn what_auto_became_stays_so_for_a_run_and_for_what_is_forked_from_it() {
+    use earlybird::data::Resident::{Auto, Device, Stream};
+    let photos = Photos::new();
+    for (set, became) in [("data.resident=stream", Stream), ("data.resident=device", Device)] {
+        let mut session = photos.session("folder", &[set]);
+        session.advance();
+        let was = session.checkpoint().state.data.expect("its data");
+        assert_eq!((was.resident(Auto), was.resident(Stream)), (became, Stream));
+        let other = if became == Stream { Device } else { Stream };
+        let mut config = session.config().data.clone();
+        config.resident = other;
+        let now = data::Identity::of(&data::load(&config, 1, &mut |_| {}).unwrap());
+        let told = was.differences(&now).join("; ");
+        assert!(told.contains("its images were") && told.contains("data.resident"), "{told}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What a data set is made of, as checksums: a run goes on only with what it began with.
 //! Knows nothing of files: the same images are the same data wherever they lie.
 
-use super::{Dataset, Images, Split, Stored};
+use super::{Dataset, Images, Resident, Split, Stored};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,6 +19,9 @@ pub struct Identity {
     train: SplitIdentity,
     test: SplitIdentity,
     validation: SplitIdentity,
+    /// Whether its images are read while it is trained on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    streamed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,17 @@ impl Identity {
             train: SplitIdentity::of(&data.train),
             test: SplitIdentity::of(&data.test),
             validation: SplitIdentity::of(&data.validation),
+            streamed: matches!(data.train.images, Images::Stored(_)),
+        }
+    }
+
+    /// Where its images are to be where `wanted` is asked for: where they were, if that is left to
+    /// the program.
+    pub fn resident(&self, wanted: Resident) -> Resident {
+        match (wanted, self.streamed) {
+            (Resident::Auto, true) => Resident::Stream,
+            (Resident::Auto, false) => Resident::Device,
+            (wanted, _) => wanted,
         }
     }
 
@@ -64,6 +78,11 @@ impl Identity {
                 is.escape_debug(),
                 was.escape_debug()
             ));
+        }
+        if self.streamed != now.streamed {
+            let words = |streamed| if streamed { "streamed" } else { "in memory" };
+            let (was, is) = (words(self.streamed), words(now.streamed));
+            return vec![format!("its images were {was}, and are {is} now (data.resident)")];
         }
         let splits = [
             ("training", &self.train, &now.train),

@@ -153,14 +153,6 @@ impl Dataset {
         Self { name, shape, classes, train, test, validation, flipped, normal, findings }
     }
 
-    /// Where its images are.
-    pub fn resident(&self) -> Resident {
-        match self.train.images {
-            Images::Bytes(_) => Resident::Device,
-            Images::Stored(_) => Resident::Stream,
-        }
-    }
-
     /// Mean and standard deviation per channel that images are normalised by, in units of the byte
     /// range scaled to [0, 1]: those of the training images, unless others were settled when they
     /// were loaded. Both have shape `[c]`; a constant channel gets deviation 1.

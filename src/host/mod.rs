@@ -22,7 +22,7 @@ use self::signals::stop_with_note;
 
 use crate::advice::about;
 use crate::config::RunConfig;
-use crate::data::{self, Dataset, Progress, Resident, Source};
+use crate::data::{self, Dataset, Progress};
 use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
 use crate::model::device::DeviceName;
 use crate::model::{NamedTensor, from_safetensors, use_threads};
@@ -273,19 +273,18 @@ fn provide(
 ) -> Result<Inputs, HostError> {
     use_threads(threads);
     let device = device_name.open_with(config.train.cuda_math()).map_err(HostError::from)?;
-    let dataset =
-        data::load(&config.data, config.seed, &mut |p| report(StartUp::Progress(p.clone())))
-            .map_err(HostError::from)?;
+    let mut wanted = config.data.clone();
+    if let Some(was) = checkpoint.as_ref().and_then(|c| c.state.data.as_ref()) {
+        // A run, and what is forked from it, goes on as it began, whatever memory is free now.
+        wanted.resident = was.resident(wanted.resident);
+    }
+    let dataset = data::load(&wanted, config.seed, &mut |p| report(StartUp::Progress(p.clone())))
+        .map_err(HostError::from)?;
     let initial = match (&checkpoint, config.model.init.as_str()) {
         (None, file) if !file.is_empty() => model_of(file)?,
         _ => Vec::new(),
     };
     config.name = directory.id();
-    // The run goes on as it began, whatever memory is free then.
-    let is_own = matches!(config.data.source, Source::Folder | Source::Packed);
-    if is_own && config.data.resident == Resident::Auto {
-        config.data.resident = dataset.resident();
-    }
     let anew = false;
     Ok(Inputs {
         config,
