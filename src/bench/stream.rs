@@ -42,20 +42,20 @@ pub fn read(
 ) -> Result<ReadFigures, BenchError> {
     let (stored, views) = streamed(path, size)?;
     let n = stored.numbers.len().min(images);
-    let evaluated = Views { crop: None, ..views };
     let decoder = Decoder::default();
     let mut viewer = Viewer::default();
     let mut figures: [Vec<f64>; 4] = Default::default();
     for round in 0..rounds {
         let decode = per_second(n, |i| stored.image(i, &decoder).map(drop))?;
-        let mut show = |views: &Views| {
+        let mut show = |is_training: bool| {
             let mut out = Vec::new();
             per_second(n, |i| {
                 out.clear();
-                viewer.show((&stored, i), views, Some((1, round as u64, i)), &decoder, &mut out)
+                let draw = is_training.then_some((1, round as u64, i));
+                viewer.show((&stored, i), &views, draw, &decoder, &mut out)
             })
         };
-        let (crops, evaluated) = (show(&views)?, show(&evaluated)?);
+        let (crops, evaluated) = (show(true)?, show(false)?);
         let began = Instant::now();
         (0..n).into_par_iter().try_for_each_init(Viewer::default, |viewer, i| {
             viewer.show((&stored, i), &views, Some((2, round as u64, i)), &decoder, &mut Vec::new())
