@@ -42,3 +42,4 @@ mod streamed;
 mod structure;
 mod support;
 mod terminal;
+mod torch_files;

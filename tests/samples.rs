@@ -97,6 +97,10 @@ fn a_run_starts_from_the_values_of_a_file_or_says_why_not() {
     for (set, part) in [
         (init.as_str(), "lacks layer1.0.conv1.weight [64, 64, 3, 3]"),
         ("model.init=/no/such.safetensors", "/no/such.safetensors"),
+        (
+            concat!("model.init=", env!("CARGO_MANIFEST_DIR"), "/tests/torch_files/model.pth"),
+            "whole model",
+        ),
     ] {
         let output = ran(
             runs.path(),

@@ -5,7 +5,7 @@ use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
 use crate::importance::Adjust;
-use crate::model::{NamedTensor, from_safetensors, kernels, to_safetensors, use_threads};
+use crate::model::{NamedTensor, from_bytes, kernels, to_safetensors, use_threads};
 use crate::run::RunDirectory;
 use crate::train::{EvaluateError, Evaluated, evaluate};
 use serde_json::json;
@@ -37,8 +37,7 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         (model.state, model.file, Some(directory.file("config.toml")))
     } else if file.is_file() {
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
-        let state =
-            from_safetensors(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
+        let state = from_bytes(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)
     } else {
         let directory = reach::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;

@@ -197,7 +197,7 @@ pub const KEYS: &[Key] = &[
         "model.init",
         Text,
         No,
-        "safetensors file with the values to start from; empty = by the seed",
+        "safetensors or .pth file with the values to start from; empty = by the seed",
     ),
     key(EPOCHS, Integer(1, 100_000), NextEpoch, "total epochs N").called("N"),
     key("train.precision", OneOf(&["fp32", "bf16"]), No, "what activations are computed in"),

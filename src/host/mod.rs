@@ -25,7 +25,7 @@ use crate::config::RunConfig;
 use crate::data::{self, Dataset, Progress};
 use crate::link::{self, Backlog, CockpitEnd, Feed, Server, ServerError};
 use crate::model::device::DeviceName;
-use crate::model::{NamedTensor, from_safetensors, use_threads};
+use crate::model::{NamedTensor, from_bytes, use_threads};
 use crate::protocol::{Command, Event, Record, Request, Stop};
 use crate::run::{Hub, Journal, Keeper, RunDirectory, RunLock, TensorBoard, TrainedBy};
 use crate::train::{Checkpoint, Outlet, Session, TrainError, Trainer, TrainerReport};
@@ -250,14 +250,15 @@ fn moved(e: HostError, path: &str, resumed: Option<&str>) -> HostError {
     }
 }
 
-/// The values in a safetensors file.
+/// The values in a file of safetensors or `torch.save`.
 fn model_of(file: &str) -> Result<Vec<NamedTensor>, HostError> {
     let read = std::fs::read(file)
         .map_err(|e| e.to_string())
-        .and_then(|bytes| from_safetensors(&bytes).map_err(|e| e.to_string()));
+        .and_then(|bytes| from_bytes(&bytes).map_err(|e| e.to_string()));
     read.map_err(|why| {
         HostError::Impossible(format!(
-            "model.init = \"{file}\": {why}\n  `earlybird export RUN --to FILE` makes such a file."
+            "model.init = \"{file}\": {why}\n  It takes what `earlybird export RUN --to FILE` \
+             writes, and state dicts of PyTorch."
         ))
     })
 }

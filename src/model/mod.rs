@@ -20,7 +20,7 @@ mod wide_resnet;
 pub use computing::{Because, Threads, Waiting};
 pub use convnet::Convnet;
 pub use cost::Cost;
-pub use file::{TensorFileError, from_safetensors, to_safetensors};
+pub use file::{TensorFileError, from_bytes, from_safetensors, to_safetensors};
 pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
 pub use resnet::{BasicBlock, BottleneckBlock, Downsample, ResidualBlock, Resnet};

@@ -4,12 +4,13 @@ use super::fuzz;
 use super::mutate::{mutated, mutated_json};
 use crate::film::{app, hear, records, screen};
 use crate::support::{advance_to, cifar_records, gz, noise, session, write_idx};
+use crate::torch_files;
 use earlybird::compare::{Design, Race};
 use earlybird::config::{self, RunConfig, Source};
 use earlybird::dashboard::Dashboard;
 use earlybird::importance::Sample;
 use earlybird::link::{Delivery, FromHost, ToHost};
-use earlybird::model::from_safetensors;
+use earlybird::model::from_bytes;
 use earlybird::protocol::{CheckpointKind, Effective, End, Event, Record, TestedModel};
 use earlybird::run::{Checkpoints, Keeper, RunDirectory, read_journal, read_samples};
 use earlybird::train::{Checkpoint, Kept, Pictures, SampleSheet, SessionState};
@@ -370,7 +371,29 @@ fn safetensors_of_others() {
         "safetensors",
         |rng| mutated(rng, &corpus),
         |bytes| {
-            for tensor in from_safetensors(bytes).unwrap_or_default() {
+            for tensor in from_bytes(bytes).unwrap_or_default() {
+                assert_eq!(tensor.shape.iter().product::<usize>(), tensor.values.len());
+            }
+        },
+    );
+}
+
+/// An archive that PyTorch wrote without checksums, as it can: changes reach what is behind them.
+fn without_checksums(mut archive: Vec<u8>) -> Vec<u8> {
+    let entry = |at: &usize| archive[*at..].starts_with(b"PK\x01\x02");
+    let entries: Vec<usize> = (0..archive.len().saturating_sub(20)).filter(entry).collect();
+    entries.into_iter().for_each(|at| archive[at + 16..at + 20].fill(0));
+    archive
+}
+
+#[test]
+fn files_of_torch_save() {
+    let corpus: Vec<Vec<u8>> = torch_files::all().into_iter().map(without_checksums).collect();
+    fuzz(
+        "pytorch",
+        |rng| mutated(rng, &corpus),
+        |bytes| {
+            for tensor in from_bytes(bytes).unwrap_or_default() {
                 assert_eq!(tensor.shape.iter().product::<usize>(), tensor.values.len());
             }
         },

@@ -1,48 +1,20 @@
 //! Tensors by name as a safetensors file: read as PyTorch's users write them, written with
 //! PyTorch's names and layouts. Knows nothing of models.
 
-use super::NamedTensor;
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::{HashMap, HashSet};
+use super::{Float, NamedTensor, TensorFileError, named, unwrapped};
+use ::safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::HashMap;
 
-/// What PyTorch's wrappers put into the names of the tensors that they wrap: `DataParallel`,
-/// `DistributedDataParallel` and `AveragedModel` write `module`, `torch.compile` writes
-/// `_orig_mod`.
-const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
-
-/// Why a file gives no tensors.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TensorFileError {
-    /// It is another file, or damaged.
-    #[error("not a safetensors file: {0}")]
-    Format(String),
-    /// It is what `torch.save` writes.
-    #[error(
-        "not a safetensors file, but one of torch.save: write one in Python with \
-         safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")"
-    )]
-    Pickle,
-    /// A tensor's values are no floating-point numbers that can be read.
-    #[error("tensor {name} is of type {dtype:?}; F32, F64, F16 and BF16 can be read")]
-    Type {
-        /// The tensor.
-        name: String,
-        /// Its type in the file.
-        dtype: Dtype,
-    },
+/// Whether a file begins as these do: with the length of a header, which is JSON.
+pub(super) fn is_begun(bytes: &[u8]) -> bool {
+    bytes.get(8) == Some(&b'{')
 }
 
-/// The tensors in the bytes of a safetensors file, as f32. Names lose what PyTorch's wrappers
-/// (`module.`, `_orig_mod.`) or an enclosing module put before or into all of them. Whole numbers
-/// and masks, as batch norm's `num_batches_tracked`, are left out: no parameter is one.
+/// The tensors in the bytes of a safetensors file, as [`super::from_bytes`] gives them.
 ///
 /// # Errors
 /// [`TensorFileError`].
 pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<NamedTensor>, TensorFileError> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 2]) {
-        return Err(TensorFileError::Pickle);
-    }
     let file =
         SafeTensors::deserialize(bytes).map_err(|e| TensorFileError::Format(e.to_string()))?;
     let tensors = file.tensors().into_iter().filter(|(_, view)| !is_whole(view.dtype()));
@@ -56,39 +28,14 @@ fn is_whole(dtype: Dtype) -> bool {
 }
 
 fn read(name: String, view: &TensorView<'_>) -> Result<NamedTensor, TensorFileError> {
-    let bytes = view.data();
-    let values = match view.dtype() {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-        Dtype::F16 => bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::BF16 => {
-            bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
-        }
-        dtype => return Err(TensorFileError::Type { name, dtype }),
+    let float = match view.dtype() {
+        Dtype::F64 => Float::F64,
+        Dtype::F32 => Float::F32,
+        Dtype::F16 => Float::F16,
+        Dtype::BF16 => Float::Bf16,
+        dtype => return Err(TensorFileError::Type { name, dtype: format!("{dtype:?}") }),
     };
-    let trainable = !name.contains("running_");
-    Ok(NamedTensor { name, shape: view.shape().to_vec(), values, trainable })
-}
-
-/// The same tensors without the names of wrappers, and without a module that encloses all of them.
-/// Should two get the same name by that, all keep theirs.
-fn unwrapped(mut tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
-    let mut paths: Vec<Vec<&str>> = tensors
-        .iter()
-        .map(|t| t.name.split('.').filter(|part| !WRAPPERS.contains(part)).collect())
-        .collect();
-    while let Some(first) = paths.first().filter(|p| p.len() > 2).map(|p| p[0])
-        && paths.iter().all(|p| p.len() > 2 && p[0] == first)
-    {
-        paths.iter_mut().for_each(|p| _ = p.remove(0));
-    }
-    let names: Vec<String> = paths.iter().map(|p| p.join(".")).collect();
-    if names.iter().collect::<HashSet<_>>().len() == names.len() {
-        for (tensor, name) in tensors.iter_mut().zip(names) {
-            tensor.name = name;
-        }
-    }
-    tensors
+    Ok(named(name, view.shape().to_vec(), float.read(view.data())))
 }
 
 /// All tensors as the bytes of one safetensors file.
@@ -104,18 +51,19 @@ pub fn to_safetensors(state: &[NamedTensor]) -> std::io::Result<Vec<u8>> {
             .map_err(std::io::Error::other)?;
         views.push((tensor.name.as_str(), view));
     }
-    safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)
+    ::safetensors::serialize(views, None::<HashMap<String, String>>).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::{bf16, f16};
 
     fn file(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
         let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
             (*name, TensorView::new(*dtype, shape.to_vec(), bytes).expect("bytes of that shape"))
         });
-        safetensors::serialize(views, None::<HashMap<String, String>>).expect("serialized")
+        ::safetensors::serialize(views, None::<HashMap<String, String>>).expect("serialized")
     }
 
     fn names(tensors: &[&str]) -> Vec<String> {
@@ -195,20 +143,5 @@ mod tests {
         // A file of one layer is not taken apart, and no two tensors get one name.
         assert_eq!(names(&["fc.bias", "fc.weight"]), ["fc.bias", "fc.weight"]);
         assert_eq!(names(&["fc.bias", "module.fc.bias"]), ["fc.bias", "module.fc.bias"]);
-    }
-
-    #[test]
-    fn a_file_of_torch_save_is_told_with_what_to_do() {
-        for start in [&b"PK\x03\x04rest"[..], &[0x80, 2, 0x8a]] {
-            assert!(
-                from_safetensors(start).expect_err("refused").to_string().contains("save_file")
-            );
-        }
-        assert!(
-            from_safetensors(b"nonsense")
-                .expect_err("refused")
-                .to_string()
-                .contains("not a safetensors file")
-        );
     }
 }
