@@ -98,7 +98,7 @@ pub(super) fn check(path: &Path) -> Outcome {
     for (name, (train, test)) in data.classes.iter().zip(counts) {
         say(format!("  {name:<24} {train:>8} {test:>8}"));
     }
-    if matches!(source, Source::Folder | Source::Packed) {
+    if source == Source::Folder {
         let side = DataConfig::default().image_size;
         say(format!(
             "Images were scaled to {side}x{side} for this check; data.image_size sets it."

@@ -272,14 +272,37 @@ pub fn check(
         // Anything with directories may be an image folder, so it is asked last.
         (None, None) => at(&own).ok_or_else(|| unknown(path))?,
     };
-    // All of it is read, so that all of it is known to be readable.
+    // All of it is read, so that all of it is known to be readable. What is meant for the disk need
+    // not fit into memory.
+    let resident =
+        if source == Source::Packed { Resident::Stream } else { Resident::Device };
     let path_text = path.to_string_lossy().into_owned();
-    let config =
-        DataConfig { resident: Resident::Device, path: path_text, ..DataConfig::default() };
+    let config = DataConfig { resident, path: path_text, ..DataConfig::default() };
     let mut data = source.load(Some(path), &config.wanted(), progress)?;
     whole(&mut data)?;
+    read_through(&data, path, progress)?;
     resident::settle(&mut data, &config, progress)?;
     Ok((checked(data, &config)?, source))
+}
+
+/// An error where images that stay on the disk cannot be read.
+fn read_through(
+    data: &Dataset,
+    path: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), DataError> {
+    let (from, of) = (shown(path), data.train.len() + data.test.len());
+    let mut wrong = resident::read_through(&data.train, (&from, 0, of), progress);
+    wrong.extend(resident::read_through(&data.test, (&from, data.train.len(), of), progress));
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let count = counted(wrong.len() as u64, "image");
+    let lines = findings::bounded(wrong, |more| format!("and {more} more"));
+    Err(DataError::Missing {
+        what: format!("{from}: {count} of {of} cannot be read\n  {}", lines.join("\n  ")),
+        help: "Pack the images again: earlybird data pack DIR --to FILE.tar".into(),
+    })
 }
 
 fn unknown(path: &Path) -> DataError {

@@ -179,6 +179,24 @@ pub(super) fn settle(
 /// Images that are read between two words on how far it is.
 const BLOCK: usize = 256;
 
+/// Reads every image of a split, and keeps none: what is wrong with them, a line each.
+pub(super) fn read_through(
+    split: &Split,
+    (from, done, of): (&str, usize, usize),
+    progress: &mut dyn FnMut(Progress),
+) -> Vec<String> {
+    let Images::Stored(stored) = &split.images else { return Vec::new() };
+    let (decoder, mut wrong) = (Decoder::default(), Vec::new());
+    for (block, numbers) in stored.numbers.chunks(BLOCK).enumerate() {
+        let done = (done + block * BLOCK) as u64;
+        progress(Progress::Images { from: from.into(), done, of: of as u64 });
+        let read = |number: &u32| stored.store.image(*number, &decoder).err();
+        let unread: Vec<ReadError> = numbers.par_iter().filter_map(read).collect();
+        wrong.extend(unread.iter().map(ToString::to_string));
+    }
+    wrong
+}
+
 /// Reads all images of a split into memory.
 fn read_all(
     split: &mut Split,

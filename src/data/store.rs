@@ -1,7 +1,7 @@
 //! Images that stay on the disk until they are needed, each of which can be read by itself. Knows
 //! nothing of classes.
 
-use super::decode::{DecodeError, Decoder, Exif};
+use super::decode::{DecodeError, Decoder, Exif, portable};
 use super::names::shown;
 use super::pack::{MemberError, Packed};
 use super::view::ScaleError;
@@ -106,6 +106,11 @@ impl Store {
         let bytes = self.bytes(number)?;
         let exif = match self {
             Self::Packed(_, exif) | Self::Files(Files { exif, .. }) => *exif,
+        };
+        // Pixels that were packed as they are need no decoder.
+        let bytes = match portable::pixels(bytes) {
+            Ok(image) => return Ok(image.into()),
+            Err(bytes) => bytes,
         };
         decoder.decode_any(&bytes, exif).map_err(|e| self.error(number, Fault::Decode(e)))
     }

@@ -4,6 +4,7 @@
 mod gif;
 mod jpeg;
 mod kind;
+pub(super) mod portable;
 mod webp;
 
 pub(super) use self::kind::{HEAD, Kind, Named, called};

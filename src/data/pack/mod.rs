@@ -9,6 +9,7 @@ pub(super) use self::index::{INDEX, Index, Member, PLACE, Place};
 
 pub use self::index::IndexError;
 use super::names::shown;
+use rustix::buffer::spare_capacity;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -104,14 +105,28 @@ impl Packed {
         mark
     }
 
+    /// So many bytes from `offset` on, into memory that nothing wrote to before.
+    fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = offset + bytes.len() as u64;
+            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        bytes.truncate(length); // more room may have been made than was asked for
+        Ok(bytes)
+    }
+
     /// The bytes of an image; its checksum is looked at the first time.
     ///
     /// # Errors
     /// When they cannot be read, or are not those that were packed.
     pub fn bytes(&self, number: u32) -> Result<Vec<u8>, MemberError> {
         let member = self.index.members[number as usize];
-        let mut bytes = vec![0; member.length as usize];
-        self.file.read_exact_at(&mut bytes, member.offset)?;
+        let bytes = self.read(member.offset, member.length as usize)?;
         let (word, bit) = (&self.checked[number as usize / 64], 1_u64 << (number % 64));
         if word.load(Ordering::Relaxed) & bit == 0 {
             if crc32fast::hash(&bytes) != member.crc32 {

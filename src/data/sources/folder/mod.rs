@@ -251,7 +251,8 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// Decodes side by side, a block at a time; the order is that of `files`.
+    /// Decodes side by side, a block at a time, while the one before is taken; the order is that of
+    /// `files`.
     fn decode<T: Send>(
         &mut self,
         (files, split): (&[File], &Path),
@@ -261,28 +262,46 @@ impl Reading<'_> {
         take: &mut dyn FnMut(&File, T) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let decoder = Decoder::default();
-        for block in files.chunks(BLOCK * rayon::current_num_threads()) {
+        let read = |block: &[File]| -> Vec<Read<T>> {
+            block.par_iter().map(|file| make(&decoder, &file.path)).collect()
+        };
+        let mut blocks = files.chunks(BLOCK * rayon::current_num_threads()).peekable();
+        self.tell(progress);
+        let mut made = blocks.peek().map_or_else(Vec::new, |first| read(first));
+        while let Some(block) = blocks.next() {
+            let (before, next) = (std::mem::take(&mut made), blocks.peek());
+            rayon::in_place_scope(|scope| {
+                scope.spawn(|_| made = next.map_or_else(Vec::new, |next| read(next)));
+                self.take((block, before), (layout, split), take)
+            })?;
             self.tell(progress);
-            let read: Vec<Read<T>> =
-                block.par_iter().map(|file| make(&decoder, &file.path)).collect();
-            self.done += block.len();
-            for (file, read) in block.iter().zip(read) {
-                let class = || printable_name(&layout.classes[file.label as usize]);
-                match read {
-                    Read::Image(made) => take(file, made)?,
-                    Read::Lost(reason) => self.account.add(&place(split, &class()), reason),
-                    Read::Broken(_) if self.skips => {
-                        self.account.add(&place(split, &class()), Reason::Broken)
-                    }
-                    Read::Broken(why) => {
-                        self.wrong.push(format!("{}: {why}", below_root(self.root, &file.path)))
-                    }
-                    Read::Unreadable(source) => return Err(DataError::io(&file.path)(source)),
-                    Read::Foreign => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what was made of a block of files.
+    fn take<T>(
+        &mut self,
+        (block, made): (&[File], Vec<Read<T>>),
+        (layout, split): (&Layout, &Path),
+        take: &mut dyn FnMut(&File, T) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        self.done += block.len();
+        for (file, made) in block.iter().zip(made) {
+            let class = || printable_name(&layout.classes[file.label as usize]);
+            match made {
+                Read::Image(made) => take(file, made)?,
+                Read::Lost(reason) => self.account.add(&place(split, &class()), reason),
+                Read::Broken(_) if self.skips => {
+                    self.account.add(&place(split, &class()), Reason::Broken)
                 }
+                Read::Broken(why) => {
+                    self.wrong.push(format!("{}: {why}", below_root(self.root, &file.path)))
+                }
+                Read::Unreadable(source) => return Err(DataError::io(&file.path)(source)),
+                Read::Foreign => {}
             }
         }
-        self.tell(progress);
         Ok(())
     }
 

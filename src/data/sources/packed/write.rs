@@ -1,7 +1,7 @@
 //! An image folder to a packed file: a plain tar of its images, as they are unless they are larger
 //! than wanted, with an index at its end. All cores read and check them.
 
-use crate::data::decode::{DecodeError, Decoder, Encoded, Exif};
+use crate::data::decode::{DecodeError, Decoder, Encoded, Exif, portable};
 use crate::data::names::{printable_name, shown};
 use crate::data::pack::{INDEX, Index, Member, PLACE, Place};
 use crate::data::read::DataError;
@@ -125,7 +125,7 @@ impl Packed {
         let (bytes, image, suffix): (Vec<u8>, _, _) = match (packing.raw, smaller) {
             (true, smaller) => {
                 let image = smaller.unwrap_or(image);
-                (portable_map(&image), image, Some("ppm"))
+                (portable::file(&image.to_rgb8()), image, Some("ppm"))
             }
             (false, Some(smaller)) => (jpeg(&smaller)?, smaller, Some("jpg")),
             (false, None) => (encoded.bytes, image, None),
@@ -134,14 +134,6 @@ impl Packed {
         let sha256 = Sha256::digest(&bytes).into();
         Ok(Self { bytes, size: image.dimensions().into(), suffix, crc32, sha256 })
     }
-}
-
-/// The image as a file of the PPM format: RGB bytes behind a short header.
-fn portable_map(image: &DynamicImage) -> Vec<u8> {
-    let rgb = image.to_rgb8();
-    let mut bytes = format!("P6\n{} {}\n255\n", rgb.width(), rgb.height()).into_bytes();
-    bytes.extend_from_slice(rgb.as_raw());
-    bytes
 }
 
 fn jpeg(image: &DynamicImage) -> Result<Vec<u8>, DecodeError> {
