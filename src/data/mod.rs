@@ -274,8 +274,7 @@ pub fn check(
     };
     // All of it is read, so that all of it is known to be readable. What is meant for the disk need
     // not fit into memory.
-    let resident =
-        if source == Source::Packed { Resident::Stream } else { Resident::Device };
+    let resident = if source == Source::Packed { Resident::Stream } else { Resident::Device };
     let path_text = path.to_string_lossy().into_owned();
     let config = DataConfig { resident, path: path_text, ..DataConfig::default() };
     let mut data = source.load(Some(path), &config.wanted(), progress)?;

@@ -185,6 +185,12 @@ impl std::ops::AddAssign for StepTimes {
 }
 
 impl StepTimes {
+    /// All parts together.
+    pub fn whole(self) -> f64 {
+        let Self { data, forward, backward, optimizer, bookkeeping, waiting, loading } = self;
+        loading + data + forward + backward + optimizer + bookkeeping + waiting
+    }
+
     /// Milliseconds a step.
     pub fn per(self, steps: usize) -> Self {
         let ms = |s: f64| 1e3 * s / steps.max(1) as f64;

@@ -5,7 +5,7 @@ use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Figures};
 use super::parts::Parts;
 use super::{Progress, Stage};
-use crate::protocol::{Cause, EpochSummary, Event, Measured, TestedModel};
+use crate::protocol::{Cause, EpochSummary, Event, Measured, StepTimes, TestedModel};
 
 impl Parts {
     /// One batch of the evaluation of `epoch`; the last one ends the epoch.
@@ -94,6 +94,11 @@ impl Parts {
         let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
         let draws = self.samples.draws(&epoch.plan, &epoch.q);
         let settled = self.samples.settled(&self.config, epoch.phase);
+        let step_ms = self.meter.take_epoch_times().per(epoch.steps);
+        if let Some(text) = slow_feed(step_ms).filter(|_| !self.slow_feed_told) {
+            self.slow_feed_told = true;
+            self.outbox.push(Event::Warning { code: "loading".into(), text });
+        }
         let summary = EpochSummary {
             epoch: self.completed,
             phase: epoch.phase,
@@ -115,7 +120,7 @@ impl Parts {
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
             eval_seconds: began.elapsed().as_secs_f64(),
             samples: self.learned.samples(),
-            step_ms: Some(self.meter.take_epoch_times().per(epoch.steps)),
+            step_ms: Some(step_ms),
             correction: epoch.terms.prior.iter().map(|v| f64::from(*v)).collect(),
         };
         self.outbox.push(Event::EpochEnd(summary));
@@ -130,5 +135,35 @@ impl Parts {
             );
             self.pause((self.completed, 0), Cause::NotFinite, Some(reason));
         }
+    }
+}
+
+/// Share of a step from which waiting for images is worth a word.
+const SLOW: f64 = 0.1;
+
+/// What to do where steps of these parts wait for streamed images; `None` where they hardly do.
+fn slow_feed(step_ms: StepTimes) -> Option<String> {
+    let share = step_ms.loading / step_ms.whole();
+    (share > SLOW).then(|| {
+        format!(
+            "training waits for images {:.0}% of the time. More data.workers read more of them at \
+             once, where there are processors; `earlybird data pack --short-side` makes images \
+             smaller, --raw spares their decoding",
+            100.0 * share
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_that_is_waited_for_is_told_with_what_to_do() {
+        let step = StepTimes { forward: 60.0, waiting: 30.0, ..StepTimes::default() };
+        assert_eq!(slow_feed(step), None);
+        assert_eq!(slow_feed(StepTimes { loading: 9.0, ..step }), None);
+        let told = slow_feed(StepTimes { loading: 30.0, ..step }).expect("a quarter of the time");
+        assert!(told.contains("25%") && told.contains("data.workers"), "{told}");
     }
 }

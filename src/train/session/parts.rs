@@ -44,6 +44,8 @@ pub(super) struct Parts {
     pub(super) unread: Option<ReadError>,
     /// A person was told of a loss that is not finite and resumed all the same.
     pub(super) not_finite_accepted: bool,
+    /// A person was told that training waits for images.
+    pub(super) slow_feed_told: bool,
     pub(super) stop: Option<Stop>,
     pub(super) outbox: Vec<Event>,
     pub(super) started: Instant,

@@ -133,6 +133,7 @@ impl Session {
             paused: None,
             unread: None,
             not_finite_accepted: false,
+            slow_feed_told: false,
             stop: None,
             outbox: std::iter::once(started).chain(start).chain(forced).collect(),
             started: Instant::now(),

@@ -217,11 +217,8 @@ impl System {
         let scene = pen.scene;
         let look = scene.look;
         let last = scene.run.epochs.last().and_then(|e| Some((e, e.step_ms?)));
-        let whole = |t: &StepTimes| {
-            t.loading + t.data + t.forward + t.backward + t.optimizer + t.bookkeeping + t.waiting
-        };
         let rest = last
-            .map(|(e, t)| scene.span(format!("{:.2} ms, epoch {} ", whole(&t), e.epoch), Role::Dim))
+            .map(|(e, t)| scene.span(format!("{:.2} ms, epoch {} ", t.whole(), e.epoch), Role::Dim))
             .into_iter()
             .collect();
         let hint = Line::from(scene.span(" GPU: asking, then waiting ", Role::Dim));
@@ -233,7 +230,7 @@ impl System {
         let width = usize::from(inner.width).saturating_sub(33).min(40);
         let history: Vec<StepTimes> = scene.run.epochs.iter().filter_map(|e| e.step_ms).collect();
         let part = |name: &str, of: fn(&StepTimes) -> f64, role| {
-            let share = of(&t) / whole(&t).max(1e-9);
+            let share = of(&t) / t.whole().max(1e-9);
             let course: Vec<f64> = history.iter().map(of).collect();
             Line::from(vec![
                 scene.span(format!(" {name:<12}"), Role::Dim),
