@@ -26,6 +26,12 @@ pub enum Purpose {
     Noise,
     /// Which samples tell how settled the importance is (epoch 0).
     Settled,
+    /// Factors of colour jitter, per draw.
+    Color,
+    /// Pieces that are erased, per draw.
+    Erasing,
+    /// How batches are mixed.
+    Mixing,
 }
 
 impl Purpose {
@@ -41,6 +47,9 @@ impl Purpose {
             Self::Validation => b"validation",
             Self::Noise => b"noise",
             Self::Settled => b"settled",
+            Self::Color => b"color",
+            Self::Erasing => b"erasing",
+            Self::Mixing => b"mixing",
         }
     }
 }

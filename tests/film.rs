@@ -129,6 +129,7 @@ pub fn records(until: usize) -> Vec<Event> {
                 loss,
                 lr: 0.0731,
                 images_per_s: 1_733.0,
+                grad_norm: None,
             });
         }
         if epoch == until {
@@ -141,6 +142,8 @@ pub fn records(until: usize) -> Vec<Event> {
             phase,
             train_loss: 0.5,
             measured: Measured { on: MeasuredOn::Test, loss: 0.6123, accuracy },
+            average: None,
+            grad_norm: None,
             recall: (0..10).map(|c| accuracy - 0.02 * f64::from(c)).collect(),
             drawn: drawn.to_vec(),
             expected: drawn.iter().map(|d| *d as f64 + 3.0).collect(),

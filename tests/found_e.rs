@@ -6,9 +6,8 @@ use crate::support::{
 };
 use earlybird::config::Pretrain;
 use earlybird::data;
-use earlybird::importance::Ended;
 use earlybird::model::device::{CudaMath, DeviceName};
-use earlybird::protocol::{Bias, Command, Effective, Event, Phase};
+use earlybird::protocol::{Bias, ByItself, Command, Effective, Event, Phase};
 use earlybird::train::{Checkpoint, Session};
 use serde_json::json;
 
@@ -26,7 +25,7 @@ fn finding(more: &[&str]) -> Session {
 }
 
 /// What changed by itself: the new value, and why.
-fn by_itself(events: &[Event]) -> Vec<(serde_json::Value, Ended)> {
+fn by_itself(events: &[Event]) -> Vec<(serde_json::Value, ByItself)> {
     let change = |event: &Event| match event {
         Event::Changed { new, by_itself: Some(why), .. } => Some((new.clone(), *why)),
         _ => None,
@@ -56,7 +55,7 @@ fn e_is_the_epoch_that_settles_and_the_run_is_that_of_a_configured_e() {
     // Between what epochs 2 and 3 left.
     let threshold = format!("importance.auto_threshold={}", 0.5 * (known[0] + known[1]));
     let events = finish(&mut finding(&[&threshold]));
-    assert_eq!(by_itself(&events), [(json!(3), Ended::Settled)]);
+    assert_eq!(by_itself(&events), [(json!(3), ByItself::Settled)]);
     let place = |f: &dyn Fn(&Event) -> bool| events.iter().position(f).unwrap();
     let changed = place(&|e| {
         matches!(e, Event::Changed { epoch: 3, key, old, effective, .. }
@@ -76,11 +75,11 @@ fn e_is_the_epoch_that_settles_and_the_run_is_that_of_a_configured_e() {
 #[test]
 fn both_bounds_are_kept() {
     for (more, wanted) in [
-        (&["importance.auto_threshold=0"][..], (2, Ended::Settled)),
-        (&["importance.auto_threshold=0", "importance.auto_least=4"], (4, Ended::Settled)),
-        (&["importance.auto_threshold=1", "importance.auto_most=3"], (3, Ended::AtMost)),
-        (&["importance.auto_threshold=1"], (4, Ended::AtMost)), // half of N
-        (&["importance.auto_threshold=1", "importance.auto_most=100"], (8, Ended::AtMost)),
+        (&["importance.auto_threshold=0"][..], (2, ByItself::Settled)),
+        (&["importance.auto_threshold=0", "importance.auto_least=4"], (4, ByItself::Settled)),
+        (&["importance.auto_threshold=1", "importance.auto_most=3"], (3, ByItself::AtMost)),
+        (&["importance.auto_threshold=1"], (4, ByItself::AtMost)), // half of N
+        (&["importance.auto_threshold=1", "importance.auto_most=100"], (8, ByItself::AtMost)),
     ] {
         let events = finish(&mut finding(more));
         let (e, why) = wanted;
@@ -136,7 +135,7 @@ fn it_can_be_asked_for_while_it_pretrains_and_not_later() {
     refused(set(&mut s, "importance.auto_most", 2), "epoch 2 is done");
     refused(set(&mut s, "train.epochs", 4), "at most 2");
     let events = advance_to(&mut s, 5, 1);
-    assert_eq!(by_itself(&events), [(json!(3), Ended::Settled)]);
+    assert_eq!(by_itself(&events), [(json!(3), ByItself::Settled)]);
     refused(set(&mut s, E, "auto"), "a later E, as a number, goes back");
     // It does, and then E can be found once more, from what is recorded anew.
     set(&mut s, E, 7);
@@ -144,7 +143,7 @@ fn it_can_be_asked_for_while_it_pretrains_and_not_later() {
     refused(set(&mut s, E, "auto"), "E would be at most 4");
     set(&mut s, "importance.auto_most", 8);
     assert!(matches!(set(&mut s, E, "auto")[..], [Event::Changed { .. }]));
-    assert_eq!(by_itself(&finish(&mut s)), [(json!(7), Ended::Settled)], "the second one again");
+    assert_eq!(by_itself(&finish(&mut s)), [(json!(7), ByItself::Settled)], "the second one again");
     // One that lies behind already.
     let mut s = session(&["train.epochs=8", "importance.pretrain_epochs=8"]);
     advance_to(&mut s, 5, 1);
@@ -156,7 +155,7 @@ fn it_can_be_asked_for_while_it_pretrains_and_not_later() {
 fn a_run_that_was_interrupted_finds_the_same_e_and_ends_with_the_same_parameters() {
     let threshold = format!("importance.auto_threshold={}", course()[2].unwrap());
     let straight = finish(&mut finding(&[&threshold]));
-    assert_eq!(by_itself(&straight), [(json!(3), Ended::Settled)], "reached exactly");
+    assert_eq!(by_itself(&straight), [(json!(3), ByItself::Settled)], "reached exactly");
     for (epoch, steps) in [(2, 4), (3, 0), (3, 6), (4, 0), (4, 3)] {
         let mut first = finding(&[&threshold]);
         let mut events = advance_to(&mut first, epoch, steps);

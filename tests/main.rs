@@ -32,6 +32,7 @@ mod moved;
 mod neighbours;
 mod older;
 mod pty;
+mod recipe;
 mod replaced;
 mod report;
 mod resume;

@@ -628,6 +628,9 @@ fn where_it_shows(key: &Key) -> &'static [&'static str] {
         "importance.auto_threshold" | "importance.auto_most" => {
             &[N, AUTO, "importance.auto_threshold=1"]
         }
+        "train.mixup" | "train.cutmix" => &["importance.window=fresh"],
+        // Nothing gets better, so that N becomes less.
+        "train.patience" => &[N, "train.lr=1e-8"],
         "importance.class_exponent" => &["importance.level=within"],
         "importance.adjust_tau" | "importance.adjust_from" => &["importance.adjust=drawn"],
         // E = 2 of N = 4, so a half of N would be E.

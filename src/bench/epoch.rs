@@ -5,12 +5,13 @@
 use super::BenchError;
 use super::step::{StepBench, config_of, dataset};
 use crate::importance::EpochPlan;
+use crate::model::kernels::{Numbers, StepNumbers};
 use crate::model::{Mode, Model, device};
 use crate::protocol::{Answer, CheckpointKind, Event};
 use crate::run::{Hub, HubOutlet, Journal, Keeper, RunDirectory};
 use crate::train::{
-    Checkpoint, DeviceSplit, Kept, LearningRate, LossTerms, NoCheckpoint, Outlet, Session, Sgd,
-    Trouble, forward_loss, new_model, prepare,
+    Checkpoint, DeviceSplit, Kept, LossTerms, NoCheckpoint, Optimizer, Outlet, Session, Trouble,
+    forward_loss, new_model, prepare,
 };
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,7 @@ fn bare(b: &StepBench) -> Result<f64, BenchError> {
     let (config, data) = (config_of(b), dataset(b));
     let device = b.device.open_with(b.math)?;
     let mut model = new_model(&config, b.shape[0], b.classes, &device);
-    let mut optimizer = Sgd::new(&config.train);
+    let mut optimizer = Optimizer::new(&config.train);
     let split = DeviceSplit::new(&data, &data.train, &data.mean_std(), &device);
     let plan = EpochPlan::shuffle(b.samples, 1, 1);
     let mut last = None;
@@ -96,8 +97,9 @@ fn bare(b: &StepBench) -> Result<f64, BenchError> {
                     LossTerms::default(),
                 );
                 let gradients = GradientsParams::from_grads(out.loss.backward(), &current);
-                let lr = LearningRate::Now(config.train.lr);
-                *model = Some(optimizer.step(lr, current, gradients));
+                let lr = config.train.lr;
+                let numbers = StepNumbers::Now(Numbers { lr, head_lr: lr, step: 1, pull: 0.0 });
+                *model = Some(optimizer.step(numbers, current, gradients).0);
                 last = Some(out.loss.without_autodiff());
             }
         }

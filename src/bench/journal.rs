@@ -41,6 +41,7 @@ fn measure(path: &std::path::Path, records: usize) -> io::Result<JournalFigures>
             loss: 1.25,
             lr: 0.05,
             images_per_s: 1e4,
+            grad_norm: None,
         };
         // A second apart: none is thinned out.
         journal.append(&Record { seq: i as u64 + 1, t: i as f64, event })?;

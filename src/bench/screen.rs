@@ -150,7 +150,8 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
         events.push(Event::Phase { epoch, phase });
         events.extend((1..=per_epoch).map(|step| {
             let loss = 2.0 / (1.0 + epoch as f64) + 0.1 * (step as f64).sin();
-            Event::Step { epoch, step, steps: per_epoch, loss, lr: 0.05, images_per_s: 1e4 }
+            let (lr, images_per_s, grad_norm) = (0.05, 1e4, None);
+            Event::Step { epoch, step, steps: per_epoch, loss, lr, images_per_s, grad_norm }
         }));
         let accuracy = 1.0 - 1.0 / (1.0 + epoch as f64);
         events.push(Event::EpochEnd(EpochSummary {
@@ -158,6 +159,8 @@ fn story(steps: usize, classes: usize) -> Vec<Event> {
             phase,
             train_loss: 1.0,
             measured: Measured { on: MeasuredOn::Test, loss: 1.0, accuracy },
+            average: None,
+            grad_norm: None,
             recall: vec![accuracy; classes],
             drawn: counts.clone(),
             expected: vec![100.0; classes],

@@ -90,7 +90,7 @@ fn begin(args: &CompareArgs) -> Result<Comparison, Outcome> {
     };
     let config = config.map_err(usage)?;
     let own = config::arms(&text, &file).map_err(usage)?;
-    let arms = compare::choose(&args.arms, &own).map_err(usage)?;
+    let arms = compare::choose(&args.arms, &own, &config).map_err(usage)?;
     let name = args.name.clone().unwrap_or_else(|| format!("{}-compare", config.name));
     Comparison::create(&args.place.runs_dir, &name, config, &arms, args.seeds).map_err(usage)
 }

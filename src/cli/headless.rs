@@ -201,9 +201,14 @@ pub(super) fn line_of(record: &Record) -> Option<String> {
             };
             let settled =
                 e.settled.map_or_else(String::new, |s| format!(", importance settled {s:.3}"));
+            let average = e.average.map_or_else(String::new, |average| {
+                format!(" (averaged parameters {:.2}%)", 100.0 * average.accuracy)
+            });
+            let norm =
+                e.grad_norm.map_or_else(String::new, |norm| format!(", gradient norm {norm:.3}"));
             format!(
-                "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%, balance \
-                 {:.3}{biased}{settled}, {:.1} s",
+                "epoch {:>3} {:<8} train loss {:.4}, {} loss {:.4}, {} accuracy {:.2}%{average}, \
+                 balance {:.3}{biased}{settled}{norm}, {:.1} s",
                 e.epoch,
                 e.phase.word(),
                 e.train_loss,

@@ -116,11 +116,20 @@ fn is_over(directory: &RunDirectory, set: &[String]) -> Result<bool, Outcome> {
         ));
         return Ok(false);
     }
+    // One that ended early would do so again.
+    let patience = wanted_patience(directory);
     say(format!(
-        "{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}",
+        "{id} is finished ({n} of {n} epochs). To train on: --set train.epochs={}{patience}",
         n + 10
     ));
     Ok(true)
+}
+
+/// What has to be set for a run with patience to train on.
+fn wanted_patience(directory: &RunDirectory) -> &'static str {
+    let state = directory.checkpoints().newest_state();
+    let has_patience = state.is_some_and(|state| state.config.train.patience > 0);
+    if has_patience { " --set train.patience=0" } else { "" }
 }
 
 /// Has a process of its own or this one train the run; `set` are the changes to one that goes on.

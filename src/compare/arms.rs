@@ -140,11 +140,15 @@ pub enum ArmError {
 }
 
 /// The arms called `names`, each once, the baseline and the null arm first whether named or not.
-/// `own` are the config's.
+/// `own` are those that the config of the run `base` has.
 ///
 /// # Errors
 /// [`ArmError::Unknown`], and [`ArmError::Taken`] where the config gives an arm a known name.
-pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError> {
+pub fn choose(
+    names: &[String],
+    own: &[ArmChanges],
+    base: &RunConfig,
+) -> Result<Vec<Arm>, ArmError> {
     if let Some((name, _)) = own.iter().find(|(own, _)| KNOWN.iter().any(|(known, _)| known == own))
     {
         return Err(ArmError::Taken(name.clone()));
@@ -162,7 +166,7 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
             (None, Some((AS_CONFIGURED, _))) => Vec::new(),
             (None, Some((_, changes))) => {
                 let own = changes.iter().map(|(key, given)| ((*key).to_owned(), given.value()));
-                plain().into_iter().chain(own).collect()
+                plain(base).into_iter().chain(own).collect()
             }
             (None, None) => {
                 let known =
@@ -179,14 +183,17 @@ pub fn choose(names: &[String], own: &[ArmChanges]) -> Result<Vec<Arm>, ArmError
 }
 
 /// The paper's method, which every known arm is but for what it says, whatever else the config adds
-/// to it: the default of each key of the method that arms may change.
-fn plain() -> Vec<(String, Value)> {
+/// to it: the default of each key of the method that arms may change. Where `base` mixes images,
+/// weights come of a pass over them as they are, in any arm.
+fn plain(base: &RunConfig) -> Vec<(String, Value)> {
     let defaults = Value::try_from(RunConfig::default()).ok();
     let value = |path: &str| {
         path.split('.').try_fold(defaults.as_ref()?, |values, part| values.get(part)).cloned()
     };
-    let of_method =
-        |key: &&config::Key| key.path.starts_with("importance.") && config::is_for_arms(key);
+    let of_method = |key: &&config::Key| {
+        let is_kept = key.path == "importance.window" && base.train.mixes();
+        key.path.starts_with("importance.") && config::is_for_arms(key) && !is_kept
+    };
     let keys = config::KEYS.iter().filter(of_method);
     keys.filter_map(|key| Some((key.path.to_owned(), value(key.path)?))).collect()
 }
@@ -231,9 +238,10 @@ mod tests {
 
     #[test]
     fn baseline_and_null_are_always_there_and_first() {
+        let base = RunConfig::default();
         let names: Vec<String> = ["biased", "uniform", "biased"].map(String::from).to_vec();
         let arms: Vec<String> =
-            choose(&names, &[]).expect("known").into_iter().map(|a| a.name).collect();
+            choose(&names, &[], &base).expect("known").into_iter().map(|a| a.name).collect();
         assert_eq!(arms, ["uniform", "uniform-null", "biased"]);
     }
 
@@ -241,7 +249,7 @@ mod tests {
     fn an_arm_changes_what_it_says_and_draws_on_its_own() {
         let base = config::demo(&[]).expect("demo");
         let names: Vec<String> = KNOWN.iter().map(|(n, _)| (*n).to_owned()).collect();
-        let configs: Vec<RunConfig> = choose(&names, &[])
+        let configs: Vec<RunConfig> = choose(&names, &[], &base)
             .expect("known")
             .iter()
             .map(|a| a.config(&base).expect("fits"))
@@ -276,7 +284,7 @@ mod tests {
         ];
         let base = config::demo(&set.map(String::from)).expect("demo");
         let names = ["biased", "biased-adjusted", "as-configured"].map(String::from);
-        let arms = choose(&names, &[]).expect("known");
+        let arms = choose(&names, &[], &base).expect("known");
         let configs: Vec<_> = arms.iter().map(|a| a.config(&base).expect("fits")).collect();
         let mut plain = config::demo(&[]).expect("demo").importance;
         plain.adjust = Adjust::None;
@@ -287,27 +295,40 @@ mod tests {
     }
 
     #[test]
+    fn arms_of_a_run_that_mixes_images_weigh_them_as_they_are() {
+        let set = ["train.mixup=0.2", "importance.window=fresh"].map(String::from);
+        let base = config::demo(&set).expect("demo");
+        let drawn_by_losses = ["infobatch", "rcap", "top-half"];
+        let names = KNOWN.iter().map(|(name, _)| (*name).to_owned());
+        let names: Vec<String> = names.filter(|n| !drawn_by_losses.contains(&&**n)).collect();
+        for arm in choose(&names, &[], &base).expect("known") {
+            let config = arm.config(&base).unwrap_or_else(|e| panic!("{}: {e}", arm.name));
+            assert_eq!(config.importance.window, base.importance.window);
+        }
+    }
+
+    #[test]
     fn a_config_defines_its_own_arms() {
         let text =
             "[arms.half]\nimportance.exponent = 0.5\n[arms.mixed.importance]\nuniform_mix = 0.5\n";
         let own = config::arms(text, "mine.toml").expect("arms");
-        let arms = choose(&["half".into(), "mixed".into()], &own).expect("known");
         let base = config::from_str(text, "mine.toml", &[]).expect("a config that also trains");
+        let arms = choose(&["half".into(), "mixed".into()], &own, &base).expect("known");
         assert_eq!(arms[2].config(&base).expect("fits").importance.exponent, 0.5);
         assert_eq!(arms[3].config(&base).expect("fits").importance.uniform_mix, 0.5);
         let text = "train.epochs = 20\n[arms.late]\nfrom = 16\n[arms.later]\nfrom = 0.9\n";
         let late = config::arms(text, "mine.toml").expect("arms");
         let base = config::from_str(text, "mine.toml", &[]).expect("a config that also trains");
         let names = ["late", "later"].map(String::from);
-        let arms = choose(&names, &late).expect("known");
+        let arms = choose(&names, &late, &base).expect("known");
         let defer = |k: usize| arms[k].config(&base).expect("fits").importance.defer;
         assert_eq!((defer(2), defer(3)), (0.8, 0.9));
-        let error = choose(&["best".into()], &own).expect_err("unknown").to_string();
+        let error = choose(&["best".into()], &own, &base).expect_err("unknown").to_string();
         assert!(error.contains("top-half, uniform-half, half, mixed"), "{error}");
         for known in ["uniform", "biased"] {
             let text = format!("[arms.{known}]\nimportance.exponent = 0.5\n");
             let own = config::arms(&text, "mine.toml").expect("arms");
-            let error = choose(&[], &own).expect_err("taken").to_string();
+            let error = choose(&[], &own, &base).expect_err("taken").to_string();
             assert!(error.contains(&format!("[arms.{known}]")), "{error}");
         }
     }

@@ -86,6 +86,13 @@ impl Design {
                  E: it must lie in 1..N."
             ));
         }
+        if self.config.train.patience > 0 {
+            return Some(
+                "train.patience may end one arm before another\n  Arms are compared at the same \
+                 number of steps: set train.patience = 0."
+                    .to_owned(),
+            );
+        }
         if self.arms.first().is_none_or(|(name, _)| name != BASELINE) {
             return Some(format!("the first arm must be {BASELINE}"));
         }

@@ -48,6 +48,8 @@ pub fn epoch(epoch: usize, accuracy: f64, samples: u64) -> EpochSummary {
         phase: if epoch <= E { Phase::Pretrain } else { Phase::Biased },
         train_loss: 2.0 * (1.0 - accuracy),
         measured: Measured { on: MeasuredOn::Test, loss: 2.2 * (1.0 - accuracy), accuracy },
+        average: None,
+        grad_norm: None,
         recall: (0..CLASSES).map(recall).collect(),
         drawn: vec![60; CLASSES],
         expected: vec![60.0; CLASSES],

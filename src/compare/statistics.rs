@@ -162,6 +162,8 @@ pub(super) mod tests {
             phase: Phase::Uniform,
             train_loss: 1.0,
             measured: Measured { on: MeasuredOn::Test, loss: 1.0, accuracy: *a },
+            average: None,
+            grad_norm: None,
             recall: vec![*a; 2],
             drawn: vec![50, 50],
             expected: vec![50.0; 2],

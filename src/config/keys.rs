@@ -34,6 +34,11 @@ impl Key {
         self.called.or_else(|| self.path.rsplit('.').next()).unwrap_or(self.path)
     }
 
+    /// Whether people call it something that is not in its path.
+    pub fn has_name(&self) -> bool {
+        self.called.is_some()
+    }
+
     const fn called(mut self, name: &'static str) -> Self {
         self.called = Some(name);
         self
@@ -59,6 +64,8 @@ pub enum Rule {
     OneOf(&'static [&'static str]),
     /// A list of whole numbers, each in the range.
     Integers(i64, i64),
+    /// A list of texts.
+    Texts,
 }
 
 /// When a change of a running session takes effect.
@@ -92,7 +99,7 @@ impl Live {
 pub const FIXED: &str = "fixed for the run: start a new one to change it";
 
 use Live::{AtScoring, MovesE, NextEpoch, NextStep, No};
-use Rule::{Flag, Integer, IntegerOr, Integers, Name, Number, OneOf, Text};
+use Rule::{Flag, Integer, IntegerOr, Integers, Name, Number, OneOf, Text, Texts};
 
 const fn key(path: &'static str, rule: Rule, live: Live, about: &'static str) -> Key {
     Key { path, rule, live, about, called: None }
@@ -181,6 +188,18 @@ pub const KEYS: &[Key] = &[
     ),
     key("data.flip", Flag, No, "random horizontal flip"),
     key(
+        "data.color_jitter",
+        Number(0.0, 0.9),
+        NextStep,
+        "brightness, contrast and saturation by factors in 1 - s to 1 + s; 0 = off",
+    ),
+    key(
+        "data.random_erasing",
+        Number(0.0, 1.0),
+        NextStep,
+        "probability that a piece of an image is erased; 0 = off",
+    ),
+    key(
         "data.label_noise",
         Number(0.0, 0.9),
         No,
@@ -244,14 +263,66 @@ pub const KEYS: &[Key] = &[
         "epochs between two drops of the step schedule",
     ),
     key("train.step_factor", Number(1e-6, 1.0), No, "factor of each drop of the step schedule"),
-    key("train.momentum", Number(0.0, 0.9999), No, "momentum"),
-    key("train.nesterov", Flag, No, "Nesterov's form of momentum"),
-    key("train.weight_decay", Number(0.0, 1.0), No, "weight decay (L2)"),
+    key("train.optimizer", OneOf(&["sgd", "adamw"]), No, "how gradients change parameters"),
+    key("train.momentum", Number(0.0, 0.9999), No, "SGD: momentum"),
+    key("train.nesterov", Flag, No, "SGD: Nesterov's form of momentum"),
+    key("train.adam_beta1", Number(0.0, 0.9999), No, "AdamW: beta1, of the mean of gradients"),
+    key("train.adam_beta2", Number(0.0, 0.999999), No, "AdamW: beta2, of the mean of squares"),
+    key("train.adam_epsilon", Number(1e-12, 1.0), No, "AdamW: added to the root of that mean"),
+    key("train.weight_decay", Number(0.0, 1.0), NextStep, "weight decay"),
+    key(
+        "train.decay_norms",
+        Flag,
+        No,
+        "weight decay of batch norms and biases, too; false = of filters and matrices only",
+    ),
+    key(
+        "train.head_lr",
+        Number(0.0, 100.0),
+        NextStep,
+        "peak learning rate of the classifier; 0 = train.lr",
+    ),
+    key(
+        "train.freeze",
+        Texts,
+        No,
+        "parts of the model that are not trained, as [\"conv1\", \"layer1\"]; [] = none",
+    ),
+    key(
+        "train.clip_norm",
+        Number(0.0, 1e9),
+        NextStep,
+        "gradients are scaled down to at most this norm; 0 = off",
+    ),
+    key(
+        "train.ema_decay",
+        Number(0.0, 0.999999),
+        No,
+        "decay of an average of the parameters, evaluated beside them; 0 = none",
+    ),
+    key(
+        "train.patience",
+        Integer(0, 100_000),
+        NextEpoch,
+        "epochs after E without a better one that end the run; 0 = off",
+    ),
     key(
         "train.label_smoothing",
         Number(0.0, 0.9),
         No,
         "share of the target spread over all classes",
+    ),
+    key(
+        "train.mixup",
+        Number(0.0, 10.0),
+        NextStep,
+        "mixup: alpha; two images of a batch in one; 0 = off",
+    ),
+    key(
+        "train.cutmix",
+        Number(0.0, 10.0),
+        NextStep,
+        "CutMix: alpha; a piece of one image in another; 0 = off",
     ),
     key(PRETRAIN_EPOCHS, IntegerOr(0, 100_000, AUTO), MovesE, "pretraining epochs E, at most N")
         .called("E"),
@@ -446,6 +517,7 @@ impl Rule {
             (Integers(low, high), Value::Array(a)) => {
                 a.iter().all(|v| v.as_integer().is_some_and(|v| in_range(*low, *high, v)))
             }
+            (Texts, Value::Array(a)) => a.iter().all(Value::is_str),
             _ => false,
         };
         (!ok).then(|| format!("expected {}", self.describe()))
@@ -471,6 +543,7 @@ impl Rule {
                 words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", ")
             ),
             Integers(low, high) => format!("a list of whole numbers in {low}..={}", top(*high)),
+            Texts => "a list of texts in quotes".into(),
         }
     }
 }

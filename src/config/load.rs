@@ -3,9 +3,9 @@
 
 use super::keys::{self, EPOCHS, Key, Live, PRETRAIN_EPOCHS};
 use super::pretrain::{Pretrain, most_by_default};
-use super::{RunConfig, syntax};
+use super::{OptimizerName, RunConfig, syntax};
 use crate::data;
-use crate::importance::Sampler;
+use crate::importance::{Sampler, Window};
 use std::fmt;
 use std::path::Path;
 use toml::Value;
@@ -44,6 +44,17 @@ pub struct Problem {
     pub what: String,
     /// What to write instead.
     pub help: String,
+}
+
+impl Problem {
+    /// What is wrong, and what to write instead.
+    pub fn in_a_line(&self) -> String {
+        let end = if self.what.ends_with('.') { "" } else { "." };
+        match self.help.as_str() {
+            "" => self.what.clone(),
+            help => format!("{}{end} {help}", self.what),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -266,8 +277,8 @@ pub fn arm_name_objection(name: &str) -> Option<&'static str> {
 
 /// Whether arms may differ in this: they share everything up to E, and the budget.
 pub fn is_for_arms(key: &Key) -> bool {
-    let shared = [PRETRAIN_EPOCHS, EPOCHS, "train.lr"].contains(&key.path)
-        || key.path.starts_with("importance.auto_");
+    let budget = [PRETRAIN_EPOCHS, EPOCHS, "train.lr", "train.head_lr", "train.patience"];
+    let shared = budget.contains(&key.path) || key.path.starts_with("importance.auto_");
     !shared && key.live != Live::No
 }
 
@@ -421,11 +432,44 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
             "Set importance.reweight = 0, or use another sampler (\"infobatch\", say).".into(),
         );
     }
-    if c.train.nesterov && c.train.momentum == 0.0 {
+    if c.train.mixes() && c.importance.sampler.sampling().needs_losses() {
+        problem(
+            "importance.sampler",
+            "this importance.sampler draws by the losses of images while it trains, and those of \
+             mixed images are of none"
+                .into(),
+            "Use another sampler (\"biased\", say), or set train.mixup and train.cutmix to 0."
+                .into(),
+        );
+    }
+    let is_sgd = c.train.optimizer == OptimizerName::Sgd;
+    if is_sgd && c.train.nesterov && c.train.momentum == 0.0 {
         problem(
             "train.nesterov",
             "train.nesterov = true needs a momentum, and train.momentum = 0".into(),
             "Set train.momentum (0.9 is usual) or train.nesterov = false.".into(),
+        );
+    }
+    if c.train.mixes() && c.importance.window != Window::Fresh {
+        let key = if c.train.mixup > 0.0 { "train.mixup" } else { "train.cutmix" };
+        problem(
+            "importance.window",
+            format!(
+                "{key} trains on mixed images: what the model says of these says nothing of the \
+                 importance of one of them"
+            ),
+            "Set importance.window = \"fresh\": the weights come of a pass over the images as they \
+             are."
+                .into(),
+        );
+    }
+    if c.train.mixes() && c.finds_e() {
+        problem(
+            PRETRAIN_EPOCHS,
+            "E = \"auto\" looks at what the model says of each image while it trains, and mixed \
+             images do not tell"
+                .into(),
+            "Set E to a number, or train.mixup and train.cutmix to 0.".into(),
         );
     }
     if let (data::Origin::Own(what), true) = (c.data.source.origin(), c.data.path.is_empty()) {

@@ -101,14 +101,49 @@ pub struct TrainConfig {
     pub step_epochs: usize,
     /// Factor of each drop (step schedule).
     pub step_factor: f64,
-    /// Momentum.
+    /// How gradients change parameters.
+    pub optimizer: OptimizerName,
+    /// Momentum (SGD).
     pub momentum: f64,
-    /// Nesterov's form of momentum.
+    /// Nesterov's form of momentum (SGD).
     pub nesterov: bool,
-    /// Weight decay (L2, on all parameters, as PyTorch's SGD).
+    /// beta1, of the mean of gradients (AdamW).
+    pub adam_beta1: f64,
+    /// beta2, of the mean of their squares (AdamW).
+    pub adam_beta2: f64,
+    /// Added to the root of that mean (AdamW).
+    pub adam_epsilon: f64,
+    /// Weight decay: as PyTorch's SGD adds it to gradients, or as its AdamW takes it from
+    /// parameters.
     pub weight_decay: f64,
+    /// Whether scales and shifts of batch norms, and biases, decay, too.
+    pub decay_norms: bool,
+    /// Peak learning rate of the classifier; 0 = `lr`.
+    pub head_lr: f64,
+    /// Parts of the model that are not trained, by the beginning of their parameters' names.
+    pub freeze: Vec<String>,
+    /// Largest norm of all gradients of a step; 0 = any.
+    pub clip_norm: f64,
+    /// Decay of an average of the parameters, which is evaluated, too; 0 = none.
+    pub ema_decay: f64,
+    /// Epochs after E without a better one, after which the run ends; 0 = it goes on to N.
+    pub patience: usize,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
+    /// alpha of mixup (Zhang et al. 2018); 0 = off.
+    pub mixup: f64,
+    /// alpha of CutMix (Yun et al. 2019); 0 = off.
+    pub cutmix: f64,
+}
+
+/// Optimizers, as PyTorch defines them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// SGD with momentum.
+    Sgd,
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw,
 }
 
 /// Learning-rate schedules, all by step.
@@ -230,6 +265,16 @@ impl RunConfig {
 }
 
 impl TrainConfig {
+    /// Whether images are mixed with others of their batch.
+    pub fn mixes(&self) -> bool {
+        self.mixup > 0.0 || self.cutmix > 0.0
+    }
+
+    /// Peak learning rate of the classifier, as a share of [`lr`](Self::lr).
+    pub fn head_share(&self) -> f64 {
+        if self.head_lr > 0.0 { self.head_lr / self.lr } else { 1.0 }
+    }
+
     /// Steps of an epoch of `samples` draws: a last batch of one sample (batch norm cannot train on
     /// it) joins the one before.
     pub fn steps_per_epoch(&self, samples: usize) -> usize {
@@ -301,10 +346,22 @@ impl Default for TrainConfig {
             final_lr: 0.0,
             step_epochs: 30,
             step_factor: 0.1,
+            optimizer: OptimizerName::Sgd,
             momentum: 0.9,
             nesterov: false,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
             weight_decay: 5e-4,
+            decay_norms: true,
+            head_lr: 0.0,
+            freeze: Vec::new(),
+            clip_norm: 0.0,
+            ema_decay: 0.0,
+            patience: 0,
             label_smoothing: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! Knows nothing of how a change is asked for.
 
 use crate::config::Live;
-use crate::protocol::{Effective, Ended, Topic, Verb};
+use crate::protocol::{ByItself, Effective, Topic, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub struct Change {
     pub new: Value,
     /// Why, where nobody asked for it.
     #[serde(default)]
-    pub by_itself: Option<Ended>,
+    pub by_itself: Option<ByItself>,
 }
 
 impl Change {

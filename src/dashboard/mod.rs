@@ -10,7 +10,7 @@ pub use changes::{Change, Pending};
 pub use series::Series;
 pub use settling::{FoundE, Settling};
 
-use crate::config::{Pretrain, RunConfig};
+use crate::config::{self, RunConfig};
 use crate::importance::{Adjust, Level, Sampler};
 use crate::protocol::{
     Cause, DataSummary, End, EpochSummary, Event, ModelSummary, Phase, Record, TestedModel,
@@ -105,6 +105,8 @@ pub struct Dashboard {
     pub images_per_s: Option<f64>,
     /// Training loss over epochs.
     pub loss: Series,
+    /// Norm of the gradients over epochs, where they are clipped.
+    pub grad_norm: Series,
     /// Training throughput over epochs, images/s.
     pub rate: Series,
     /// Accuracy on what epochs are measured on, percent, over epochs.
@@ -154,6 +156,7 @@ impl Default for Dashboard {
             lr: None,
             images_per_s: None,
             loss: Series::default(),
+            grad_norm: Series::default(),
             rate: Series::default(),
             accuracy: Series::default(),
             epochs: Vec::new(),
@@ -200,11 +203,14 @@ impl Dashboard {
                 self.pending.retain(|p| !p.comes_with_epoch(epoch));
                 self.work(RunState::Training);
             }
-            Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
+            Event::Step { epoch, step, steps, loss, lr, images_per_s, grad_norm } => {
                 (self.epoch, self.step, self.evaluated) = (epoch, (step, steps), None);
                 (self.lr, self.images_per_s) = (Some(lr), Some(images_per_s));
                 let x = position(epoch, step, steps);
                 self.loss.push(x, loss);
+                if let Some(norm) = grad_norm {
+                    self.grad_norm.push(x, norm);
+                }
                 self.rate.push(x, images_per_s);
                 self.work(RunState::Training);
             }
@@ -328,11 +334,18 @@ impl Dashboard {
     fn continue_from(&mut self, completed: usize, step: (usize, usize)) {
         let here = completed as f64 + step.0 as f64 / step.1.max(1) as f64;
         self.loss.cut_after(here);
+        self.grad_norm.cut_after(here);
         self.rate.cut_after(here);
-        // An E that was found later is to be found again.
-        let found = self.changes.iter().find(|c| c.at > here && c.by_itself.is_some());
-        if found.is_some() {
-            self.config.importance.pretrain_epochs = Pretrain::Auto;
+        // An E that was found later is to be found again, and an end that came by itself may not
+        // come.
+        for change in self.changes.iter().rev() {
+            if change.at > here && change.by_itself.is_some() {
+                let old = toml::Value::try_from(&change.old).ok();
+                let before = old.and_then(|old| {
+                    config::from_value(&self.config, change.key.as_str(), &old).ok()
+                });
+                self.config = before.unwrap_or_else(|| self.config.clone());
+            }
         }
         self.changes.retain(|c| c.at <= here);
         self.pending.clear();

@@ -4,7 +4,7 @@
 use super::Dashboard;
 use crate::config::PRETRAIN_EPOCHS;
 use crate::importance::Window;
-use crate::protocol::{Ended, Phase};
+use crate::protocol::{ByItself, Phase};
 
 /// What the last epochs of pretraining said.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,9 +84,10 @@ impl Dashboard {
     }
 
     /// Why E was set by itself; `None` where it is to be found yet, or somebody set it.
-    pub fn found_e(&self) -> Option<Ended> {
+    pub fn found_e(&self) -> Option<ByItself> {
         let is_e = |key: &str| key == PRETRAIN_EPOCHS;
-        self.changes.iter().rev().find(|c| is_e(c.key.as_str()))?.by_itself
+        let why = self.changes.iter().rev().find(|c| is_e(c.key.as_str()))?.by_itself;
+        why.filter(|why| *why != ByItself::NoBetter)
     }
 }
 
@@ -168,8 +169,8 @@ mod tests {
             by_itself,
         };
         let mut fold = |event| d.fold(Record { seq: 1, t: 1.0, event });
-        fold(changed("auto", Some(Ended::Settled)));
-        assert_eq!((d.found_e(), d.pretrain_words()), (Some(Ended::Settled), "2".to_owned()));
+        fold(changed("auto", Some(ByItself::Settled)));
+        assert_eq!((d.found_e(), d.pretrain_words()), (Some(ByItself::Settled), "2".to_owned()));
         assert_eq!(d.settling().map(|f| f.e), Some(FoundE::Is(2)));
         assert!(d.pending.is_empty());
         let said = &d.messages.last().expect("a message").text;

@@ -44,6 +44,11 @@ pub struct DataConfig {
     pub crop_padding: usize,
     /// Random horizontal flip with probability 1/2.
     pub flip: bool,
+    /// s: brightness, contrast and saturation are each multiplied by a factor in `1 - s..=1 + s`;
+    /// 0 = off.
+    pub color_jitter: f64,
+    /// Probability that a piece of an image is erased (Zhong et al. 2020); 0 = off.
+    pub random_erasing: f64,
     /// Share of the training labels that is flipped to another class, chosen by seed: for
     /// experiments.
     pub label_noise: f64,
@@ -73,6 +78,8 @@ impl Default for DataConfig {
             normalize: Normalize::Data,
             crop_padding: 0,
             flip: false,
+            color_jitter: 0.0,
+            random_erasing: 0.0,
             label_noise: 0.0,
             validation: 0.0,
         }

@@ -2,11 +2,14 @@
 //! Knows nothing of models, devices or terminals.
 
 mod augment;
+mod color;
 mod config;
 mod decode;
+mod erasing;
 mod fetch;
 mod findings;
 mod identity;
+mod mixing;
 mod names;
 mod origin;
 mod pack;
@@ -22,11 +25,14 @@ mod view;
 mod wanted;
 
 pub use augment::{Augment, Crop};
+pub use color::ColorJitter;
 pub use config::DataConfig;
 pub use decode::{DecodeError, Decoder, Exif};
+pub use erasing::{Erasing, Piece};
 pub use fetch::{Download, PATIENCE, Remote, download};
 pub use findings::{Finding, counted};
 pub use identity::Identity;
+pub use mixing::{Mixing, Mixture};
 pub use names::printable_name;
 pub use origin::Origin;
 pub use pack::{IndexError, MemberError, PackError, Packed};

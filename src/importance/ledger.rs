@@ -66,6 +66,11 @@ impl Ledger {
         }
     }
 
+    /// Takes a part of an epoch of which the model said nothing of single samples.
+    pub fn count(&mut self, draws: &[u32]) {
+        draws.iter().for_each(|i| self.drawn[*i as usize] += 1);
+    }
+
     /// Counts draws from here on; what was last seen stays.
     pub fn count_anew(&mut self) {
         self.drawn.fill(0);

@@ -6,7 +6,6 @@ use super::metric::Metric;
 use super::recorder::{Recorder, Window};
 use crate::stream::{Purpose, stream};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 /// Samples that are looked at, at most: the standard error of a correlation is below 0.004 then.
 const MOST: usize = 100_000;
@@ -102,23 +101,12 @@ pub struct Auto {
 }
 
 /// Why pretraining ended by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The ranking is settled.
     Settled,
     /// It may not take longer.
     AtMost,
-}
-
-impl Ended {
-    /// In words for people.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Settled => "the importance is settled",
-            Self::AtMost => "E may not become larger",
-        }
-    }
 }
 
 impl Auto {

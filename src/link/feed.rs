@@ -208,6 +208,7 @@ mod tests {
             loss: 1.0,
             lr: 0.1,
             images_per_s: 1.0,
+            grad_norm: None,
         };
         Record { seq, t: 0.0, event }
     }

@@ -130,7 +130,8 @@ impl BatchNorm {
     ) -> Tensor<4> {
         let op = Norm { momentum: Self::MOMENTUM, epsilon: Self::EPSILON, relu };
         let (gamma, beta) = (self.weight.val(), self.bias.val());
-        if mode == Mode::Train {
+        // One that is frozen stays as it is altogether.
+        if mode == Mode::Train && gamma.is_require_grad() {
             // `value_sync`: `value` would be one update late.
             let (mean, var) = (self.running_mean.value_sync(), self.running_var.value_sync());
             let (y, running) = kernels::batch_norm_train(

@@ -25,7 +25,8 @@ pub use layers::{BatchNorm, Conv, Init, Linear, Mode};
 pub use memory::keep_memory;
 pub use resnet::{BasicBlock, BottleneckBlock, Downsample, ResidualBlock, Resnet};
 pub use state::{
-    LeavingState, Misfit, Misfits, NamedTensor, Start, Unread, named_parameters, sha256,
+    FreezeError, LeavingState, Misfit, Misfits, NamedTensor, Start, Unread, is_of_head,
+    named_parameters, sha256,
 };
 
 pub use threads::{threads_for, threads_in_use, use_threads};
@@ -72,8 +73,9 @@ macro_rules! architectures {
             }
 
             /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
-            /// [`Mode::Train`] normalises by the batch and updates the running statistics,
-            /// [`Mode::Evaluate`] normalises by these.
+            /// [`Mode::Train`] normalises by the batch and updates the running statistics, but for
+            /// batch norms that are frozen (or have no autodiff), which do as [`Mode::Evaluate`]
+            /// does: it normalises by these.
             pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
                 match self {
                     $(Self::$Variant(m) => m.forward(images, mode),)+
@@ -168,6 +170,22 @@ impl Model {
         device: &Device,
     ) -> Result<(Self, Start), Misfits> {
         state::start(self, state, device)
+    }
+
+    /// The same model, of which the parameters whose names begin with one of `parts` are not
+    /// trained, as `layer1` or `layer1.0.bn1`; batch norms there normalise by their running
+    /// statistics, which stay as they are.
+    ///
+    /// # Errors
+    /// A part that there is not; when nothing would be left to be trained.
+    pub fn frozen(self, parts: &[String]) -> Result<Self, FreezeError> {
+        state::freeze(self, parts)
+    }
+
+    /// This model, which has no gradients and shares its memory with nobody, moved towards `model`
+    /// of the same architecture by the share that `numbers` say.
+    pub fn pulled(self, model: &Self, numbers: kernels::StepNumbers<'_>) -> Self {
+        state::pulled(self, model, numbers)
     }
 
     /// The same model without gradients, in memory of its own: no later step of training changes

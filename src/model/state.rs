@@ -1,11 +1,12 @@
 //! A model's parameters and running statistics by name: read, hashed, put back.
 
-use super::kernels::{self, Held, Leaving, Lost};
+use super::kernels::{self, Held, Leaving, Lost, StepNumbers};
 use super::resnet::BLOCKS;
 use super::{Model, TYPES};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fmt;
 
 /// One tensor on the host.
@@ -209,11 +210,11 @@ impl ModuleMapper for Replacer<'_> {
             }
         };
         let data = TensorData::new(found.values.clone(), found.shape.clone());
-        // As at the beginning: on the autodiff form of the device; running statistics drop the
-        // gradient again.
+        // As at the beginning: on the autodiff form of the device. What is frozen stays so, and
+        // running statistics have no gradient.
         let device = self.device.clone().without_autodiff();
         let values = kernels::stored(Tensor::from_data(data, &device));
-        param.map(|_| Tensor::from_inner(values).require_grad())
+        param.map(|old| Tensor::from_inner(values).set_require_grad(old.is_require_grad()))
     }
 }
 
@@ -273,6 +274,117 @@ pub(super) fn replace(
 /// How the names of the classifier's parameters begin, in every architecture.
 const HEAD: &str = "fc.";
 
+/// Whether the parameter of this name is one of the classifier's.
+pub fn is_of_head(name: &str) -> bool {
+    name.starts_with(HEAD)
+}
+
+/// Stops the training of parameters whose names begin with one of some parts.
+struct Freezer<'a> {
+    path: Vec<String>,
+    parts: &'a [String],
+}
+
+impl ModuleMapper for Freezer<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = pytorch_name(&self.path);
+        let is_frozen = self.parts.iter().any(|part| begins_with(&name, part));
+        if is_frozen { param.set_require_grad(false) } else { param }
+    }
+}
+
+fn begins_with(name: &str, part: &str) -> bool {
+    name.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Why parts of a model cannot be frozen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FreezeError {
+    /// The model has no such part.
+    #[error(
+        "the model has no \"{part}\": its parts are {}, and what they consist of",
+        parts.join(", ")
+    )]
+    Unknown {
+        /// What was asked for.
+        part: String,
+        /// The largest parts that there are.
+        parts: Vec<String>,
+    },
+    /// Nothing would be left.
+    #[error("nothing of the model would be left to be trained")]
+    Everything,
+}
+
+/// The model without training of the parameters whose names begin with one of `parts`.
+pub(super) fn freeze(model: Model, parts: &[String]) -> Result<Model, FreezeError> {
+    if parts.is_empty() {
+        return Ok(model);
+    }
+    let names = named_parameters(&model).into_iter().map(|(name, _)| name);
+    let names: Vec<String> = names.filter(|name| !name.contains("running_")).collect();
+    if let Some(part) = parts.iter().find(|part| !names.iter().any(|n| begins_with(n, part))) {
+        let mut all: Vec<String> = Vec::new();
+        for first in names.iter().filter_map(|name| name.split('.').next()) {
+            if all.last().is_none_or(|last| last != first) {
+                all.push(first.to_owned());
+            }
+        }
+        return Err(FreezeError::Unknown { part: part.clone(), parts: all });
+    }
+    let is_left = |name: &String| !parts.iter().any(|part| begins_with(name, part));
+    if !names.iter().any(is_left) {
+        return Err(FreezeError::Everything);
+    }
+    Ok(model.map(&mut Freezer { path: Vec::new(), parts }))
+}
+
+/// Moves the parameters and running statistics of a model towards those of another one.
+struct Puller {
+    to: HashMap<ParamId, kernels::AnyRank>,
+    by: f64,
+}
+
+impl ModuleVisitor for Puller {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().without_autodiff();
+        self.to.insert(param.id, kernels::AnyRank::of(value));
+    }
+}
+
+impl ModuleMapper for Puller {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(to) = self.to.remove(&param.id) else { return param };
+        param.map(|value| {
+            let to = to.get(value.dims());
+            value.clone() + (to - value) * self.by
+        })
+    }
+}
+
+/// `average`, which has no gradients, moved towards `model` by the share that `numbers` say: in
+/// place where that can be.
+pub(super) fn pulled(average: Model, model: &Model, numbers: StepNumbers<'_>) -> Model {
+    let mut held = held(&average);
+    if !held.is_empty() {
+        kernels::pull(&mut held, &self::held(model), numbers);
+        return average;
+    }
+    let StepNumbers::Now(kernels::Numbers { pull: by, .. }) = numbers else { return average };
+    let mut puller = Puller { to: HashMap::new(), by };
+    // The validation form has the running statistics up to the last step.
+    model.valid().visit(&mut puller);
+    average.map(&mut puller)
+}
+
 /// What became of values that a model started from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
@@ -317,7 +429,7 @@ pub(super) fn start(
     let mut replacer = Replacer { path: Vec::new(), state, device, misfits: Vec::new() };
     let model = model.map(&mut replacer);
     let (anew, others): (Vec<Misfit>, Vec<Misfit>) =
-        replacer.misfits.into_iter().partition(|misfit| misfit.name.starts_with(HEAD));
+        replacer.misfits.into_iter().partition(|misfit| is_of_head(&misfit.name));
     if !others.is_empty() {
         return Err(Misfits(others));
     }

@@ -112,6 +112,16 @@ pub struct Measured {
     pub accuracy: f64,
 }
 
+/// The same of parameters averaged over the steps of training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Averaged {
+    /// Mean cross entropy in nats; NaN where the model's output was.
+    #[serde(deserialize_with = "nan_if_null")]
+    pub loss: f64,
+    /// Share predicted right, in [0, 1].
+    pub accuracy: f64,
+}
+
 /// How [`Measured`] stands in JSON: no figure has the name of another.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -221,6 +231,12 @@ pub struct EpochSummary {
     /// and `validation_accuracy`.
     #[serde(flatten)]
     pub measured: Measured,
+    /// Loss and accuracy of the averaged parameters on the same images, where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<Averaged>,
+    /// Mean norm of the gradients, where they are clipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grad_norm: Option<f64>,
     /// Recall per class on the same images, shape `[C]`.
     pub recall: Vec<f64>,
     /// Draws per class, shape `[C]`; their sum is the count of draws, usually n.

@@ -9,14 +9,13 @@ mod words;
 
 pub use answer::{Answer, Reply};
 pub use figures::{
-    DataSummary, EpochSummary, Measured, ModelSummary, Phase, StepTimes, WeightsSummary,
+    Averaged, DataSummary, EpochSummary, Measured, ModelSummary, Phase, StepTimes, WeightsSummary,
 };
 
 pub use crate::model::{Because, Threads, Waiting};
-pub use words::{CheckpointKind, Effective, End, TestedModel, Topic, Verb};
+pub use words::{ByItself, CheckpointKind, Effective, End, TestedModel, Topic, Verb};
 
 pub use crate::config::MeasuredOn;
-pub use crate::importance::Ended;
 pub(crate) use figures::nan_if_null;
 pub(crate) use possible::{LONGEST, MOST_COUNTED};
 use serde::{Deserialize, Serialize};
@@ -105,6 +104,9 @@ pub enum Event {
         lr: f64,
         /// Training throughput since the last such event.
         images_per_s: f64,
+        /// Mean norm of the gradients since the last such event, where they are clipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grad_norm: Option<f64>,
     },
     /// An evaluation is under way.
     Evaluating {
@@ -154,7 +156,7 @@ pub enum Event {
         effective: Effective,
         /// Why it changed where nobody asked for it; `None`: a command did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        by_itself: Option<Ended>,
+        by_itself: Option<ByItself>,
     },
     /// A command was not carried out.
     Refused {

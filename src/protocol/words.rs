@@ -246,6 +246,38 @@ impl From<TestedModel> for bool {
     }
 }
 
+/// Why a run changed a value by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ByItself {
+    /// E: the ranking of the samples is settled.
+    Settled,
+    /// E: it may not become larger.
+    AtMost,
+    /// N: for so many epochs none was better.
+    NoBetter,
+}
+
+impl ByItself {
+    /// In words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Settled => "the importance is settled",
+            Self::AtMost => "E may not become larger",
+            Self::NoBetter => "no epoch was better for train.patience epochs",
+        }
+    }
+}
+
+impl From<crate::importance::Ended> for ByItself {
+    fn from(ended: crate::importance::Ended) -> Self {
+        match ended {
+            crate::importance::Ended::Settled => Self::Settled,
+            crate::importance::Ended::AtMost => Self::AtMost,
+        }
+    }
+}
+
 /// How a run came to its end: `stopped` in JSON, true or false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "bool", into = "bool")]

@@ -313,6 +313,7 @@ mod tests {
             loss: 1.0,
             lr: 0.1,
             images_per_s: 9.0,
+            grad_norm: None,
         };
         Record { seq: i + 1, t: i as f64 / 10.0, event }
     }

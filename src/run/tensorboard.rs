@@ -137,14 +137,16 @@ impl TensorBoard {
                 self.step = self.at(epoch + 1, *step, *steps) + 1;
                 self.write(What::SessionLog(proto::SessionLog { status: START }))
             }
-            Event::Step { epoch, step, steps, loss, lr, images_per_s } => {
+            Event::Step { epoch, step, steps, loss, lr, images_per_s, grad_norm } => {
                 self.step = self.at(*epoch, *step, *steps);
                 let scalars = [
-                    ("train/loss", *loss),
-                    ("train/lr", *lr),
-                    ("train/images_per_s", *images_per_s),
+                    Some(("train/loss", *loss)),
+                    Some(("train/lr", *lr)),
+                    Some(("train/images_per_s", *images_per_s)),
+                    grad_norm.map(|norm| ("train/grad_norm", norm)),
                 ];
-                self.scalars(scalars.map(|(tag, v)| (tag.to_owned(), v)).to_vec())
+                let scalars = scalars.into_iter().flatten();
+                self.scalars(scalars.map(|(tag, v)| (tag.to_owned(), v)).collect())
             }
             Event::EpochEnd(e) => {
                 self.step = (e.epoch * self.steps) as i64;
@@ -210,6 +212,11 @@ impl TensorBoard {
             ("epoch/effective_sample_size".to_owned(), e.ess),
             ("epoch/seconds".to_owned(), e.seconds),
         ];
+        out.extend(e.grad_norm.map(|norm| ("epoch/grad_norm".to_owned(), norm)));
+        if let Some(average) = e.average {
+            out.push((format!("{on}/loss_average"), average.loss));
+            out.push((format!("{on}/accuracy_average"), average.accuracy));
+        }
         out.extend(e.settled.map(|settled| ("epoch/settled".to_owned(), settled)));
         let draws = e.drawn.iter().sum::<u64>().max(1) as f64;
         for (class, (recall, drawn)) in self.classes.iter().zip(e.recall.iter().zip(&e.drawn)) {

@@ -1,36 +1,14 @@
 //! One split on the device: bytes stay bytes there, batches are gathered, augmented and normalised
 //! there.
 
+use super::augmented::Changes;
 use super::loader::{Loader, Pass, Streamed, pictures};
+use super::normal::Normal;
 use crate::data::{Crop, Dataset, ReadError, Split};
 use crate::model::kernels;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Factor and shift per channel that turn bytes into normalised values, `[c]`.
-#[derive(Debug)]
-struct Normal {
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-}
-
-impl Normal {
-    fn new((mean, std): &(Vec<f32>, Vec<f32>), device: &Device) -> Self {
-        let channels = |values: Vec<f32>| {
-            let c = values.len();
-            Tensor::from_data(TensorData::new(values, [c]), device)
-        };
-        Self {
-            scale: channels(std.iter().map(|s| 1.0 / (255.0 * s)).collect()),
-            shift: channels(mean.iter().zip(std).map(|(m, s)| -m / s).collect()),
-        }
-    }
-
-    fn both(&self) -> [&Tensor<1>; 2] {
-        [&self.scale, &self.shift]
-    }
-}
 
 /// A resident split.
 #[derive(Debug)]
@@ -80,6 +58,11 @@ impl DeviceSplit {
         self.shape
     }
 
+    /// What bytes are normalised by.
+    pub(super) fn normal(&self) -> &Normal {
+        &self.normal
+    }
+
     /// Bytes of some images on the host, shape `[m, h, w, c]`.
     pub fn pixels(&self, drawn: &[u32]) -> Vec<u8> {
         if drawn.is_empty() {
@@ -98,7 +81,8 @@ impl DeviceSplit {
     /// Draws on the device, each cropped as `crops` says.
     pub(super) fn draws(&self, drawn: &[u32], crops: Option<&[Crop]>) -> Draws {
         let crops = crops.map(|crops| moves(crops, &self.device));
-        Draws { index: indices(drawn, &self.device), crops, brought: None }
+        let changes = Changes::default();
+        Draws { index: indices(drawn, &self.device), crops, brought: None, changes }
     }
 
     /// Images `[b, c, h, w]` (stored channels last) and labels `[b]` of draws.
@@ -156,6 +140,11 @@ impl StreamedSplit {
         self.shape
     }
 
+    /// What bytes are normalised by.
+    pub(super) fn normal(&self) -> &Normal {
+        &self.normal
+    }
+
     /// What passes go over.
     pub(super) fn images(&self) -> Arc<Streamed> {
         self.images.clone()
@@ -184,6 +173,7 @@ impl StreamedSplit {
             index: indices(&places, device),
             crops: crops.map(|crops| moves(crops, device)),
             brought: Some(Brought { bytes, labels: indices(&labels, device) }),
+            changes: Changes::default(),
         })
     }
 
@@ -192,7 +182,7 @@ impl StreamedSplit {
     /// # Panics
     /// When they came without images.
     pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
-        let Draws { index, crops, brought } = draws;
+        let Draws { index, crops, brought, .. } = draws;
         let Brought { bytes, labels } = brought.expect("streamed draws bring their images");
         (kernels::images(&bytes, index, crops, self.normal.both(), self.shape), labels)
     }
@@ -212,6 +202,8 @@ pub(super) struct Draws {
     pub(super) crops: Option<Tensor<2, Int>>,
     /// Their images, where these do not lie on the device already.
     pub(super) brought: Option<Brought>,
+    /// What is done to the images' values.
+    pub(super) changes: Changes,
 }
 
 /// Images that came with their draws.
@@ -231,13 +223,15 @@ impl Draws {
             labels: kernels::copied_whole(labels),
         });
         let crops = self.crops.as_ref().map(kernels::copied_whole);
-        Self { index: kernels::copied_whole(&self.index), crops, brought }
+        let (index, changes) = (kernels::copied_whole(&self.index), self.changes.copied());
+        Self { index, crops, brought, changes }
     }
 
     /// Some of them, of images that lie on the device.
     pub(super) fn slice(&self, places: Range<usize>) -> Self {
         let crops = self.crops.clone().map(|crops| crops.slice([places.clone(), 0..3]));
-        Self { index: self.index.clone().slice([places]), crops, brought: None }
+        let index = self.index.clone().slice([places]);
+        Self { index, crops, brought: None, changes: Changes::default() }
     }
 }
 

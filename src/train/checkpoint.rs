@@ -78,6 +78,10 @@ pub struct SessionState {
     pub completed: usize,
     /// Samples drawn since the run began.
     pub samples_drawn: u64,
+    /// Steps of the optimizer since the run began; 0 in checkpoints of before they were counted,
+    /// when nothing went by them.
+    #[serde(default)]
+    pub steps: u64,
     /// Epoch after which the weights were computed.
     pub weighed_at: usize,
     /// Samples without an observation when that was; `None` before there are weights.
@@ -114,12 +118,28 @@ pub struct EpochState {
     /// Sum of the losses of the images so far.
     #[serde(deserialize_with = "crate::protocol::nan_if_null")]
     pub loss: f64,
+    /// Norms of the gradients of those of these steps that clipped them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norms: Option<Norms>,
+    /// Whether images were mixed in any of these steps.
+    #[serde(default)]
+    pub is_mixed: bool,
     /// k, by which its losses are weighted; `None` in checkpoints of before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reweight: Option<f64>,
     /// tau, by which logits are corrected when it is measured; `None` as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posthoc: Option<f64>,
+}
+
+/// Norms of gradients so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Norms {
+    /// Their sum.
+    #[serde(deserialize_with = "crate::protocol::nan_if_null")]
+    pub sum: f64,
+    /// Steps that have one.
+    pub steps: usize,
 }
 
 /// Why a checkpoint cannot be continued.
@@ -162,14 +182,19 @@ impl SessionState {
             .or_else(|| share("best_accuracy", self.best_accuracy))
             .or_else(|| share("last_accuracy", self.last_accuracy))
             .or_else(|| at_most("samples_drawn", self.samples_drawn, MOST_COUNTED))
+            .or_else(|| at_most("steps", self.steps, MOST_COUNTED))
             .or_else(|| is_long.then(|| format!("seconds = {}", self.seconds)))
             .or_else(|| {
                 let begun = self.epoch?;
                 let has_begun = at_most("epoch.step", begun.step as u64, begun.steps as u64);
+                let norms = begun.norms.and_then(|norms| {
+                    at_most("epoch.norms.steps", norms.steps as u64, begun.step as u64)
+                });
                 let k = begun.reweight.and_then(|k| share("epoch.reweight", k));
                 let tau = begun.posthoc.filter(|tau| !(0.0..=10.0).contains(tau));
                 let tau = tau.map(|tau| format!("epoch.posthoc = {tau}"));
                 has_begun
+                    .or(norms)
                     .or(k)
                     .or(tau)
                     .or_else(|| at_most("completed, in an epoch,", done as u64 + 1, of as u64))
@@ -187,6 +212,26 @@ impl Checkpoint {
     /// Parameters and running statistics of the model.
     pub fn model(&self) -> Vec<NamedTensor> {
         self.tensors("model.")
+    }
+
+    /// The model of the best epoch, where it is kept for the test set; else nothing.
+    pub fn best(&self) -> Vec<NamedTensor> {
+        self.tensors("best.")
+    }
+
+    /// The average of the model over its steps; nothing where none was made.
+    pub fn average(&self) -> Vec<NamedTensor> {
+        self.tensors("average.")
+    }
+
+    /// Those that an optimizer keeps under `words`, the words before their names.
+    pub(super) fn kept(&self, words: &[&str]) -> Vec<NamedTensor> {
+        let under = |word: &&str| {
+            let prefix = format!("{word}.");
+            let tensors = self.tensors(&prefix).into_iter();
+            tensors.map(move |t| NamedTensor { name: format!("{prefix}{}", t.name), ..t })
+        };
+        words.iter().flat_map(under).collect()
     }
 
     /// Values of an f32 array of so many elements.

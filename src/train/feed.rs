@@ -129,12 +129,14 @@ impl Feed {
         }
     }
 
-    /// Images `[b, c, h, w]` and labels `[b]` of draws.
+    /// Images `[b, c, h, w]`, changed as they say, and labels `[b]` of draws.
     pub(super) fn batch_of(&self, draws: Draws) -> (Tensor<4>, Tensor<1, Int>) {
-        match self {
-            Self::Resident(split) => split.batch_of(draws),
-            Self::Streamed(split) => split.batch_of(draws),
-        }
+        let changes = draws.changes.clone();
+        let ((images, labels), normal) = match self {
+            Self::Resident(split) => (split.batch_of(draws), split.normal()),
+            Self::Streamed(split) => (split.batch_of(draws), split.normal()),
+        };
+        (changes.apply(images, normal), labels)
     }
 
     /// Waits until the images of batch `step` of an epoch are there, or cannot be read.

@@ -1,12 +1,14 @@
 //! Training: a session is a state machine that does one step at a time; the thread around it is a
 //! loop. Knows nothing of terminals, sockets or files.
 
+mod augmented;
 mod batches;
 mod checkpoint;
 mod confusion;
 mod evaluate;
 mod feed;
 mod loader;
+mod normal;
 mod optimizer;
 mod out_of_memory;
 mod panics;
@@ -22,7 +24,7 @@ pub use checkpoint::{
 };
 pub use confusion::Confusion;
 pub use evaluate::{EvaluateError, Evaluated, evaluate};
-pub use optimizer::{LearningRate, Sgd};
+pub use optimizer::{Optimizer, Settings};
 pub use out_of_memory::{During, explained, first_line};
 pub use schedule::Schedule;
 pub use session::{Pictures, Progress, SampleSheet, Session, TrainError};

@@ -21,6 +21,9 @@ pub struct LossTerms {
     pub smoothing: f64,
     /// Factors on the samples' losses, `[b]`, of mean 1; `None`: all are 1.
     pub factors: Option<Tensor<1>>,
+    /// Of mixed images: factors on the losses by the labels of the images that are mixed in, `[b]`;
+    /// `None`: none are.
+    pub mixed: Option<Tensor<1>>,
     /// Added to the logits that the loss is taken of, `[2, C]`: the first row to each, the second
     /// to that of the true class.
     pub shifts: Option<Tensor<2>>,
@@ -28,12 +31,21 @@ pub struct LossTerms {
 
 /// Cross entropy of `logits` `[b, C]` against `labels` `[b]` with label smoothing s:
 /// `(1-s) * -ln p_y + s * mean_c(-ln p_c)` (PyTorch's definition), p by the shifted logits. What is
-/// observed is by the logits as they are.
+/// observed is by the logits as they are. Where images are mixed, the loss is the sum of that by
+/// each one's own label and of that by the label of the image at the same place from the end.
 pub fn forward_loss(logits: Tensor<2>, labels: Tensor<1, Int>, terms: LossTerms) -> Forward {
-    let LossTerms { smoothing, factors, shifts } = terms;
+    let LossTerms { smoothing, factors, mixed, shifts } = terms;
     let [b, _] = logits.dims();
     let factors = factors.unwrap_or_else(|| Tensor::ones([b], &labels.device()));
+    let mixed = mixed.map(|factors| {
+        let (logits, labels) = (logits.clone(), labels.clone().flip([0]));
+        kernels::cross_entropy(logits, labels, factors, shifts.clone(), smoothing).0
+    });
     let (loss, figures) = kernels::cross_entropy(logits, labels, factors, shifts, smoothing);
+    let loss = match mixed {
+        Some(mixed) => loss + mixed,
+        None => loss,
+    };
     Forward { loss, observations: figures.without_autodiff() }
 }
 

@@ -2,7 +2,7 @@
 //! each step of training finds it there. LibTorch's only; on other backends a tensor's values never
 //! change, and a clone is a copy.
 
-use super::{Sgd, libtorch, shim};
+use super::{libtorch, shim};
 use burn::backend::{DispatchDevice, DispatchTensor, LibTorch, TensorMetadata};
 use burn::tensor::{Device, Int, Tensor};
 use burn_tch::TchTensor;
@@ -17,7 +17,7 @@ pub(super) fn changes_in_place(device: &Device) -> bool {
 ///
 /// # Panics
 /// When it is on another backend, or has a graph.
-fn primitive<const D: usize>(tensor: Tensor<D>) -> TchTensor {
+pub(super) fn primitive<const D: usize>(tensor: Tensor<D>) -> TchTensor {
     tensor
         .try_into_primitive::<LibTorch>()
         .unwrap_or_else(|_| panic!("LibTorch: a tensor is on another backend"))
@@ -49,100 +49,6 @@ pub fn copied_whole<const D: usize>(tensor: &Tensor<D, Int>) -> Tensor<D, Int> {
         }
         Err(_) => tensor.clone(),
     }
-}
-
-/// A learning rate that the device reads: work that is repeated as it is takes another one so.
-#[derive(Debug)]
-pub struct Rate(tch::Tensor);
-
-impl Rate {
-    /// On a device of LibTorch's.
-    ///
-    /// # Panics
-    /// When `device` is another backend's.
-    pub fn new(device: &Device) -> Self {
-        Self(primitive(Tensor::<1>::zeros([1], device)).tensor.squeeze())
-    }
-
-    /// Changes it.
-    pub fn set(&mut self, rate: f64) {
-        let _ = self.0.fill_(rate);
-    }
-}
-
-/// One step of SGD on many parameters, which LibTorch makes as one operation.
-#[derive(Debug)]
-pub struct SgdStep<'a> {
-    op: Sgd,
-    /// Where the device reads the learning rate.
-    rate: Option<&'a Rate>,
-    weights: Vec<tch::Tensor>,
-    gradients: Vec<tch::Tensor>,
-    velocities: Vec<tch::Tensor>,
-}
-
-impl<'a> SgdStep<'a> {
-    /// A step as PyTorch defines it: `g += wd w; v = m v + g; w -= lr (nesterov ? g + m v : v)`.
-    /// The learning rate is `rate` where there is one, which only LibTorch knows, instead of that
-    /// of `op`.
-    pub fn new(op: Sgd, rate: Option<&'a Rate>) -> Self {
-        let (weights, gradients, velocities) = Default::default();
-        Self { op, rate, weights, gradients, velocities }
-    }
-
-    /// Takes a parameter, its gradient and its velocity (`None`: zeros); gives weight and velocity,
-    /// which have their new values once the step is [made](Self::make). Nothing here has a graph.
-    pub fn take<const D: usize>(
-        &mut self,
-        weight: Tensor<D>,
-        gradient: Tensor<D>,
-        velocity: Option<Tensor<D>>,
-    ) -> [Tensor<D>; 2] {
-        if !changes_in_place(&weight.device()) {
-            let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
-            return by_ordinary_ops(weight, gradient, velocity, self.op);
-        }
-        let (weight, velocity) = (primitive(weight), velocity.map(primitive));
-        // A copy would be lost on work that is repeated: that goes on with the memory that it had.
-        let is_alone = weight.can_mut() && velocity.as_ref().is_none_or(TchTensor::can_mut);
-        assert!(self.rate.is_none() || is_alone, "LibTorch: somebody else holds a parameter");
-        let weight = libtorch::owned(weight);
-        let velocity = match velocity {
-            Some(velocity) => libtorch::owned(velocity),
-            None => libtorch::zeros_like(&weight),
-        };
-        self.weights.push(weight.tensor.shallow_clone());
-        self.gradients.push(primitive(gradient).tensor);
-        self.velocities.push(velocity.tensor.shallow_clone());
-        [weight, velocity].map(Tensor::from_primitive::<LibTorch>)
-    }
-
-    /// Makes the step.
-    pub fn make(mut self) {
-        if !self.weights.is_empty() {
-            let (weights, velocities) = (&mut self.weights, &mut self.velocities);
-            let rate = self.rate.map(|rate| &rate.0);
-            shim::sgd_step(weights, &self.gradients, velocities, rate, self.op);
-        }
-    }
-}
-
-/// The reference for a step of SGD, of ordinary ops.
-fn by_ordinary_ops<const D: usize>(
-    weight: Tensor<D>,
-    gradient: Tensor<D>,
-    velocity: Tensor<D>,
-    op: Sgd,
-) -> [Tensor<D>; 2] {
-    let gradient =
-        if op.weight_decay == 0.0 { gradient } else { weight.clone() * op.weight_decay + gradient };
-    if op.momentum == 0.0 {
-        return [weight - gradient * op.lr, velocity];
-    }
-    let velocity = velocity * op.momentum + gradient.clone();
-    let direction =
-        if op.nesterov { velocity.clone() * op.momentum + gradient } else { velocity.clone() };
-    [weight - direction * op.lr, velocity]
 }
 
 /// Tensors of any ranks whose values change in place; none of another backend's.
@@ -189,6 +95,14 @@ impl Held {
     /// When `from` has another count of tensors, or one of another shape.
     pub fn assign(&mut self, from: &Self) {
         shim::copy_all(&mut self.0, &from.0);
+    }
+
+    /// Moves its values towards those of `to`, tensor by tensor, by a share.
+    ///
+    /// # Panics
+    /// When `to` has another count of tensors, or one of another shape.
+    pub(super) fn pull(&mut self, to: &Self, by: shim::Given<'_>) {
+        shim::pull(&mut self.0, &to.0, by);
     }
 
     /// Adds those of `others` after its own.

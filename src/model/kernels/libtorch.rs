@@ -271,6 +271,44 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<LibTorch, C> {
         NormOutput { output, running_mean, running_var }
     }
 
+    /// Gradients go to the images only: what normalises by running statistics while it trains is
+    /// frozen.
+    fn normalize(input: NormInput<Self>, op: Norm) -> Tracked<C> {
+        #[derive(Debug)]
+        struct Normalize;
+        impl Backward<LibTorch, 1> for Normalize {
+            /// What each channel is multiplied by `[c]`, and the output where a ReLU is behind it.
+            type State = (TchTensor, Option<TchTensor>);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 1>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let (factor, output) = ops.state;
+                let grad = grads.consume::<LibTorch>(&ops.node).tensor;
+                let [Some(node)] = ops.parents else { return };
+                let grad = match output {
+                    Some(output) => output.tensor.threshold_backward(&grad, 0.0),
+                    None => grad,
+                };
+                let by_channel = factor.tensor.view([1, -1, 1, 1]).to_kind(grad.kind());
+                grads.register::<LibTorch>(node.id, wrap(grad * by_channel));
+            }
+        }
+        let (input, [x, ..]) = untrack(input);
+        let NormInput { gamma, running_var, .. } = &input;
+        let factor = &gamma.tensor / (&running_var.tensor + op.epsilon).sqrt();
+        let output = LibTorch::normalize(input, op);
+        match Normalize.prepare::<C>([x]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                prepared.finish((wrap(factor), op.relu.then(|| output.clone())), output)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
     fn average_pool(x: Tracked<C>) -> Tracked<C> {
         #[derive(Debug)]
         struct AveragePool;

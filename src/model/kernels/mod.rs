@@ -12,10 +12,11 @@ mod path;
 mod repeated;
 mod shim;
 mod tally;
+mod update;
 
 pub use counting::{OperatorCounts, count_operators};
 pub use cuda::KernelError;
-pub use held::{AnyRank, Held, Leaving, Lost, Rate, SgdStep, copied, copied_whole, stored};
+pub use held::{AnyRank, Held, Leaving, Lost, copied, copied_whole, stored};
 #[cfg(test)]
 pub(crate) use path::with_device_path;
 pub use path::{is_forced as is_device_path_forced, is_launched};
@@ -23,6 +24,7 @@ pub use path::{is_forced as is_device_path_forced, is_launched};
 pub(crate) use repeated::with_failing_captures;
 pub use repeated::{Repeated, can_repeat, has_graphs};
 pub use tally::{Work, tallied};
+pub use update::{DeviceNumbers, Group, Numbers, Rule, StepNumbers, Update, pull};
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::libtorch::LibTorchDevice;
@@ -31,6 +33,7 @@ use burn::backend::{
     Autodiff, Backend, Dispatch, DispatchDevice, ExtensionType, Flex, FloatDType, LibTorch,
     TensorMetadata, backend_extension,
 };
+use burn::module::Module;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{BoolDType, DType, Device, Int, IntDType, Slice, Tensor, TensorData};
 use burn_tch::TchTensor;
@@ -170,19 +173,6 @@ pub struct Norm {
     pub relu: bool,
 }
 
-/// Constants of a step of SGD.
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// Momentum.
-    pub momentum: f64,
-    /// Nesterov's form of momentum.
-    pub nesterov: bool,
-    /// L2.
-    pub weight_decay: f64,
-}
-
 /// What a cross entropy gives.
 #[derive(ExtensionType)]
 pub struct LossOutput<B: Backend> {
@@ -263,6 +253,11 @@ fn by_the_batch<B: Backend>(input: NormInput<B>, op: Norm) -> NormOutput<B> {
         running_mean: mix(input.running_mean, n.mean),
         running_var: mix(input.running_var, unbiased),
     }
+}
+
+/// Whether an optimizer's step on `model` is made of all parameters together.
+pub fn steps_together(model: &impl Module) -> bool {
+    model.devices().iter().all(held::changes_in_place)
 }
 
 /// Bytes `[n, k]`, resident on `device` at one byte each.

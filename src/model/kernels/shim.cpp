@@ -11,6 +11,7 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
@@ -197,6 +198,48 @@ at::Tensor laid_out_as(const at::Tensor& like, const at::Tensor& t) {
   if (is_same) return t.as_strided(like.sizes(), like.strides());
   return at::empty_strided(like.sizes(), like.strides(), t.options()).copy_(t);
 }
+
+// Parameters of a step of an optimizer, with their gradients.
+struct Parameters {
+  std::vector<at::Tensor> w, g;
+
+  Parameters(Arguments& given, at::Tensor* const* weights, const at::Tensor* const* gradients,
+             int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+      const at::Tensor& weight =
+          given.tensor("weights", weights[i], at::kFloat, {ANY_RANK}, Strides::dense);
+      w.push_back(weight);
+      g.push_back(laid_out_as(weight, given.tensor("gradients", gradients[i], at::kFloat,
+                                                   weight.sizes(), Strides::any)));
+    }
+  }
+
+  // Gradients from here on are others than those that were given, where there is a `scale`.
+  void divide(const at::Tensor& scale) {
+    if (scale.defined() && !g.empty()) g = at::_foreach_div(g, scale);
+  }
+};
+
+// What an optimizer keeps of each parameter, laid out as these are.
+struct Kept {
+  at::Tensor* const* given_;
+  std::vector<at::Tensor> laid_out;
+
+  // None where `kept` is null.
+  Kept(Arguments& given, const char* name, const std::vector<at::Tensor>& weights,
+       at::Tensor* const* kept)
+      : given_(kept) {
+    for (size_t i = 0; kept != nullptr && i < weights.size(); i++)
+      laid_out.push_back(laid_out_as(weights[i], given.tensor(name, kept[i], at::kFloat,
+                                                              weights[i].sizes(), Strides::dense)));
+  }
+
+  // Copies the new values back to where the old ones lay in memory as they do no more.
+  void keep() {
+    for (size_t i = 0; i < laid_out.size(); i++)
+      if (!laid_out[i].is_same(*given_[i])) given_[i]->copy_(laid_out[i]);
+  }
+};
 
 template <class T>
 const T* read(const at::Tensor& t) {
@@ -482,26 +525,76 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
 
 const char* earlybird_sgd_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
                                at::Tensor* const* velocities, int64_t n, const at::Tensor* rate,
-                               double lr, double momentum, double weight_decay, bool nesterov) {
+                               const at::Tensor* scale, double lr, double momentum,
+                               double weight_decay, bool nesterov) {
   return guarded(__func__, Where::one_device, [&](Arguments& given) {
-    std::vector<at::Tensor> w, g, v;
-    for (int64_t i = 0; i < n; i++) {
-      const at::Tensor& weight =
-          given.tensor("weights", weights[i], at::kFloat, {ANY_RANK}, Strides::dense);
-      w.push_back(weight);
-      g.push_back(laid_out_as(weight, given.tensor("gradients", gradients[i], at::kFloat,
-                                                   weight.sizes(), Strides::any)));
-      v.push_back(laid_out_as(weight, given.tensor("velocities", velocities[i], at::kFloat,
-                                                   weight.sizes(), Strides::dense)));
-    }
+    Parameters of(given, weights, gradients, n);
+    Kept v(given, "velocities", of.w, momentum != 0.0 ? velocities : nullptr);
     const at::Tensor r = given.optional("rate", rate, at::kFloat, {}, Strides::any);
-    const at::TensorList moved = momentum != 0.0 ? at::TensorList(v) : at::TensorList();
+    of.divide(given.optional("scale", scale, at::kFloat, {}, Strides::any));
     if (r.defined())
-      at::_fused_sgd_(w, g, moved, weight_decay, momentum, r, 0.0, nesterov, false, false);
+      at::_fused_sgd_(of.w, of.g, v.laid_out, weight_decay, momentum, r, 0.0, nesterov, false,
+                      false);
     else
-      at::_fused_sgd_(w, g, moved, weight_decay, momentum, lr, 0.0, nesterov, false, false);
+      at::_fused_sgd_(of.w, of.g, v.laid_out, weight_decay, momentum, lr, 0.0, nesterov, false,
+                      false);
+    v.keep();
+  });
+}
+
+const char* earlybird_adamw_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
+                                 at::Tensor* const* means, at::Tensor* const* squares, int64_t n,
+                                 const at::Tensor* rate, const at::Tensor* step,
+                                 const at::Tensor* scale, double lr, double number, double beta1,
+                                 double beta2, double eps, double weight_decay) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    Parameters of(given, weights, gradients, n);
+    Kept m(given, "means", of.w, means), v(given, "squares", of.w, squares);
+    const at::Tensor r = given.optional("rate", rate, at::kFloat, {}, Strides::any);
+    at::Tensor t = given.optional("step", step, at::kFloat, {}, Strides::any);
+    of.divide(given.optional("scale", scale, at::kFloat, {}, Strides::any));
+    if (n == 0) return;
+    if (!t.defined()) t = at::full({}, number, of.w[0].options());
+    const std::vector<at::Tensor> steps(of.w.size(), t); // each parameter's own in PyTorch
+    if (r.defined())
+      at::_fused_adamw_(of.w, of.g, m.laid_out, v.laid_out, {}, steps, r, beta1, beta2,
+                        weight_decay, eps, false, false);
+    else
+      at::_fused_adamw_(of.w, of.g, m.laid_out, v.laid_out, {}, steps, lr, beta1, beta2,
+                        weight_decay, eps, false, false);
+    m.keep();
+    v.keep();
+  });
+}
+
+const char* earlybird_norm(const at::Tensor* const* tensors, int64_t n, double largest,
+                           at::Tensor* out[2]) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> all;
     for (int64_t i = 0; i < n; i++)
-      if (!v[size_t(i)].is_same(*velocities[i])) velocities[i]->copy_(v[size_t(i)]);
+      all.push_back(given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::any));
+    TORCH_CHECK(n > 0, "norm: no tensors");
+    const auto norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(all, 2)), 2);
+    out[0] = hand_over(norm.view({1}));
+    out[1] = hand_over(((norm + 1e-6) / largest).clamp_min(1.0));
+  });
+}
+
+const char* earlybird_pull(at::Tensor* const* tensors, const at::Tensor* const* to, int64_t n,
+                           const at::Tensor* share, double by) {
+  return guarded(__func__, Where::one_device, [&](Arguments& given) {
+    std::vector<at::Tensor> moved, ends;
+    for (int64_t i = 0; i < n; i++) {
+      const at::Tensor& t =
+          given.tensor("tensors", tensors[i], at::kFloat, {ANY_RANK}, Strides::dense);
+      moved.push_back(t);
+      ends.push_back(given.tensor("to", to[i], at::kFloat, t.sizes(), Strides::any));
+    }
+    const at::Tensor s = given.optional("share", share, at::kFloat, {}, Strides::any);
+    if (s.defined())
+      for (size_t i = 0; i < moved.size(); i++) moved[i].lerp_(ends[i], s);
+    else
+      at::_foreach_lerp_(moved, ends, by);
   });
 }
 

@@ -36,11 +36,31 @@ const char* earlybird_batch_norm_backward(const at::Tensor* grad, const at::Tens
                                           at::Tensor* out[3]);
 
 // One step of SGD on `n` parameters as one operation. What belongs to one of them is f32 of one
-// shape; `weights` and `velocities` lie in memory without gaps. `rate` (f32 []; null for none) is
-// the learning rate where the device is to read it, instead of `lr`.
+// shape; `weights` and `velocities` (read only where there is momentum) lie in memory without gaps.
+// `rate` (f32 []; null for none) is the learning rate where the device is to read it, instead of
+// `lr`. Gradients are divided by `scale` (f32 []; null for none).
 const char* earlybird_sgd_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
                                at::Tensor* const* velocities, int64_t n, const at::Tensor* rate,
-                               double lr, double momentum, double weight_decay, bool nesterov);
+                               const at::Tensor* scale, double lr, double momentum,
+                               double weight_decay, bool nesterov);
+
+// One step of AdamW, likewise: `means` are those of gradients, `squares` those of their squares.
+// The device reads the number of the step in `step` (f32 []; null: it is `number`).
+const char* earlybird_adamw_step(at::Tensor* const* weights, const at::Tensor* const* gradients,
+                                 at::Tensor* const* means, at::Tensor* const* squares, int64_t n,
+                                 const at::Tensor* rate, const at::Tensor* step,
+                                 const at::Tensor* scale, double lr, double number, double beta1,
+                                 double beta2, double eps, double weight_decay);
+
+// The Euclidean norm [1] of all values of `n` f32 tensors, and what they are divided by [] so that
+// it is at most `largest`: at least 1.
+const char* earlybird_norm(const at::Tensor* const* tensors, int64_t n, double largest,
+                           at::Tensor* out[2]);
+
+// Moves `n` f32 tensors, which lie in memory without gaps, towards those of `to`, of the same
+// shapes: by the share `by`, or by that which the device reads in `share` (f32 []; null for none).
+const char* earlybird_pull(at::Tensor* const* tensors, const at::Tensor* const* to, int64_t n,
+                           const at::Tensor* share, double by);
 
 // Copies the values of `n` tensors as one operation, each to one of its shape and type.
 const char* earlybird_copy_all(at::Tensor* const* to, const at::Tensor* const* from, int64_t n);

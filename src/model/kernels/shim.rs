@@ -3,7 +3,7 @@
 //! build.rs writes the declarations from it. Errors of the shim and of ATen become panics with
 //! their message: the trainer thread turns them into a `failed` event.
 
-use super::{Convolution, Norm, Sgd};
+use super::{Convolution, Norm};
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use tch::Tensor;
@@ -160,8 +160,41 @@ pub(super) fn cross_entropy(
     })
 }
 
-/// One step of SGD on all `weights` and their `velocities`, in place: nobody else may hold them.
-/// The learning rate is that of `rate` `[]` where there is one, which the device reads.
+/// A number, or the tensor `[]` where the device finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    pub(super) number: f64,
+    pub(super) there: Option<&'a Tensor>,
+}
+
+/// Pointers to the tensors of one step of an optimizer, as many of each kind as of weights.
+struct Pointers {
+    weights: Vec<*mut C_tensor>,
+    gradients: Vec<*const C_tensor>,
+    n: i64,
+}
+
+impl Pointers {
+    /// # Panics
+    /// Where there are not as many of both.
+    fn new(weights: &mut [Tensor], gradients: &[Tensor]) -> Self {
+        let n = weights.len();
+        assert_eq!(gradients.len(), n, "a step needs as many gradients as weights");
+        let weights = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
+        let gradients = gradients.iter().map(Tensor::as_ptr).collect();
+        Self { weights, gradients, n: n as i64 }
+    }
+
+    /// # Panics
+    /// Where there are not as many of `kept`.
+    fn kept(&self, kept: &mut [Tensor]) -> Vec<*mut C_tensor> {
+        assert_eq!(kept.len(), self.weights.len(), "a step needs as much kept as weights");
+        kept.iter_mut().map(Tensor::as_mut_ptr).collect()
+    }
+}
+
+/// One step of SGD on all `weights` and, with momentum, their `velocities`, in place: nobody else
+/// may hold them. Gradients are divided by `scale` `[]`.
 ///
 /// # Panics
 /// Also where there are not as many gradients and velocities as weights.
@@ -169,28 +202,89 @@ pub(super) fn sgd_step(
     weights: &mut [Tensor],
     gradients: &[Tensor],
     velocities: &mut [Tensor],
-    rate: Option<&Tensor>,
-    op: Sgd,
+    lr: Given<'_>,
+    (momentum, nesterov): (f64, bool),
+    weight_decay: f64,
+    scale: Option<&Tensor>,
 ) {
-    let n = weights.len();
-    assert!(gradients.len() == n && velocities.len() == n, "sgd_step: {n} of each are needed");
-    let weights: Vec<_> = weights.iter_mut().map(Tensor::as_mut_ptr).collect();
-    let gradients: Vec<_> = gradients.iter().map(Tensor::as_ptr).collect();
-    let velocities: Vec<_> = velocities.iter_mut().map(Tensor::as_mut_ptr).collect();
-    // SAFETY: as above; there are `n` of each. Weights and velocities, which it writes, are lent to
-    // us alone.
+    let of = Pointers::new(weights, gradients);
+    let velocities = if momentum == 0.0 { Vec::new() } else { of.kept(velocities) };
+    // SAFETY: as above; there are `n` of each that is read. Weights and velocities, which it
+    // writes, are lent to us alone.
     let [] = take(|_| unsafe {
         earlybird_sgd_step(
-            weights.as_ptr(),
-            gradients.as_ptr(),
+            of.weights.as_ptr(),
+            of.gradients.as_ptr(),
             velocities.as_ptr(),
-            n as i64,
-            pointer(rate),
-            op.lr,
-            op.momentum,
-            op.weight_decay,
-            op.nesterov,
+            of.n,
+            pointer(lr.there),
+            pointer(scale),
+            lr.number,
+            momentum,
+            weight_decay,
+            nesterov,
         )
+    });
+}
+
+/// One step of AdamW, likewise; `kept` are the means of gradients and of their squares, `op` are
+/// beta1, beta2 and epsilon.
+///
+/// # Panics
+/// As [`sgd_step`].
+pub(super) fn adamw_step(
+    weights: &mut [Tensor],
+    gradients: &[Tensor],
+    kept: [&mut [Tensor]; 2],
+    [lr, step]: [Given<'_>; 2],
+    (beta1, beta2, epsilon): (f64, f64, f64),
+    weight_decay: f64,
+    scale: Option<&Tensor>,
+) {
+    let of = Pointers::new(weights, gradients);
+    let [means, squares] = kept.map(|kept| of.kept(kept));
+    // SAFETY: as above.
+    let [] = take(|_| unsafe {
+        earlybird_adamw_step(
+            of.weights.as_ptr(),
+            of.gradients.as_ptr(),
+            means.as_ptr(),
+            squares.as_ptr(),
+            of.n,
+            pointer(lr.there),
+            pointer(step.there),
+            pointer(scale),
+            lr.number,
+            step.number,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        )
+    });
+}
+
+/// The norm `[1]` of all values of f32 `tensors`, of which there are some, and what they are
+/// divided by `[]` for it to be at most `largest`.
+pub(super) fn norm(tensors: &[&Tensor], largest: f64) -> [Option<Tensor>; 2] {
+    let all: Vec<_> = tensors.iter().map(|t| t.as_ptr()).collect();
+    // SAFETY: as above.
+    take(|out| unsafe { earlybird_norm(all.as_ptr(), all.len() as i64, largest, out) })
+}
+
+/// Moves `tensors` towards `to`, of the same shapes, by a share, in place: nobody else may hold
+/// them.
+///
+/// # Panics
+/// Also where there are not as many of both.
+pub(super) fn pull(tensors: &mut [Tensor], to: &[Tensor], by: Given<'_>) {
+    assert_eq!(tensors.len(), to.len(), "pull: as many of both are needed");
+    let n = to.len() as i64;
+    let tensors: Vec<_> = tensors.iter_mut().map(Tensor::as_mut_ptr).collect();
+    let to: Vec<_> = to.iter().map(Tensor::as_ptr).collect();
+    // SAFETY: as above; what it writes is lent to us alone.
+    let [] = take(|_| unsafe {
+        earlybird_pull(tensors.as_ptr(), to.as_ptr(), n, pointer(by.there), by.number)
     });
 }
 

@@ -70,16 +70,21 @@ fn batch_norm_train(
     (y, mean, var)
 }
 
-/// One step of SGD on one parameter.
-fn sgd_step<const D: usize>(
+const NUMBERS: Numbers = Numbers { lr: 0.1, head_lr: 0.1, step: 3, pull: 0.25 };
+
+/// One step of an optimizer on one parameter.
+fn step_of<const D: usize>(
+    rule: Rule,
+    weight_decay: f64,
     weight: Tensor<D>,
     gradient: Tensor<D>,
-    velocity: Tensor<D>,
-    op: Sgd,
-) -> [Tensor<D>; 2] {
-    let mut step = SgdStep::new(op, None);
-    let updated = step.take(weight, gradient, Some(velocity));
-    step.make();
+    kept: Vec<Tensor<D>>,
+) -> (Tensor<D>, Vec<Tensor<D>>) {
+    let mut update = Update::new(rule, StepNumbers::Now(NUMBERS));
+    let group = Group { is_head: false, weight_decay };
+    let kept = kept.into_iter().map(Some).collect();
+    let updated = update.take(group, weight, gradient, kept);
+    update.make(None);
     updated
 }
 
@@ -156,19 +161,17 @@ fn the_running_variance_is_pytorch_s_unbiased_one() {
 fn batch_norm_by_given_statistics() {
     for relu in [false, true] {
         same_on_both(|device| {
-            let device = device.clone().without_autodiff();
             let p = NormParameters {
-                gamma: values([6], 3, &device),
-                beta: values([6], 4, &device),
-                mean: values([6], 5, &device),
-                var: values([6], 6, &device) + 2.0,
+                gamma: values([6], 3, device),
+                beta: values([6], 4, device),
+                mean: values([6], 5, device),
+                var: values([6], 6, device) + 2.0,
             };
-            let y = batch_norm(
-                images([4, 6, 5, 7], 1, &device),
-                p,
-                Norm { momentum: 0.1, epsilon: 1e-5, relu },
-            );
-            vec![("y", host(y), VALUE)]
+            let x = images([4, 6, 5, 7], 1, device).require_grad();
+            let y = batch_norm(x.clone(), p, Norm { momentum: 0.1, epsilon: 1e-5, relu });
+            let grads = (y.clone() * values(y.dims(), 7, device)).sum().backward();
+            let dx = x.grad(&grads).expect("dx");
+            vec![("y", host(y), VALUE), ("dx", host(dx), GRADIENT)]
         });
     }
 }
@@ -445,22 +448,25 @@ fn a_forward_pass_that_is_not_finite_stays_visible() {
 }
 
 #[test]
-fn a_step_of_sgd_in_all_its_forms_leaves_what_others_hold_alone() {
-    for (momentum, nesterov, weight_decay) in
-        [(0.0, false, 0.0), (0.9, false, 0.01), (0.9, true, 0.01)]
+fn a_step_in_all_its_forms_leaves_what_others_hold_alone() {
+    let sgd = |momentum, nesterov| Rule::Sgd { momentum, nesterov };
+    let adamw = Rule::AdamW { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    for (rule, weight_decay) in
+        [(sgd(0.0, false), 0.0), (sgd(0.9, false), 0.01), (sgd(0.9, true), 0.01), (adamw, 0.01)]
     {
         same_on_both(|device| {
             let device = &device.clone().without_autodiff();
-            let op = Sgd { lr: 0.1, momentum, nesterov, weight_decay };
             // A gradient with the strides of a convolution's, another order than the weight's.
             let (mut w, g) = (values([4, 3, 3, 3], 1, device), images([4, 3, 3, 3], 2, device));
             let (held, before) = (w.clone(), host(w.clone()));
-            let mut v = values([4, 3, 3, 3], 3, device);
+            let of_word = |k: usize| values([4, 3, 3, 3], 3 + k as u64, device).abs();
+            let mut kept: Vec<_> = (0..rule.kept().len()).map(of_word).collect();
             for _ in 0..3 {
-                [w, v] = sgd_step(w, g.clone(), v, op);
+                (w, kept) = step_of(rule, weight_decay, w, g.clone(), kept);
             }
             assert_eq!(host(held), before, "a clone of the weights stays as it was");
-            vec![("weight", host(w), VALUE), ("velocity", host(v), VALUE)]
+            let kept = rule.kept().iter().zip(kept).map(|(word, kept)| (*word, host(kept), VALUE));
+            std::iter::once(("weight", host(w), VALUE)).chain(kept).collect()
         });
     }
 }

@@ -22,7 +22,7 @@ impl Parts {
             old: json!(old),
             new: json!(new),
             effective: Effective::WeightsAfter(self.completed),
-            by_itself: Some(ended),
+            by_itself: Some(ended.into()),
         });
     }
 }

@@ -80,7 +80,7 @@ impl Session {
         };
         let changed = match config::from_value(&self.parts.config, key, &wanted) {
             Ok(changed) => changed,
-            Err(problem) => return self.refuse(key, value, &problem.what),
+            Err(problem) => return self.refuse(key, value, &problem.in_a_line()),
         };
         let current = self.parts.completed + usize::from(self.in_epoch());
         if changed.train.epochs < current {

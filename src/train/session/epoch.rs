@@ -5,7 +5,7 @@ use super::samples::{Planned, all};
 use super::terms::Terms;
 use crate::importance::{EpochPlan, Observation, Probabilities};
 use crate::protocol::Phase;
-use crate::train::checkpoint::{Array, Checkpoint, EpochState, RestoreError};
+use crate::train::checkpoint::{Array, Checkpoint, EpochState, Norms, RestoreError};
 use crate::train::feed::Sent;
 use crate::train::step::{observation_rows, read_observations};
 use crate::train::sums::{Sum, Sums};
@@ -20,6 +20,8 @@ pub(super) struct Place {
     pub(super) step: usize,
     /// Losses of these steps.
     pub(super) total: Sum,
+    /// Norms of their gradients, each a sample.
+    pub(super) norms: Sum,
     /// Parts of the observations of these steps.
     pub(super) parts: usize,
 }
@@ -37,6 +39,8 @@ pub(super) struct Epoch {
     pub(super) shifts: Option<Tensor<2>>,
     /// Draws that the device has already.
     pub(super) sent: Option<Sent>,
+    /// Whether images were mixed in any of its steps.
+    pub(super) is_mixed: bool,
     /// Steps that are done.
     step: usize,
     /// Steps that it has.
@@ -48,6 +52,11 @@ pub(super) struct Epoch {
     total: Sum,
     /// Of the steps since, on the device.
     unread: Sums,
+    /// Norms of the gradients of steps that were read, each a sample; none where nothing is
+    /// clipped.
+    norms: Sum,
+    /// Those that were not.
+    unread_norms: Sums,
     /// Of the steps since, once they were read.
     unchecked: Option<Sum>,
     /// Steps before this one are made one by one, each looked at before it is kept.
@@ -73,11 +82,14 @@ impl Epoch {
             shifts: terms.shifts(device),
             terms,
             sent: None,
+            is_mixed: false,
             step: 0,
             steps,
             observations: Vec::new(),
             total: Sum::default(),
             unread: Sums::default(),
+            norms: Sum::default(),
+            unread_norms: Sums::default(),
             unchecked: None,
             careful_until: 0,
             began: Instant::now(),
@@ -98,6 +110,12 @@ impl Epoch {
     /// Mean loss of the samples whose losses were read.
     pub(super) fn mean_loss(&self) -> f64 {
         self.total.mean()
+    }
+
+    /// Mean norm of the gradients of the steps whose norms were read; `None` where nothing is
+    /// clipped.
+    pub(super) fn mean_norm(&self) -> Option<f64> {
+        (self.norms.samples > 0).then(|| self.norms.mean())
     }
 
     /// All observations so far, one per draw: waits for the device.
@@ -129,6 +147,18 @@ impl Epoch {
         self.step += 1;
     }
 
+    /// Takes the norm of a step's gradients, which stays on the device, `[1]`.
+    pub(super) fn take_norm(&mut self, norm: Tensor<1>) {
+        self.unread_norms.add(norm, 1);
+    }
+
+    /// Reads the norms since this was last called, and gives their mean: waits for the device.
+    pub(super) fn read_norms(&mut self) -> Option<f64> {
+        let read = self.unread_norms.read()?;
+        self.norms += read;
+        Some(read.mean())
+    }
+
     /// Reads the losses since this was last called: waits for the device. `None` when no step was
     /// made since whose loss is unknown. Nothing follows from them until they are
     /// [checked](Self::check).
@@ -155,7 +185,8 @@ impl Epoch {
 
     /// How far it has come; the losses of all steps were checked.
     pub(super) fn place(&self) -> Place {
-        Place { step: self.step, total: self.total, parts: self.observations.len() }
+        let parts = self.observations.len();
+        Place { step: self.step, total: self.total, norms: self.norms, parts }
     }
 
     /// Goes back to `place`, and on from there with care to where it is now.
@@ -166,9 +197,10 @@ impl Epoch {
 
     /// Goes back to `place`.
     pub(super) fn undo(&mut self, place: Place) {
-        (self.step, self.total) = (place.step, place.total);
+        (self.step, self.total, self.norms) = (place.step, place.total, place.norms);
         self.observations.truncate(place.parts);
         (self.unread, self.unchecked) = (Sums::default(), None);
+        self.unread_norms = Sums::default();
     }
 }
 
@@ -189,7 +221,10 @@ impl Epoch {
         let Self { phase, step, steps, .. } = *self;
         let Terms { reweight, posthoc, .. } = self.terms;
         let (loss, reweight, posthoc) = (self.total.loss, Some(reweight), Some(posthoc));
-        EpochState { phase, step, steps, loss, reweight, posthoc }
+        let Sum { loss: sum, samples: steps_of_norms } = self.norms;
+        let norms = (steps_of_norms > 0).then_some(Norms { sum, steps: steps_of_norms });
+        let is_mixed = self.is_mixed;
+        EpochState { phase, step, steps, loss, norms, is_mixed, reweight, posthoc }
     }
 
     /// For a checkpoint: what it draws, and what was observed.
@@ -237,6 +272,10 @@ impl Epoch {
         Ok(Self {
             step: e.step,
             total: Sum { loss: e.loss, samples: seen },
+            norms: e
+                .norms
+                .map_or_else(Sum::default, |norms| Sum { loss: norms.sum, samples: norms.steps }),
+            is_mixed: e.is_mixed,
             observations: observation_rows(flat, device),
             ..Self::new(e.phase, planned, terms, e.steps, device)
         })

@@ -5,10 +5,11 @@ use super::epoch::Epoch;
 use super::evaluator::{Evaluation, Figures};
 use super::parts::Parts;
 use super::{Progress, Stage};
-use crate::protocol::{Cause, EpochSummary, Event, Measured, StepTimes, TestedModel};
+use crate::protocol::{Averaged, Cause, EpochSummary, Event, Measured, StepTimes, TestedModel};
 
 impl Parts {
-    /// One batch of the evaluation of `epoch`; the last one ends the epoch.
+    /// One batch of the evaluation of `epoch`: of the model, and then of its average where there is
+    /// one; the last one ends the epoch.
     pub(super) fn evaluate(
         &mut self,
         epoch: &Epoch,
@@ -24,7 +25,15 @@ impl Parts {
             }
         }
         let figures = evaluation.figures(set, self.samples.classes());
-        self.end_epoch(epoch, &figures);
+        match (evaluation.before.take(), self.learned.average()) {
+            (None, Some(average)) => {
+                *evaluation = *self.evaluation(average, epoch.terms.posthoc);
+                evaluation.before = Some(figures);
+                return (Progress::Evaluated, None);
+            }
+            (None, None) => self.end_epoch(epoch, &figures, None),
+            (Some(raw), _) => self.end_epoch(epoch, &raw, Some(&figures)),
+        }
         (Progress::EpochEnd, Some(Stage::Boundary))
     }
 
@@ -85,13 +94,14 @@ impl Parts {
         (Progress::Boundary, Some(Stage::Boundary))
     }
 
-    fn end_epoch(&mut self, epoch: &Epoch, figures: &Figures) {
+    fn end_epoch(&mut self, epoch: &Epoch, figures: &Figures, average: Option<&Figures>) {
         let observations = epoch.observations();
         self.completed += 1;
         let Figures { loss, confusion, began } = figures;
         let accuracy = confusion.accuracy();
         self.evaluator.take(self.completed, accuracy, || self.learned.model());
-        let broken = self.samples.record_epoch(epoch.phase, &epoch.plan, &observations);
+        let broken =
+            self.samples.record_epoch(epoch.phase, &epoch.plan, &observations, epoch.is_mixed);
         let draws = self.samples.draws(&epoch.plan, &epoch.q);
         let settled = self.samples.settled(&self.config, epoch.phase);
         let step_ms = self.meter.take_epoch_times().per(epoch.steps);
@@ -104,6 +114,11 @@ impl Parts {
             phase: epoch.phase,
             train_loss: epoch.mean_loss(),
             measured: Measured { on: self.config.measured_on(), loss: *loss, accuracy },
+            average: average.map(|figures| Averaged {
+                loss: figures.loss,
+                accuracy: figures.confusion.accuracy(),
+            }),
+            grad_norm: epoch.mean_norm(),
             recall: confusion.recall(),
             drawn: draws.drawn,
             expected: draws.expected,
@@ -119,12 +134,13 @@ impl Parts {
             settled,
             seconds: epoch.began.elapsed().as_secs_f64() - epoch.waited,
             eval_seconds: began.elapsed().as_secs_f64(),
-            samples: self.learned.samples(),
+            samples: self.learned.trained().samples,
             step_ms: Some(step_ms),
             correction: epoch.terms.prior.iter().map(|v| f64::from(*v)).collect(),
         };
         self.outbox.push(Event::EpochEnd(summary));
         self.find_e(settled, epoch.steps);
+        self.end_early(epoch.steps);
         self.outbox.extend(self.samples.preview(&self.config, self.completed));
         if let Some(sample) = broken.filter(|_| !self.not_finite_accepted) {
             let reason = format!(

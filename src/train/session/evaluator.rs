@@ -22,6 +22,8 @@ pub(super) struct Evaluation {
     /// Of each batch, `[b]`.
     predictions: Vec<Tensor<1, Int>>,
     began: Instant,
+    /// What was found of the model whose average is evaluated now.
+    pub(super) before: Option<Figures>,
 }
 
 /// What an evaluation found.
@@ -45,6 +47,7 @@ impl Evaluation {
             losses: Sums::default(),
             predictions: Vec::new(),
             began: Instant::now(),
+            before: None,
         }
     }
 

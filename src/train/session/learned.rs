@@ -1,49 +1,84 @@
-//! What is learned: the model, its optimizer, and the last states to go back to when losses turn
-//! out not to be finite. Knows nothing of where batches come from, of events or of commands.
+//! What is learned: the model, an average of it, its optimizer, and the last states to go back to
+//! when losses turn out not to be finite. Knows nothing of where batches come from, of events or of
+//! commands.
 
 use super::epoch::Place;
-use crate::model::kernels::Held;
+use crate::config::TrainConfig;
+use crate::model::kernels::{Held, Numbers, StepNumbers};
 use crate::model::{Misfits, Mode, Model, NamedTensor, Unread};
-use crate::train::optimizer::{LearningRate, Sgd};
+use crate::train::optimizer::{Optimizer, Settings};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How much a model was trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Trained {
+    /// Samples, each as often as it was drawn.
+    pub(super) samples: u64,
+    /// Steps of its optimizer.
+    pub(super) steps: u64,
+}
+
+/// What every step changes.
+#[derive(Debug)]
+struct Changed {
+    model: Model,
+    optimizer: Optimizer,
+    /// The average of the model over its steps, without gradients, where there is one.
+    average: Option<Model>,
+    trained: Trained,
+}
+
+impl Changed {
+    /// The tensors, where they are changed in place.
+    fn held(&self) -> Held {
+        let mut held = self.model.held();
+        self.optimizer.hold(&self.model, &mut held);
+        if let Some(average) = &self.average {
+            held.append(average.held());
+        }
+        held
+    }
+
+    /// The same in memory of its own, the model without autodiff.
+    fn copy(&self) -> Self {
+        let (model, optimizer) = (self.model.copy(), self.optimizer.copy());
+        let average = self.average.as_ref().map(Model::copy);
+        Self { model, optimizer, average, trained: self.trained }
+    }
+}
+
 /// A state that training can go back to, in memory of its own, which no later step touches.
 #[derive(Debug)]
 struct Snapshot {
-    /// Without autodiff.
-    model: Model,
-    optimizer: Sgd,
-    samples: u64,
+    /// The model without autodiff.
+    state: Changed,
     place: Place,
 }
 
 impl Snapshot {
-    fn new(model: &Model, optimizer: &Sgd, samples: u64, place: Place) -> Self {
-        Self { model: model.copy(), optimizer: optimizer.copy(), samples, place }
+    fn new(now: &Changed, place: Place) -> Self {
+        Self { state: now.copy(), place }
     }
 
     /// The same in the memory of `former`, where it fits: one operation instead of one a tensor.
-    fn over(former: Self, model: &Model, optimizer: &Sgd, samples: u64, place: Place) -> Self {
-        let now = held(model, optimizer);
-        let mut then = held(&former.model, &former.optimizer);
-        if now.is_empty() || then.len() != now.len() {
-            return Self::new(model, optimizer, samples, place);
+    fn over(mut former: Self, now: &Changed, place: Place) -> Self {
+        let (from, mut to) = (now.held(), former.state.held());
+        if from.is_empty() || to.len() != from.len() {
+            return Self::new(now, place);
         }
-        then.assign(&now);
-        Self { samples, place, ..former }
+        to.assign(&from);
+        former.state.trained = now.trained;
+        Self { place, ..former }
     }
 }
 
 /// A model and everything that its training changes.
 #[derive(Debug)]
 pub(super) struct Learned {
-    model: Model,
-    optimizer: Sgd,
-    /// Samples that it was trained on, each as often as it was drawn.
-    samples: u64,
+    now: Changed,
     /// The newest snapshot. Its parameters may have been spoilt by the very last update before it.
     newer: Snapshot,
     /// The one before it in the same epoch: that losses were finite since shows that its parameters
@@ -61,41 +96,49 @@ fn another_memory() -> u64 {
 }
 
 impl Learned {
-    /// A model with its optimizer that was trained on so many samples. Now is the first snapshot:
-    /// the epoch in progress stands at `place`.
-    pub(super) fn new(model: Model, optimizer: Sgd, samples: u64, place: Place) -> Self {
-        let newer = Snapshot::new(&model, &optimizer, samples, place);
-        Self {
-            model,
-            optimizer,
-            samples,
-            newer,
-            older: None,
-            spare: None,
-            memory: another_memory(),
-        }
+    /// A model with its optimizer, trained so much, and the average of it where there is one, in
+    /// memory of its own. Now is the first snapshot: the epoch in progress stands at `place`.
+    pub(super) fn new(
+        (model, average): (Model, Option<Model>),
+        optimizer: Optimizer,
+        trained: Trained,
+        place: Place,
+    ) -> Self {
+        let now = Changed { model, optimizer, average, trained };
+        let newer = Snapshot::new(&now, place);
+        Self { now, newer, older: None, spare: None, memory: another_memory() }
     }
 
-    /// Samples that it was trained on.
-    pub(super) fn samples(&self) -> u64 {
-        self.samples
+    /// How much it was trained.
+    pub(super) fn trained(&self) -> Trained {
+        self.now.trained
     }
 
     /// Parameters and running statistics by name.
     pub(super) fn state(&self) -> Vec<NamedTensor> {
-        self.model.state()
+        self.now.model.state()
     }
 
-    /// Parameters and running statistics under `model.`, and the optimizer's velocities, of which
-    /// there are none before the first step, under `velocity.`; not read yet.
+    /// Parameters and running statistics under `model.`, their averages where there are some under
+    /// `average.`, and what the optimizer keeps, which is nothing before the first step, under its
+    /// words; not read yet.
     pub(super) fn unread(&self) -> Unread {
-        let velocities = self.optimizer.unread(&self.model);
-        self.model.unread().under("model.").and(velocities.under("velocity."))
+        let Changed { model, optimizer, average, .. } = &self.now;
+        let unread = model.unread().under("model.").and(optimizer.unread(model));
+        match average {
+            Some(average) => unread.and(average.unread().under("average.")),
+            None => unread,
+        }
     }
 
     /// The model as it is now, without gradients: later steps do not change it.
     pub(super) fn model(&self) -> Model {
-        self.model.copy()
+        self.now.model.copy()
+    }
+
+    /// The same of its average, where there is one.
+    pub(super) fn average(&self) -> Option<Model> {
+        self.now.average.as_ref().map(Model::copy)
     }
 
     /// A model of this architecture with the values of `state`.
@@ -112,51 +155,81 @@ impl Learned {
 
     /// Logits `[b, C]` of a batch of images `[b, c, h, w]` that is trained on.
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.model.forward(images, Mode::Train)
+        self.now.model.forward(images, Mode::Train)
     }
 
     /// Gradients of a loss `[1]` that came from [`forward`](Self::forward).
     pub(super) fn gradients(&self, loss: &Tensor<1>) -> GradientsParams {
-        GradientsParams::from_grads(loss.backward(), &self.model)
+        GradientsParams::from_grads(loss.backward(), &self.now.model)
     }
 
-    /// One step of the optimizer.
-    pub(super) fn update(&mut self, lr: LearningRate<'_>, gradients: GradientsParams) {
+    /// Takes what of the optimizer may change while it trains.
+    pub(super) fn tune(&mut self, config: &TrainConfig) {
+        self.now.optimizer.tune(config);
+    }
+
+    /// The numbers of the next step, at the learning rate `lr`.
+    pub(super) fn numbers(&self, config: &TrainConfig, lr: f64) -> Numbers {
+        let step = self.now.trained.steps + 1;
+        // The first steps count less, since the average begins at what nothing has trained yet
+        // (as in TensorFlow's ExponentialMovingAverage).
+        let decay = config.ema_decay.min((1.0 + step as f64) / (10.0 + step as f64));
+        // What nothing reads stays the same: a device need not be told.
+        let settings = self.now.optimizer.settings();
+        Numbers {
+            lr,
+            head_lr: if settings.has_head() { lr * config.head_share() } else { 0.0 },
+            step: if settings.goes_by_steps() { step } else { 0 },
+            pull: if self.now.average.is_some() { 1.0 - decay } else { 0.0 },
+        }
+    }
+
+    /// One step of the optimizer, and of the average; the norm of all gradients, `[1]`, where they
+    /// are clipped.
+    pub(super) fn update(
+        &mut self,
+        numbers: StepNumbers<'_>,
+        gradients: GradientsParams,
+    ) -> Option<Tensor<1>> {
+        let Changed { model, optimizer, average, .. } = &mut self.now;
         // The optimizer gets the model itself, not a clone: parameters that nobody else holds are
         // updated in place. Meanwhile the snapshot's handles stand in, so that there is a model
         // whatever happens to the step.
-        let model = std::mem::replace(&mut self.model, self.newer.model.clone());
-        self.model = self.optimizer.step(lr, model, gradients);
+        let before = std::mem::replace(model, self.newer.state.model.clone());
+        let (after, norm) = optimizer.step(numbers, before, gradients);
+        *model = after;
+        *average = average.take().map(|average| average.pulled(model, numbers));
+        norm
     }
 
     /// Where everything that steps change lies in memory.
     #[cfg(test)]
     pub(super) fn places(&self) -> Vec<usize> {
-        held(&self.model, &self.optimizer).places()
+        self.now.held().places()
     }
 
-    /// Counts a batch of `samples` that it was trained on.
+    /// Counts a step on a batch of `samples`.
     pub(super) fn count(&mut self, samples: usize) {
-        self.samples += samples as u64;
+        let Trained { samples: all, steps } = &mut self.now.trained;
+        (*all, *steps) = (*all + samples as u64, *steps + 1);
     }
 
-    /// The optimizer's constants, and a number that is another one for other memory of parameters
-    /// or velocities.
-    pub(super) fn form(&self) -> ((f64, bool, f64), u64) {
-        (self.optimizer.constants(), self.memory)
+    /// The optimizer's settings, and a number that is another one for other memory of what steps
+    /// change.
+    pub(super) fn form(&self) -> (Settings, u64) {
+        (self.now.optimizer.settings(), self.memory)
     }
 
     /// Whether all parameters and running statistics are finite: waits for the device.
     pub(super) fn is_finite(&self) -> bool {
-        is_finite(&self.model)
+        is_finite(&self.now.model)
     }
 
     /// Makes now a state to go back to: the epoch in progress stands at `place`.
     pub(super) fn keep(&mut self, place: Place) {
-        let (model, optimizer, samples) = (&self.model, &self.optimizer, self.samples);
         let snapshot = match self.older.take().or_else(|| self.spare.take()) {
-            Some(unneeded) => Snapshot::over(unneeded, model, optimizer, samples, place),
-            None => Snapshot::new(model, optimizer, samples, place),
+            Some(unneeded) => Snapshot::over(unneeded, &self.now, place),
+            None => Snapshot::new(&self.now, place),
         };
         let former = std::mem::replace(&mut self.newer, snapshot);
         // Nothing goes back over the beginning of an epoch.
@@ -170,7 +243,7 @@ impl Learned {
     /// Goes back to the newest snapshot whose parameters are finite; where the epoch stood then.
     pub(super) fn go_back(&mut self) -> Place {
         if let Some(older) = self.older.take()
-            && !is_finite(&self.newer.model)
+            && !is_finite(&self.newer.state.model)
         {
             self.spare = Some(std::mem::replace(&mut self.newer, older));
         }
@@ -180,19 +253,11 @@ impl Learned {
     /// Goes back to the newest snapshot, whatever happened since (a step that broke off in the
     /// middle, too); where the epoch stood then.
     pub(super) fn undo(&mut self) -> Place {
-        self.model = self.newer.model.copy().train();
-        self.optimizer = self.newer.optimizer.copy();
+        let Changed { model, optimizer, average, trained } = self.newer.state.copy();
+        self.now = Changed { model: model.train(), optimizer, average, trained };
         self.memory = another_memory();
-        self.samples = self.newer.samples;
         self.newer.place
     }
-}
-
-/// Everything that a step changes, where that happens in place.
-fn held(model: &Model, optimizer: &Sgd) -> Held {
-    let mut held = model.held();
-    optimizer.hold(model, &mut held);
-    held
 }
 
 fn is_finite(model: &Model) -> bool {
@@ -219,7 +284,10 @@ mod tests {
 
     fn learned(device: &Device) -> Learned {
         let config = RunConfig::default();
-        Learned::new(new_model(&config, 1, 3, device), Sgd::new(&config.train), 0, at(0))
+        let model = new_model(&config, 1, 3, device);
+        let average = Some(model.copy());
+        let optimizer = Optimizer::new(&config.train);
+        Learned::new((model, average), optimizer, Trained::default(), at(0))
     }
 
     /// Gradients of a batch of four, whose pixels `scale` multiplies.
@@ -234,7 +302,8 @@ mod tests {
 
     fn step(learned: &mut Learned, scale: f32, device: &Device) {
         let gradients = gradients(learned, scale, device);
-        learned.update(LearningRate::Now(0.1), gradients);
+        let numbers = Numbers { pull: 0.1, ..learned.numbers(&TrainConfig::default(), 0.1) };
+        learned.update(StepNumbers::Now(numbers), gradients);
         learned.count(4);
     }
 
@@ -243,8 +312,8 @@ mod tests {
     }
 
     /// Everything that decides what comes next.
-    fn whole(learned: &Learned) -> (Vec<NamedTensor>, u64) {
-        (learned.unread().read(), learned.samples())
+    fn whole(learned: &Learned) -> (Vec<NamedTensor>, Trained) {
+        (learned.unread().read(), learned.trained())
     }
 
     #[test]
@@ -304,15 +373,16 @@ mod tests {
         learned.keep(at(1));
         let before = whole(&learned);
         // A velocity of another shape: the update of the last parameters panics.
-        let mut velocities = learned.optimizer.state(&learned.model);
-        velocities.retain(|v| v.name == "fc.weight");
+        let Changed { model, optimizer, .. } = &mut learned.now;
+        let mut velocities = optimizer.state(model);
+        velocities.retain(|v| v.name == "velocity.fc.weight");
         velocities[0].shape.reverse();
-        learned.optimizer.load(&learned.model, &velocities, &device);
+        optimizer.load(model, &velocities, &device);
         let broken = catch_unwind(AssertUnwindSafe(|| step(&mut learned, 1.0, &device)));
         assert!(broken.is_err());
         assert_eq!((learned.undo(), whole(&learned)), (at(1), before));
         step(&mut learned, 1.0, &device);
-        assert!(learned.is_finite() && learned.samples() == 8);
+        assert!(learned.is_finite() && learned.trained() == Trained { samples: 8, steps: 2 });
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod evaluator;
 mod learned;
 mod meter;
 mod parts;
+mod patience;
 mod restore;
 mod samples;
 mod start;

@@ -2,7 +2,7 @@
 
 use super::epoch::{Epoch, Place};
 use super::evaluator::Best;
-use super::learned::Learned;
+use super::learned::{Learned, Trained};
 use super::meter::Meter;
 use super::parts::Parts;
 use super::{Session, Stage, TrainError, Work};
@@ -11,7 +11,7 @@ use crate::data::Dataset;
 use crate::model::{Unread, sha256};
 use crate::protocol::Event;
 use crate::train::checkpoint::{Checkpoint, LeavingCheckpoint, RestoreError, SessionState};
-use crate::train::optimizer::Sgd;
+use crate::train::optimizer::Optimizer;
 use burn::tensor::Device;
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ impl Session {
             labels_sha256: samples.labels_sha256(),
             data: Some(self.parts.data.clone()),
             completed: self.parts.completed,
-            samples_drawn: learned.samples(),
+            samples_drawn: learned.trained().samples,
+            steps: learned.trained().steps,
             weighed_at: samples.weighed_at(),
             unseen: samples.unseen(),
             preferred: self.parts.preferred,
@@ -118,7 +119,14 @@ impl Session {
             .learned
             .with_state(&checkpoint.tensors("model."), device)
             .map_err(RestoreError::Model)?;
-        check_shapes(checkpoint, parts.evaluator.held_back.is_some() && s.best_epoch > 0)?;
+        let mut optimizer = Optimizer::new(&s.config.train);
+        let words = optimizer.settings().rule().kept();
+        let has_best = parts.evaluator.held_back.is_some() && s.best_epoch > 0;
+        let has_average = s.config.train.ema_decay > 0.0;
+        check_shapes(checkpoint, words, [("best.", has_best), ("average.", has_average)])?;
+        let average = Some(checkpoint.tensors("average.")).filter(|_| has_average);
+        let average = average.map(|average| parts.learned.with_state(&average, device));
+        let average = average.transpose().map_err(RestoreError::Model)?;
         let best = Some(checkpoint.tensors("best.")).filter(|best| !best.is_empty());
         let best = best.map(|best| parts.learned.with_state(&best, device));
         let best = best.transpose().map_err(RestoreError::Model)?;
@@ -127,10 +135,11 @@ impl Session {
         let epoch = epoch.transpose()?;
 
         parts.config = s.config.clone();
-        let mut optimizer = Sgd::new(&parts.config.train);
-        optimizer.load(&model, &checkpoint.tensors("velocity."), device);
+        optimizer.load(&model, &checkpoint.kept(words), device);
         let place = epoch.as_ref().map_or_else(Place::default, Epoch::place);
-        parts.learned = Learned::new(model, optimizer, s.samples_drawn, place);
+        let average = average.map(|average| average.copy());
+        let trained = Trained { samples: s.samples_drawn, steps: s.steps };
+        parts.learned = Learned::new((model, average), optimizer, trained, place);
         parts.samples.adopt(known, s);
         parts.completed = s.completed;
         parts.preferred = s.preferred;
@@ -168,18 +177,28 @@ impl Session {
     }
 }
 
-/// Whether the optimizer's velocities, and the best model where there is one, have the shapes of
-/// the model, which fits.
-fn check_shapes(checkpoint: &Checkpoint, has_best: bool) -> Result<(), RestoreError> {
-    let shapes = |prefix| checkpoint.shapes(prefix);
-    let (model, velocity, best) = (shapes("model."), shapes("velocity."), shapes("best."));
+/// Whether what the optimizer keeps under `words`, and other models where they are needed, have
+/// the shapes of the model, which fits.
+fn check_shapes(
+    checkpoint: &Checkpoint,
+    words: &[&str],
+    models: [(&str, bool); 2],
+) -> Result<(), RestoreError> {
+    let model = checkpoint.shapes("model.");
     let differs =
         |(name, shape): &(&&str, &&[usize])| model.get(**name).is_some_and(|m| m != *shape);
-    if let Some((name, _)) = velocity.iter().find(differs) {
-        return Err(RestoreError::Array(format!("velocity.{name}")));
+    for word in words {
+        let kept = checkpoint.shapes(&format!("{word}."));
+        if let Some((name, _)) = kept.iter().find(differs) {
+            return Err(RestoreError::Array(format!("{word}.{name}")));
+        }
     }
-    match model.iter().find(|(name, shape)| has_best && best.get(*name) != Some(shape)) {
-        Some((name, _)) => Err(RestoreError::Array(format!("best.{name}"))),
-        None => Ok(()),
+    for (prefix, _) in models.into_iter().filter(|(_, is_needed)| *is_needed) {
+        let there = checkpoint.shapes(prefix);
+        let misfit = model.iter().find(|(name, shape)| there.get(*name) != Some(shape));
+        if let Some((name, _)) = misfit {
+            return Err(RestoreError::Array(format!("{prefix}{name}")));
+        }
     }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use super::epoch::Place;
 use super::evaluator::{Evaluator, TestSet};
-use super::learned::Learned;
+use super::learned::{Learned, Trained};
 use super::meter::Meter;
 use super::parts::Parts;
 use super::samples::Samples;
@@ -11,12 +11,12 @@ use super::{Session, Stage};
 use crate::config::{CudaGraph, Precision, RunConfig};
 use crate::data::{Dataset, Identity, Split};
 use crate::importance::Sampler;
-use crate::model::{Misfits, NamedTensor, device, kernels, threads_in_use};
+use crate::model::{FreezeError, Misfits, NamedTensor, device, kernels, threads_in_use};
 use crate::protocol::{DataSummary, Event, ModelSummary};
 use crate::train::checkpoint::RestoreError;
 use crate::train::feed::Feeds;
 use crate::train::new_model;
-use crate::train::optimizer::Sgd;
+use crate::train::optimizer::Optimizer;
 use burn::tensor::Device;
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,9 @@ pub enum TrainError {
          run's; classes may be others."
     )]
     Initial(Misfits),
+    /// A part of the model cannot be frozen.
+    #[error("train.freeze: {0}")]
+    Freeze(#[from] FreezeError),
     /// A checkpoint does not fit.
     #[error(transparent)]
     Restore(#[from] RestoreError),
@@ -87,6 +90,8 @@ impl Session {
             let started = model.started_from(initial, device).map_err(TrainError::Initial)?;
             (started.0, Some(started.1))
         };
+        let model = model.frozen(&config.train.freeze)?;
+        let average = (config.train.ema_decay > 0.0).then(|| model.copy());
         let start = start.map(|start| Event::Note { text: format!("model.init: {start}") });
         let feeds = Feeds::new(&data, &config.data, device);
         let feed = |split: &Split| feeds.of(split);
@@ -119,7 +124,12 @@ impl Session {
             other => other,
         };
         let parts = Parts {
-            learned: Learned::new(model, Sgd::new(&config.train), 0, Place::default()),
+            learned: Learned::new(
+                (model, average),
+                Optimizer::new(&config.train),
+                Trained::default(),
+                Place::default(),
+            ),
             repeats: config.train.cuda_graph == CudaGraph::Auto && kernels::can_repeat(device),
             repeatable: None,
             feed: train,

@@ -3,11 +3,12 @@
 
 use super::learned::Learned;
 use super::meter::Lap;
-use crate::model::kernels::{self, Held, Rate, Repeated};
+use crate::model::kernels::{self, DeviceNumbers, Held, Numbers, Repeated, StepNumbers};
 use crate::protocol::StepTimes;
+use crate::train::augmented::Kinds;
 use crate::train::batches::{Brought, Draws};
 use crate::train::feed::Feed;
-use crate::train::optimizer::LearningRate;
+use crate::train::optimizer::Settings;
 use crate::train::step::{LossTerms, forward_loss};
 use burn::tensor::{Device, Tensor};
 
@@ -18,6 +19,8 @@ pub(super) struct Made {
     pub(super) loss: Tensor<1>,
     /// An observation of each sample, `[b, 5]`.
     pub(super) observations: Tensor<2>,
+    /// Norm of all gradients, `[1]`, where they are clipped.
+    pub(super) norm: Option<Tensor<1>>,
 }
 
 /// Makes a step on `draws`: forward pass, loss, backward pass, update.
@@ -26,7 +29,7 @@ pub(super) fn make(
     feed: &Feed,
     draws: Draws,
     terms: LossTerms,
-    lr: LearningRate<'_>,
+    numbers: StepNumbers<'_>,
     (lap, times): (&mut Lap, &mut StepTimes),
 ) -> Made {
     let (images, labels) = feed.batch_of(draws);
@@ -36,9 +39,9 @@ pub(super) fn make(
     times.forward += lap.seconds();
     let gradients = learned.gradients(&out.loss);
     times.backward += lap.seconds();
-    learned.update(lr, gradients);
+    let norm = learned.update(numbers, gradients);
     times.optimizer += lap.seconds();
-    Made { loss: out.loss.without_autodiff(), observations: out.observations }
+    Made { loss: out.loss.without_autodiff(), observations: out.observations, norm }
 }
 
 /// What steps must have in common to be made on the same memory.
@@ -48,10 +51,11 @@ pub(super) struct Form {
     batch: usize,
     is_cropped: bool,
     is_shifted: bool,
+    changes: Kinds,
     has_factors: bool,
     smoothing: f64,
-    /// Constants of the optimizer, and which memory it works on.
-    learned: ((f64, bool, f64), u64),
+    /// Settings of the optimizer, and which memory it works on.
+    learned: (Settings, u64),
 }
 
 impl Form {
@@ -61,6 +65,7 @@ impl Form {
             batch: draws.index.dims()[0],
             is_cropped: draws.crops.is_some(),
             is_shifted: terms.shifts.is_some(),
+            changes: draws.changes.kinds(),
             has_factors: terms.factors.is_some(),
             smoothing: terms.smoothing,
             learned: learned.form(),
@@ -77,7 +82,7 @@ pub(super) struct Repeatable {
     terms: LossTerms,
     /// All tensors that steps bring anew.
     inputs: Held,
-    rate: Rate,
+    numbers: DeviceNumbers,
     repeated: Repeated<Made>,
 }
 
@@ -90,10 +95,11 @@ impl Repeatable {
             None => Tensor::ones([form.batch], device),
         };
         let shifts = terms.shifts.as_ref().map(kernels::copied);
-        let terms = LossTerms { smoothing: terms.smoothing, factors: Some(factors), shifts };
+        let (smoothing, mixed) = (terms.smoothing, terms.mixed.as_ref().map(kernels::copied));
+        let terms = LossTerms { smoothing, factors: Some(factors), mixed, shifts };
         let inputs = held(&draws, &terms, is_constant);
-        let (rate, repeated) = (Rate::new(device), Repeated::new(device));
-        Self { form, draws, terms, inputs, rate, repeated }
+        let (numbers, repeated) = (DeviceNumbers::new(device), Repeated::new(device));
+        Self { form, draws, terms, inputs, numbers, repeated }
     }
 
     /// Whether the next step is captured: if that panics, nothing of it was done.
@@ -107,20 +113,21 @@ impl Repeatable {
         learned: &mut Learned,
         feed: &Feed,
         (draws, terms): (&Draws, &LossTerms),
-        lr: f64,
+        numbers: Numbers,
         (lap, times): (&mut Lap, &mut StepTimes),
     ) -> Made {
         self.inputs.assign(&held(draws, terms, !self.form.has_factors));
-        self.rate.set(lr);
+        self.numbers.set(numbers);
         times.data += lap.seconds();
         let (draws, terms) = (&self.draws, &self.terms);
-        let rate = LearningRate::OnDevice(&self.rate);
+        let numbers = StepNumbers::OnDevice(&self.numbers);
         let made = self.repeated.run(|| {
-            make(learned, feed, draws.clone(), terms.clone(), rate, (&mut *lap, &mut *times))
+            make(learned, feed, draws.clone(), terms.clone(), numbers, (&mut *lap, &mut *times))
         });
         let made = Made {
             loss: kernels::copied(&made.loss),
             observations: kernels::copied(&made.observations),
+            norm: made.norm.as_ref().map(kernels::copied),
         };
         times.forward += lap.seconds();
         made
@@ -138,8 +145,12 @@ fn held(draws: &Draws, terms: &LossTerms, is_constant: bool) -> Held {
         held.add_whole(bytes.clone());
         held.add_whole(labels.clone());
     }
+    draws.changes.hold(&mut held);
     if let Some(factors) = terms.factors.as_ref().filter(|_| !is_constant) {
         held.add(factors.clone());
+    }
+    if let Some(mixed) = &terms.mixed {
+        held.add(mixed.clone());
     }
     if let Some(shifts) = &terms.shifts {
         held.add(shifts.clone());

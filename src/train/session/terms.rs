@@ -82,15 +82,25 @@ impl Terms {
         Some(raw.iter().map(|f| f / mean).collect())
     }
 
-    /// What a step's loss is made of, besides its logits and labels.
+    /// What the loss of a step of `b` samples is made of, besides its logits and labels. Where
+    /// images are mixed, `share` of it is by their own labels.
     pub(super) fn of_step(
-        factors: Option<Vec<f32>>,
+        (b, factors): (usize, Option<Vec<f32>>),
+        share: Option<f64>,
         shifts: Option<&Tensor<2>>,
         smoothing: f64,
         device: &Device,
     ) -> LossTerms {
-        let factors = factors.map(|f| kernels::numbers(&f, [f.len()], device));
-        LossTerms { smoothing, factors, shifts: shifts.cloned() }
+        let numbers = |f: Vec<f32>| kernels::numbers(&f, [f.len()], device);
+        let Some(share) = share.map(|share| share as f32) else {
+            let (factors, mixed) = (factors.map(numbers), None);
+            return LossTerms { smoothing, factors, mixed, shifts: shifts.cloned() };
+        };
+        let all = factors.unwrap_or_else(|| vec![1.0; b]);
+        let own = all.iter().map(|f| f * share).collect();
+        let others = all.iter().rev().map(|f| f * (1.0 - share)).collect();
+        let (factors, mixed) = (Some(numbers(own)), Some(numbers(others)));
+        LossTerms { smoothing, factors, mixed, shifts: shifts.cloned() }
     }
 
     /// For a checkpoint.

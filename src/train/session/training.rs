@@ -11,11 +11,11 @@ use super::step::{self, Form, Made, Repeatable};
 use super::terms::Terms;
 use super::{Progress, Session, Stage, Work};
 use crate::data::{Augment, ReadError};
-use crate::model::kernels;
+use crate::model::kernels::{self, Numbers, StepNumbers};
 use crate::protocol::{Cause, Event, StepTimes};
+use crate::train::augmented::Changes;
 use crate::train::batches::Draws;
 use crate::train::feed::Order;
-use crate::train::optimizer::LearningRate;
 use crate::train::panics::panic_text;
 use crate::train::schedule::Schedule;
 use crate::train::step::LossTerms;
@@ -63,24 +63,35 @@ impl Parts {
         let drawn = epoch.plan.at(order.places(step));
         self.feed.wait(&order, step);
         times.loading = lap.seconds();
-        let draws = self.feed.draws(&order, step, &mut epoch.sent)?;
-        let factors = epoch.terms.factors(&drawn, self.samples.labels(), &epoch.q);
-        let smoothing = self.config.train.label_smoothing;
-        let terms = Terms::of_step(factors, epoch.shifts.as_ref(), smoothing, &self.device);
+        let mut draws = self.feed.draws(&order, step, &mut epoch.sent)?;
+        let ([_, h, w], at) = (self.feed.shape(), (order.seed, order.epoch as u64, step));
+        let (changes, share) =
+            Changes::of(&self.config, at, order.places(step), [h, w], &self.device);
+        draws.changes = changes;
+        epoch.is_mixed |= share.is_some();
         let b = drawn.len();
+        let factors = (b, epoch.terms.factors(&drawn, self.samples.labels(), &epoch.q));
+        let (shifts, smoothing) = (epoch.shifts.as_ref(), self.config.train.label_smoothing);
+        let terms = Terms::of_step(factors, share, shifts, smoothing, &self.device);
         times.data = lap.seconds();
 
         let lr = Schedule::new(&self.config.train, epoch.steps)
             .at(self.completed * epoch.steps + epoch.step());
+        self.learned.tune(&self.config.train);
+        let numbers = self.learned.numbers(&self.config.train, lr);
         // What a device reads in memory of its own is f32: so that all steps there take the same.
-        let lr = if kernels::is_launched(&self.device) { f64::from(lr as f32) } else { lr };
+        let is_launched = kernels::is_launched(&self.device);
+        let numbers = if is_launched { numbers.rounded() } else { numbers };
         let laps = (&mut lap, &mut times);
-        let Some(made) = self.make(draws, terms, lr, laps, epoch.is_careful()) else {
+        let Some(made) = self.make(draws, terms, numbers, laps, epoch.is_careful()) else {
             self.undo(epoch);
             return Ok(());
         };
-        let Made { loss, observations } = made;
+        let Made { loss, observations, norm } = made;
         self.learned.count(b);
+        if let Some(norm) = norm {
+            epoch.take_norm(norm);
+        }
         if epoch.is_careful() {
             let loss = loss.into_scalar::<f32>();
             if let Some(what) = self.fault_of_step(loss) {
@@ -88,6 +99,7 @@ impl Parts {
                 return Ok(());
             }
             epoch.take_read(Sum::of(loss, b), observations);
+            epoch.read_norms();
             self.learned.keep(epoch.place());
         } else {
             epoch.take(loss, b, observations);
@@ -103,7 +115,7 @@ impl Parts {
         &mut self,
         draws: Draws,
         terms: LossTerms,
-        lr: f64,
+        numbers: Numbers,
         laps: (&mut Lap, &mut StepTimes),
         is_careful: bool,
     ) -> Option<Made> {
@@ -111,7 +123,7 @@ impl Parts {
         // A step that may be undone is not worth a graph, nor is a batch of another size.
         let is_usual = draws.index.dims()[0] == self.config.train.batch_size && !is_careful;
         if !is_usual || !self.repeats {
-            return Some(step::make(learned, feed, draws, terms, LearningRate::Now(lr), laps));
+            return Some(step::make(learned, feed, draws, terms, StepNumbers::Now(numbers), laps));
         }
         let form = Form::of(learned, &draws, &terms);
         let repeatable = match self.repeatable.take().filter(|r| r.form == form) {
@@ -122,9 +134,9 @@ impl Parts {
             }
         };
         if !repeatable.is_about_to_capture() {
-            return Some(repeatable.make(learned, feed, (&draws, &terms), lr, laps));
+            return Some(repeatable.make(learned, feed, (&draws, &terms), numbers, laps));
         }
-        let capture = || repeatable.make(learned, feed, (&draws, &terms), lr, laps);
+        let capture = || repeatable.make(learned, feed, (&draws, &terms), numbers, laps);
         match catch_unwind(AssertUnwindSafe(capture)) {
             Ok(made) => Some(made),
             Err(panic) => {
@@ -144,7 +156,7 @@ impl Parts {
     /// the loss is not finite.
     pub(super) fn step_event(&mut self, epoch: &mut Epoch) -> Option<Event> {
         let asked = Instant::now();
-        let sum = epoch.read_losses()?;
+        let (sum, grad_norm) = (epoch.read_losses()?, epoch.read_norms());
         let images_per_s = self.meter.rate(sum.samples, asked.elapsed().as_secs_f64());
         (sum.is_finite() || self.not_finite_accepted).then(|| Event::Step {
             epoch: self.completed + 1,
@@ -153,6 +165,7 @@ impl Parts {
             loss: sum.mean(),
             lr: self.meter.lr(),
             images_per_s,
+            grad_norm,
         })
     }
 
@@ -241,9 +254,9 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CudaGraph, RunConfig, ScheduleName};
+    use crate::config::{CudaGraph, OptimizerName, RunConfig, ScheduleName};
     use crate::data::{Dataset, Split};
-    use crate::importance::Adjust;
+    use crate::importance::{Adjust, Window};
     use crate::model::NamedTensor;
     use crate::model::device::DeviceName;
     use crate::model::kernels::{with_device_path, with_failing_captures};
@@ -359,6 +372,60 @@ mod tests {
             session.advance();
         }
         session.state()
+    }
+
+    #[test]
+    fn steps_with_all_of_the_recipe_on_memory_that_stays_are_the_same_bit_for_bit() {
+        let change = |optimizer: OptimizerName, cuda_graph: CudaGraph| {
+            move |config: &mut RunConfig| {
+                let train = &mut config.train;
+                train.cuda_graph = cuda_graph;
+                train.freeze = vec!["conv1".into(), "bn1".into()];
+                (train.optimizer, train.clip_norm, train.ema_decay) = (optimizer, 0.5, 0.9);
+                train.lr = if optimizer == OptimizerName::Sgd { 0.1 } else { 0.002 };
+                (train.head_lr, train.decay_norms) = (2.0 * train.lr, false);
+                (train.mixup, train.cutmix) = (0.2, 1.0);
+                config.importance.window = Window::Fresh;
+                (config.data.color_jitter, config.data.random_erasing) = (0.3, 0.3);
+            }
+        };
+        // What may be switched while it trains, and back.
+        let switches = [
+            ("train.clip_norm", 0.0, 0.7),
+            ("train.head_lr", 0.0, 0.01),
+            ("train.weight_decay", 0.0, 1e-3),
+            ("train.mixup", 0.0, 0.4),
+            ("data.random_erasing", 0.0, 0.5),
+        ];
+        // Everything that a checkpoint has of it: parameters, their average, what is kept of them.
+        let learned = |optimizer: OptimizerName, cuda_graph: CudaGraph| {
+            let mut session = with(change(optimizer, cuda_graph));
+            let step = |session: &mut Session| while session.advance() != Progress::Step {};
+            for (key, off, on) in switches {
+                for value in [off, on] {
+                    (0..6).for_each(|_| step(&mut session));
+                    session.set(key, value.into());
+                }
+            }
+            (0..6).for_each(|_| step(&mut session));
+            let refused = session.take_events().into_iter();
+            let refused = refused.filter(|e| matches!(e, Event::Refused { .. }));
+            assert_eq!(refused.count(), 0);
+            session.parts.learned.unread().read()
+        };
+        for optimizer in [OptimizerName::Sgd, OptimizerName::Adamw] {
+            let plain = learned(optimizer, CudaGraph::Auto);
+            with_device_path(true, || {
+                let anew = learned(optimizer, CudaGraph::Off);
+                let again = learned(optimizer, CudaGraph::Auto);
+                assert!(anew == again);
+                let names = |state: &[NamedTensor]| {
+                    state.iter().map(|t| t.name.clone()).collect::<Vec<_>>()
+                };
+                assert_eq!(names(&anew), names(&plain));
+                assert!(anew.iter().any(|t| t.name.starts_with("average.")));
+            });
+        }
     }
 
     #[test]

@@ -358,7 +358,15 @@ fn a_mouse_opens_tabs_focuses_panels_and_reads_values() {
     use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
     let mut app = app();
     let classes = Tab::named("Classes").expect("there");
-    let step = Event::Step { epoch: 4, step: 10, steps: 20, loss: 1.0, lr: 0.1, images_per_s: 9.0 };
+    let step = Event::Step {
+        epoch: 4,
+        step: 10,
+        steps: 20,
+        loss: 1.0,
+        lr: 0.1,
+        images_per_s: 9.0,
+        grad_norm: None,
+    };
     hear(&mut app, step);
     let area = |x, y, width, height| Rect { x, y, width, height };
     app.picture.hits = vec![

@@ -27,6 +27,7 @@ pub enum Role {
     LossRaw,
     Accuracy,
     Best,
+    Average,
     Weights,
     Quartile,
     Share,
@@ -58,7 +59,7 @@ pub fn role_of(tone: Tone) -> Role {
     }
 }
 
-const ROLES: [(&str, Role); 29] = [
+const ROLES: [(&str, Role); 30] = [
     ("text", Role::Text),
     ("dim", Role::Dim),
     ("title", Role::Title),
@@ -74,6 +75,7 @@ const ROLES: [(&str, Role); 29] = [
     ("loss_raw", Role::LossRaw),
     ("accuracy", Role::Accuracy),
     ("best", Role::Best),
+    ("average", Role::Average),
     ("weights", Role::Weights),
     ("quartile", Role::Quartile),
     ("share", Role::Share),

@@ -25,10 +25,11 @@ pub struct Settings {
     pub edit: Option<Field>,
 }
 
-/// Every key of the config: those that can be changed first.
+/// Every key of the config: first those that people have a name for, then the others that can be
+/// changed.
 fn settings() -> Vec<&'static Key> {
     let mut all: Vec<&Key> = KEYS.iter().collect();
-    all.sort_by_key(|k| k.live == Live::No); // stable
+    all.sort_by_key(|k| (k.live == Live::No, !k.has_name())); // stable
     all
 }
 

@@ -172,6 +172,7 @@ impl Overview {
         if d.loss.is_empty() {
             return pen.hint("the first steps are under way", inner);
         }
+        let inner = self.gradients(pen, inner);
         let kind = if scene.look.is_colorless() { CurveKind::Points } else { CurveKind::Line };
         let curves = vec![
             Curve { points: d.loss.extremes(), role: Role::LossRaw, kind: CurveKind::Points },
@@ -179,6 +180,47 @@ impl Overview {
             Curve { points: smooth, role: Role::Loss, kind: CurveKind::Line },
         ];
         pen.plot(inner, curves, &AMOUNT);
+    }
+
+    /// The norm of the gradients in the lower part of the loss's panel, where they are clipped and
+    /// there is room for both; gives what is left above.
+    fn gradients(&self, pen: &mut Pen<'_, '_>, area: Rect) -> Rect {
+        let scene = pen.scene;
+        let d = scene.run;
+        let Some(mean) = d.grad_norm.smoothed(scene.shared.axis.smoothing()).last().map(|p| p.1)
+        else {
+            return area;
+        };
+        let clip = d.config.train.clip_norm;
+        let there = scene.plot().cursor_words(|at| {
+            let [low, mean, high] = d.grad_norm.at(at)?;
+            Some(format!("{mean:.3} ({low:.3} to {high:.3})"))
+        });
+        let words = there.unwrap_or_else(|| {
+            let clipped = if clip > 0.0 && mean > clip { ", clipped" } else { "" };
+            vec![scene.span(format!("{mean:.3}{clipped}"), Role::Loss)]
+        });
+        let height = if area.height < 12 { 1 } else { (area.height / 3).max(5) };
+        let [above, below] =
+            Layout::vertical([Constraint::Fill(1), Constraint::Length(height)]).areas(area);
+        let [line, below] =
+            Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(below);
+        let mut spans = vec![scene.span("gradient norm ", Role::Dim)];
+        spans.extend(words);
+        pen.lines(vec![Line::from(spans)], line);
+        if below.height > 0 {
+            let level = (clip > 0.0).then(|| Curve::level(clip, Role::Mark));
+            let curves = vec![
+                Curve {
+                    points: d.grad_norm.extremes(),
+                    role: Role::LossRaw,
+                    kind: CurveKind::Points,
+                },
+                Curve { points: d.grad_norm.means(), role: Role::Loss, kind: CurveKind::Line },
+            ];
+            pen.plot(below, level.into_iter().chain(curves).collect(), &AMOUNT);
+        }
+        above
     }
 
     fn accuracy(&self, pen: &mut Pen<'_, '_>, area: Rect) {
@@ -196,13 +238,19 @@ impl Overview {
                 rest.push(
                     scene.span(format!("{:.2}% ", 100.0 * last.measured.accuracy), Role::Accuracy),
                 );
+                rest.extend(last.average.map(|average| {
+                    scene.span(format!("average {:.2}% ", 100.0 * average.accuracy), Role::Average)
+                }));
                 rest.push(scene.span(format!("best {:.2}% @{epoch} ", 100.0 * best), Role::Best));
             }
             rest.extend(baseline.map(|b| scene.span(format!("baseline {b:.2}% "), Role::Uniform)));
             rest
         };
         let there = scene.plot().cursor_words(|at| {
-            epoch_at(d, at).map(|e| format!("{:.2}%", 100.0 * e.measured.accuracy))
+            epoch_at(d, at).map(|e| {
+                let average = e.average.map(|a| format!(", average {:.2}%", 100.0 * a.accuracy));
+                format!("{:.2}%{}", 100.0 * e.measured.accuracy, average.unwrap_or_default())
+            })
         });
         let name = format!("{} accuracy", d.config.measured_on().word());
         let inner = pen.panel(
@@ -221,6 +269,12 @@ impl Overview {
         // A baseline beyond the axis would be drawn on its edge.
         let points: Vec<(f64, f64)> = baseline.map(|b| (d.position(), b)).into_iter().collect();
         curves.push(Curve { points, role: Role::Uniform, kind: CurveKind::Points });
+        let averages = d.epochs.iter().filter_map(|e| Some((e, e.average?)));
+        curves.push(Curve {
+            points: averages.map(|(e, a)| (e.epoch as f64, 100.0 * a.accuracy)).collect(),
+            role: Role::Average,
+            kind: if scene.look.is_colorless() { CurveKind::Points } else { CurveKind::Line },
+        });
         curves.push(Curve {
             points: d.accuracy.means(),
             role: Role::Accuracy,

@@ -96,6 +96,10 @@ fn per_channel(name: &'static str, channels: i64) -> Argument {
 
 const OP: Norm = Norm { momentum: 0.1, epsilon: 1e-5, relu: true };
 
+fn there(tensor: &Tensor) -> Given<'_> {
+    Given { number: f64::NAN, there: Some(tensor) }
+}
+
 /// Every function of the shim that takes tensors.
 fn entrances() -> Vec<Entrance> {
     vec![
@@ -131,13 +135,59 @@ fn entrances() -> Vec<Entrance> {
                 argument("gradients", floats(&[4, 3, 2]), FLOAT),
                 dense("velocities", floats(&[4, 3, 2]), FLOAT),
                 argument("rate", Tensor::from(0.1_f32), FLOAT),
+                argument("scale", Tensor::from(2.0_f32), FLOAT),
             ],
             call: |a| {
-                let op = Sgd { lr: 0.1, momentum: 0.9, nesterov: true, weight_decay: 0.01 };
-                let [weight, gradient, velocity, rate] = a else { panic!("four tensors") };
+                let [weight, gradient, velocity, rate, scale] = a else { panic!("five tensors") };
                 let one = std::slice::from_mut::<Tensor>;
                 let gradient = std::slice::from_ref(gradient);
-                sgd_step(one(weight), gradient, one(velocity), Some(rate), op);
+                let op = (0.9, true);
+                sgd_step(one(weight), gradient, one(velocity), there(rate), op, 0.1, Some(scale));
+                vec![]
+            },
+            possible: true,
+        },
+        Entrance {
+            name: "adamw_step",
+            arguments: vec![
+                dense("weights", floats(&[4, 3, 2]), FLOAT),
+                argument("gradients", floats(&[4, 3, 2]), FLOAT),
+                dense("means", floats(&[4, 3, 2]), FLOAT),
+                dense("squares", floats(&[4, 3, 2]) + 1.0, FLOAT),
+                argument("rate", Tensor::from(0.1_f32), FLOAT),
+                argument("step", Tensor::from(3.0_f32), FLOAT),
+                argument("scale", Tensor::from(2.0_f32), FLOAT),
+            ],
+            call: |a| {
+                let [weight, gradient, mean, square, rate, step, scale] = a else {
+                    panic!("seven tensors")
+                };
+                let one = std::slice::from_mut::<Tensor>;
+                let gradient = std::slice::from_ref(gradient);
+                let (kept, numbers) = ([one(mean), one(square)], [there(rate), there(step)]);
+                let op = (0.9, 0.999, 1e-8);
+                adamw_step(one(weight), gradient, kept, numbers, op, 0.1, Some(scale));
+                vec![]
+            },
+            possible: true,
+        },
+        Entrance {
+            name: "norm",
+            arguments: vec![of_any_size(argument("tensors", floats(&[4, 3, 2]), FLOAT))],
+            call: |a| norm(&[&a[0]], 0.5).into(),
+            possible: true,
+        },
+        Entrance {
+            name: "pull",
+            arguments: vec![
+                dense("tensors", floats(&[4, 3, 2]), FLOAT),
+                argument("to", floats(&[4, 3, 2]) + 1.0, FLOAT),
+                argument("share", Tensor::from(0.25_f32), FLOAT),
+            ],
+            call: |a| {
+                let [tensor, to, share] = a else { panic!("three tensors") };
+                let to = std::slice::from_ref(to);
+                pull(std::slice::from_mut(tensor), to, there(share));
                 vec![]
             },
             possible: true,

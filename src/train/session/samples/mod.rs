@@ -185,22 +185,28 @@ impl Samples {
     }
 
     /// Takes what the forward passes of an epoch said, one observation per draw. Gives the first
-    /// drawn sample whose observation is not finite.
+    /// drawn sample whose observation is not finite. Where images were mixed in it, what was said
+    /// is of no single sample.
     pub(super) fn record_epoch(
         &mut self,
         phase: Phase,
         plan: &EpochPlan,
         observations: &[Observation],
+        is_mixed: bool,
     ) -> Option<u32> {
         let mut seen = observations;
         for drawn in plan.blocks() {
+            if is_mixed {
+                self.ledger.count(&drawn);
+                continue;
+            }
             let now = seen.split_off(..drawn.len()).unwrap_or_default();
             if phase == Phase::Pretrain {
                 self.recorder.record(&drawn, now);
             }
             self.ledger.record(&drawn, now, &self.labels);
         }
-        if phase == Phase::Pretrain {
+        if phase == Phase::Pretrain && !is_mixed {
             self.recorder.end_epoch();
         }
         self.sheet_is_due |= self.importance.is_some();
@@ -346,7 +352,7 @@ mod tests {
         let mut samples = Samples::new(LABELS.to_vec(), 2, Vec::new());
         let plan = EpochPlan::restored(vec![2, 0, 3, 1], 4).expect("valid draws");
         let observations = [2, 0, 3, 1].map(|i: usize| seen(p[i]));
-        let broken = samples.record_epoch(Phase::Pretrain, &plan, &observations);
+        let broken = samples.record_epoch(Phase::Pretrain, &plan, &observations, false);
         (samples, broken)
     }
 
@@ -414,7 +420,7 @@ mod tests {
         assert!(!samples.sheet_is_due);
         samples.weigh(&config(1).importance, 1).expect("finite scores");
         assert!(std::mem::take(&mut samples.sheet_is_due));
-        samples.record_epoch(Phase::Biased, &plan, &[seen(0.5); 4]);
+        samples.record_epoch(Phase::Biased, &plan, &[seen(0.5); 4], false);
         assert!(samples.sheet_is_due && samples.recorded_epochs() == 1);
         let draws = samples.draws(&plan, &q);
         assert_eq!((draws.never_drawn, draws.max_multiplicity), (2, 3));

@@ -234,7 +234,15 @@ mod tests {
     fn run(epoch: usize, step: usize) -> Dashboard {
         let mut d = Dashboard::default();
         d.config.train.epochs = 20;
-        let event = Event::Step { epoch, step, steps: 100, loss: 1.0, lr: 0.1, images_per_s: 1.0 };
+        let event = Event::Step {
+            epoch,
+            step,
+            steps: 100,
+            loss: 1.0,
+            lr: 0.1,
+            images_per_s: 1.0,
+            grad_norm: None,
+        };
         d.fold(Record { seq: 1, t: 50.0, event });
         d
     }
