@@ -1,8 +1,8 @@
 //! A trained model outside its run: evaluated to the very figures of its last epoch, exported, and
 //! refused where it does not fit.
 
-use crate::environment::ran;
-use crate::support::Runs;
+use crate::environment::{program, ran};
+use crate::support::{Runs, epochs};
 use earlybird::protocol::Event;
 use std::process::Output;
 
@@ -87,4 +87,32 @@ fn what_does_not_fit_is_told() {
     );
     assert!(text(&["evaluate", "demo-009"], 2).contains("There are: demo-001"));
     assert!(text(&["export", "demo-001", "--to", "/no/such/place"], 1).contains("/no/such/place"));
+}
+
+#[test]
+fn a_run_gives_its_last_model_its_best_one_and_its_average() {
+    let runs = Runs::new();
+    let set = ["--set", "train.ema_decay=0.9", "--set", "train.lr=0.3"];
+    let (code, events) = runs.headless("train", &set).end();
+    assert_eq!(code, 0);
+    let accuracy = |which: &str| {
+        let args = ["evaluate", "demo-001", "--which", which, "--json"];
+        let output = program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        told["accuracy"].as_f64().unwrap()
+    };
+    let all = epochs(&events);
+    let last = all.last().unwrap();
+    let best = all.iter().map(|e| e.measured.accuracy).fold(0.0, f64::max);
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    assert!(near(accuracy("last"), last.measured.accuracy));
+    assert!(near(accuracy("best"), best));
+    assert!(near(accuracy("average"), last.average.unwrap().accuracy));
+    // One without an average says so.
+    let (_, _) = runs.headless("train", &[]).end();
+    let args = ["export", "demo-002", "--which", "average", "--to", "/dev/null"];
+    let output = program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("train.ema_decay"), "{said}");
 }

@@ -3,9 +3,10 @@
 use super::{Outcome, complain, failed, usage};
 use crate::model::ModelName;
 use crate::model::device::DeviceName;
+use crate::run::Which;
 use crate::tui::{Asked, ColorLevel, ImageStyle, Notify, Setup};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Arguments of `earlybird train`.
@@ -201,11 +202,36 @@ pub(super) struct EvaluateArgs {
     /// Write the logits, shape [n, C], to this safetensors file.
     #[arg(long, value_name = "FILE")]
     pub(super) logits: Option<PathBuf>,
+    /// Which of a run's models.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) which: WhichModel,
     /// As one JSON object.
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
+}
+
+/// A run's models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum WhichModel {
+    /// The newest.
+    #[default]
+    Last,
+    /// That of the best epoch.
+    Best,
+    /// The newest average over the steps (train.ema_decay).
+    Average,
+}
+
+impl From<WhichModel> for Which {
+    fn from(which: WhichModel) -> Self {
+        match which {
+            WhichModel::Last => Self::Last,
+            WhichModel::Best => Self::Best,
+            WhichModel::Average => Self::Average,
+        }
+    }
 }
 
 /// Arguments of `earlybird export`.
@@ -216,6 +242,9 @@ pub(super) struct ExportArgs {
     /// The file.
     #[arg(long, value_name = "FILE")]
     pub(super) to: PathBuf,
+    /// Which of its models.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) which: WhichModel,
     #[command(flatten)]
     pub(super) place: PlaceArgs,
 }

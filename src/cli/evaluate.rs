@@ -1,6 +1,7 @@
 //! `earlybird evaluate` and `earlybird export`: a trained model on a test set, and as a file for
 //! others.
 
+use super::arguments::WhichModel;
 use super::{EvaluateArgs, ExportArgs, Outcome, failed, reach, say, usage};
 use crate::config::{self, RunConfig};
 use crate::data;
@@ -36,12 +37,15 @@ fn try_run(args: &EvaluateArgs) -> Result<Outcome, Outcome> {
         warnings = model.warnings();
         (model.state, model.file, Some(directory.file("config.toml")))
     } else if file.is_file() {
+        if args.which != WhichModel::Last {
+            return Err(usage("--which is for runs: a file has one model"));
+        }
         let bytes = std::fs::read(file).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         let state = from_bytes(&bytes).map_err(|e| failed(format!("{}: {e}", file.display())))?;
         (state, file.to_owned(), None)
     } else {
         let directory = reach::find(&args.place.runs_dir, Some(&args.what)).map_err(usage)?;
-        let model = directory.model().map_err(failed)?;
+        let model = directory.one_of_its_models(args.which.into()).map_err(failed)?;
         warnings = model.warnings();
         (model.state, model.file, Some(directory.file("config.toml")))
     };
@@ -162,7 +166,7 @@ pub(super) fn export(args: &ExportArgs) -> Outcome {
         Ok(directory) => directory,
         Err(e) => return usage(e),
     };
-    let model = match directory.model() {
+    let model = match directory.one_of_its_models(args.which.into()) {
         Ok(model) => model,
         Err(e) => return failed(e),
     };

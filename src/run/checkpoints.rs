@@ -117,6 +117,15 @@ impl Checkpoints {
         self.manifests().ok()?.iter().find_map(|m| read_state(m).ok()).map(|(state, _)| state)
     }
 
+    /// The checkpoint at the end of `epoch`, and its file.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be read, or is damaged.
+    pub fn at_end_of(&self, epoch: usize) -> io::Result<(Checkpoint, PathBuf)> {
+        let manifest = self.directory.join(format!("{}.json", at_end(epoch)));
+        Ok((read_checkpoint(&manifest)?, manifest.with_extension("safetensors")))
+    }
+
     /// The newest whole checkpoint.
     ///
     /// # Errors
@@ -150,10 +159,8 @@ impl Checkpoints {
     /// removed is left.
     fn prune(&self) {
         let Ok(manifests) = self.manifests() else { return };
-        let best = manifests
-            .first()
-            .and_then(|m| read_state(m).ok())
-            .map(|(s, _)| format!("epoch-{:05}-step-0000000", s.best_epoch));
+        let best =
+            manifests.first().and_then(|m| read_state(m).ok()).map(|(s, _)| at_end(s.best_epoch));
         for old in manifests.iter().skip(2) {
             let stem = old.file_stem().map(|s| s.to_string_lossy().into_owned());
             if stem != best {
@@ -162,6 +169,11 @@ impl Checkpoints {
             }
         }
     }
+}
+
+/// What files of the checkpoint at the end of `epoch` are called, without their endings.
+fn at_end(epoch: usize) -> String {
+    format!("epoch-{epoch:05}-step-0000000")
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {

@@ -22,7 +22,7 @@ pub use hub::{Hub, HubOutlet};
 pub use journal::{Journal, Read as ReadJournal, Tail, read as read_journal, read_without_steps};
 pub use keeper::Keeper;
 pub use lock::{Ownership, RunLock};
-pub use model::{ModelError, RunModel};
+pub use model::{ModelError, RunModel, Which};
 pub use samples::{read_samples, samples_written};
 pub use tensorboard::TensorBoard;
 pub use trainer::{TrainedBy, Trainer};

@@ -6,6 +6,7 @@ use super::{Ending, RunDirectory, read_without_steps};
 use crate::advice::about;
 use crate::model::{NamedTensor, from_safetensors};
 use crate::protocol::{CheckpointKind, Event, Record};
+use crate::train::Checkpoint;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,32 @@ pub enum ModelError {
         /// What its journal names, and is not there.
         missing: Vec<String>,
     },
+    /// Nothing but the last model is left.
+    #[error("{run} has no whole checkpoint: without --which there is its last model")]
+    NoCheckpoint {
+        /// The run.
+        run: String,
+    },
+    /// It was not kept here.
+    #[error(
+        "{run}: the model of its best epoch ({epoch}) is not here: it is that of a run that this \
+         one was forked from, or was removed\n  Without --which there is its last model."
+    )]
+    NoBest {
+        /// The run.
+        run: String,
+        /// The epoch.
+        epoch: usize,
+    },
+    /// None was asked for.
+    #[error(
+        "{run} has no average of its parameters: it was trained with train.ema_decay = 0\n  \
+         A run with train.ema_decay = 0.999, say, keeps one."
+    )]
+    NoAverage {
+        /// The run.
+        run: String,
+    },
     /// The newest is not what was written.
     #[error("{run}: its newest model is {} ({}), which {what}\n  \
              {help}", file.display(), place(*at))]
@@ -64,6 +91,18 @@ pub enum ModelError {
     },
 }
 
+/// Which of its models a run is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    /// The newest.
+    #[default]
+    Last,
+    /// That at the end of the best epoch.
+    Best,
+    /// The newest average over the steps of training.
+    Average,
+}
+
 /// Something that a run kept.
 #[derive(Clone, Debug)]
 struct Kept {
@@ -74,6 +113,64 @@ struct Kept {
 }
 
 impl RunDirectory {
+    /// One of the run's models.
+    ///
+    /// # Errors
+    /// [`ModelError`].
+    pub fn one_of_its_models(&self, which: Which) -> Result<RunModel, ModelError> {
+        match which {
+            Which::Last => self.model(),
+            Which::Best => self.best_model(),
+            Which::Average => self.average_model(),
+        }
+    }
+
+    fn best_model(&self) -> Result<RunModel, ModelError> {
+        let (newest, file, missing) = self.newest_checkpoint()?;
+        let epoch = newest.state.best_epoch;
+        let kept = newest.best();
+        if !kept.is_empty() {
+            return Ok(RunModel { state: kept, file, at: (epoch, 0), missing });
+        }
+        match self.checkpoints().at_end_of(epoch) {
+            Ok((checkpoint, file)) => {
+                Ok(RunModel { state: checkpoint.model(), file, at: (epoch, 0), missing })
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(ModelError::NoBest { run: self.id(), epoch })
+            }
+            Err(source) => {
+                let file = self.checkpoints().directory().to_owned();
+                Err(ModelError::Unreadable { file, source })
+            }
+        }
+    }
+
+    /// The newest whole checkpoint, its file, and what is newer and damaged, a line each.
+    fn newest_checkpoint(&self) -> Result<(Checkpoint, PathBuf, Vec<String>), ModelError> {
+        let checkpoints = self.checkpoints();
+        let found = checkpoints.newest().map_err(|source| {
+            let file = checkpoints.directory().to_owned();
+            ModelError::Unreadable { file, source }
+        });
+        let found = found?;
+        match found.checkpoint {
+            Some((checkpoint, file)) => Ok((checkpoint, file, found.damaged)),
+            None => Err(ModelError::NoCheckpoint { run: self.id() }),
+        }
+    }
+
+    fn average_model(&self) -> Result<RunModel, ModelError> {
+        let (checkpoint, file, missing) = self.newest_checkpoint()?;
+        let state = checkpoint.average();
+        if state.is_empty() {
+            return Err(ModelError::NoAverage { run: self.id() });
+        }
+        let step = checkpoint.state.epoch.map_or(0, |epoch| epoch.step);
+        let at = (checkpoint.state.completed, step);
+        Ok(RunModel { state, file, at, missing })
+    }
+
     /// The newest model that the run has.
     ///
     /// # Errors
