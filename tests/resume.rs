@@ -2,11 +2,14 @@
 //! never stopped.
 
 use crate::environment::program;
-use crate::support::{advance_to, apply, epochs, finish, hash, session, set, small_config};
+use crate::support::{
+    Runs, advance_to, apply, epochs, finish, hash, session, set, small_args, small_config,
+};
 use earlybird::data;
 use earlybird::model::device::{CudaMath, DeviceName};
 use earlybird::protocol::{Command, Event, Record};
 use earlybird::train::{Checkpoint, Session, Values};
+use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command as ProcessCommand, Stdio};
@@ -286,4 +289,39 @@ fn the_first_event_of_a_continued_run_is_its_config_of_then() {
         matches!(&events[0], Event::RunStarted { config, .. } if config.train.epochs == 6),
         "{events:?}"
     );
+}
+
+#[test]
+fn one_command_begins_a_run_goes_on_with_it_and_leaves_it_when_it_is_finished() {
+    let command = |runs: &Runs, more: &[&str]| {
+        runs.headless("train", &[&["--resume-if-there", "--threads", "1"], more].concat())
+    };
+    let runs = Runs::new();
+    let (code, straight) = command(&runs, &[]).end();
+    assert_eq!(code, 0);
+
+    let runs = Runs::new();
+    let first = command(&runs, &[]);
+    first.until(|e| matches!(e, Event::EpochEnd(_)));
+    first.kill(Signal::USR1);
+    let (code, events) = first.end();
+    assert_eq!(code, 138, "{:?}", events.last());
+    let (code, rest) = command(&runs, &[]).end();
+    assert_eq!((code, hash(&rest)), (0, hash(&straight)));
+    assert!(!runs.path().join("demo-002").exists());
+
+    let again = |more: &[&str]| {
+        let args = [&["train", "--headless", "--resume-if-there"], more].concat();
+        let args = small_args(&args);
+        program().args(args).arg("--runs-dir").arg(runs.path()).output().unwrap()
+    };
+    let over = again(&[]);
+    let said = String::from_utf8(over.stdout).unwrap();
+    assert!(over.status.success() && said.contains("is finished"), "{said}");
+    let refused = again(&["--set", "train.lr=0.03"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && said.contains("train.lr"), "{said}");
+    // Another name is another run.
+    let (code, _) = command(&runs, &["--set", "name=demo-other"]).end();
+    assert!(code == 0 && runs.path().join("demo-other-001").exists());
 }

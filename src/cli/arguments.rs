@@ -24,6 +24,10 @@ pub(super) struct TrainArgs {
     /// checkpoint.tensorboard=true).
     #[arg(long)]
     pub(super) tensorboard: bool,
+    /// Go on with the newest run of this name where there is one, and begin it only where there is
+    /// none: for jobs that a queue starts again.
+    #[arg(long)]
+    pub(super) resume_if_there: bool,
     /// Print the resolved config and exit.
     #[arg(long)]
     pub(super) print_config: bool,

@@ -70,6 +70,12 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
         say(toml::to_string(&config).map_err(failed)?.trim_end());
         return Ok(Outcome::Done);
     }
+    if args.resume_if_there {
+        let runs = &args.how.place.runs_dir;
+        if let Some(directory) = RunDirectory::newest_named(runs, &config.name) {
+            return go_on(args, &config, directory);
+        }
+    }
     let how = How::settle(&args.how, None)?;
     let text = toml::to_string(&config).map_err(failed)?;
     let directory = RunDirectory::create(&args.how.place.runs_dir, &config.name).map_err(failed)?;
@@ -77,6 +83,36 @@ fn try_run(args: &TrainArgs) -> Result<Outcome, Outcome> {
     let begun =
         written.and_then(|()| begin(directory.clone(), Beginning::New(Box::new(config)), &[], how));
     begun.inspect_err(|_| directory.discard())
+}
+
+/// Goes on with a run that the same command began before.
+fn go_on(
+    args: &TrainArgs,
+    config: &RunConfig,
+    directory: RunDirectory,
+) -> Result<Outcome, Outcome> {
+    let begun = config::load(&directory.file("config.toml"), &[]).map_err(failed)?;
+    let id = directory.id();
+    let differing = config::differing(&begun, config);
+    // Where its data lies may have changed: the run itself looks whether it is the same.
+    let differing: Vec<&str> = differing.into_iter().filter(|key| *key != "data.path").collect();
+    if !differing.is_empty() {
+        return Err(usage(format!(
+            "{id} was begun with other values of {}\n  Give this one another name \
+             (--set name=...), or go on with the old one: earlybird resume {id}",
+            differing.join(", ")
+        )));
+    }
+    if is_over(&directory, &[])? {
+        return Ok(Outcome::Done);
+    }
+    complain(format!("going on with {id}"));
+    let how = How::settle(&args.how, watch::device_of(&directory))?;
+    let moved = begun.data.path != config.data.path;
+    let set = moved.then(|| format!("data.path={}", config::value_text(config, "data.path")));
+    let set: Vec<String> = set.into_iter().collect();
+    let changes = Changes::of(&set).map_err(usage)?;
+    begin(directory, Beginning::Resume { data: changes.data }, &set, how)
 }
 
 fn try_resume(args: &ResumeArgs) -> Result<Outcome, Outcome> {

@@ -482,6 +482,13 @@ pub(super) fn contradictions(c: &RunConfig, origin_of: impl Fn(&str) -> Origin) 
     found
 }
 
+/// Paths of the keys whose values differ between two configs, in the order of the table.
+pub fn differing(a: &RunConfig, b: &RunConfig) -> Vec<&'static str> {
+    let (Ok(a), Ok(b)) = (Value::try_from(a), Value::try_from(b)) else { return Vec::new() };
+    let keys = keys::KEYS.iter().map(|key| key.path);
+    keys.filter(|path| path_get(&a, path) != path_get(&b, path)).collect()
+}
+
 /// A value of the file that is no table.
 struct Leaf {
     /// Its dotted path.

@@ -13,7 +13,7 @@ pub use crate::model::{ModelName, Precision};
 pub use keys::{EPOCHS, FIXED, KEYS, Key, LR_SCALE, Live, PRETRAIN_EPOCHS, Rule, find, nearest};
 pub use load::{
     ArmChanges, ConfigError, DEFER, DEMO, Origin, Problem, SHARED, arm_name_objection, arms, demo,
-    from_str, from_value, is_for_arms, load, parse_set, text, value_text,
+    differing, from_str, from_value, is_for_arms, load, parse_set, text, value_text,
 };
 pub use paths::absolute;
 pub use pretrain::{AUTO, Pretrain};

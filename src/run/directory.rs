@@ -102,6 +102,16 @@ impl RunDirectory {
         }
     }
 
+    /// The newest of the runs that [`create`](Self::create) made under `runs` for this name.
+    pub fn newest_named(runs: &Path, name: &str) -> Option<Self> {
+        let is_of_name = |run: &Self| {
+            let id = run.id();
+            let number = id.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+            number.is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        Self::all(runs).into_iter().rfind(|run| run.is_ours() && is_of_name(run))
+    }
+
     /// The run whose directory is `path`.
     pub fn open(path: &Path) -> Self {
         Self { path: path.to_owned() }
