@@ -118,11 +118,14 @@ class Random(unittest.TestCase):
             earlybird("evaluate", file, "--json", "--logits", logits_file, *sets)
             ours = load_file(logits_file)["logits"]
             # The same as files of torch.save, which are read without Python.
-            saved = {"random.pth": (peer.state_dict(), True), "old.pth": (peer.state_dict(), False),
-                     "random.ckpt": ({"epoch": 1, "state_dict": {f"model.{k}": v for k, v in peer.state_dict().items()}}, True)}
+            state = peer.state_dict()
+            inside = {"epoch": 1, "state_dict": {f"model.{k}": v for k, v in state.items()}}
+            saved = {"random.pth": (state, True), "old.pth": (state, False),
+                     "random.ckpt": (inside, True)}
             for name_saved, (what, archive) in saved.items():
                 torch.save(what, f"{folder}/{name_saved}", _use_new_zipfile_serialization=archive)
-                earlybird("evaluate", f"{folder}/{name_saved}", "--json", "--logits", logits_file, *sets)
+                file = f"{folder}/{name_saved}"
+                earlybird("evaluate", file, "--json", "--logits", logits_file, *sets)
                 self.assertTrue(torch.equal(load_file(logits_file)["logits"], ours), name_saved)
         mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
         with torch.no_grad():

@@ -66,12 +66,15 @@ optimizer.step()
 net.load_state_dict({"fc.weight": values(1, 2), "fc.bias": values(1)})
 prefixed = lambda prefix: {prefix + name: value for name, value in net.state_dict().items()}
 save("lightning.ckpt", {
-    "epoch": 3, "global_step": 2**70, "pytorch-lightning_version": "2.5", "state_dict": prefixed("model."),
-    "optimizer_states": [optimizer.state_dict()], "hyper_parameters": {"device": torch.device("cpu"), "lr": 0.1},
+    "epoch": 3, "global_step": 2**70, "pytorch-lightning_version": "2.5",
+    "state_dict": prefixed("model."), "optimizer_states": [optimizer.state_dict()],
+    "hyper_parameters": {"device": torch.device("cpu"), "lr": 0.1},
     "best": torch.tensor(0.5), "path": HERE.relative_to(HERE),
 })
-save("parallel.pth", {"model": prefixed("module."), "optimizer": optimizer.state_dict(), "ema": prefixed("ema.")})
-save("compiled.pth", {"model_state_dict": prefixed("_orig_mod."), "loss": 0.5}, pickle_protocol=4, **legacy)
+save("parallel.pth", {"model": prefixed("module."), "optimizer": optimizer.state_dict(),
+                      "ema": prefixed("ema.")})
+save("compiled.pth", {"model_state_dict": prefixed("_orig_mod."), "loss": 0.5},
+     pickle_protocol=4, **legacy)
 save("net.pth", {"net": net.state_dict(), "acc": 93.5, "epoch": 200})
 
 save("model.pth", net)

@@ -64,6 +64,22 @@ impl Meter {
     }
 }
 
+/// Share of a step from which waiting for images is worth a word.
+const SLOW: f64 = 0.1;
+
+/// What to do where steps of these parts wait for streamed images; `None` where they hardly do.
+pub(super) fn slow_feed(step_ms: StepTimes) -> Option<String> {
+    let share = step_ms.loading / step_ms.whole();
+    (share > SLOW).then(|| {
+        format!(
+            "training waits for images {:.0}% of the time. More data.workers read more of them at \
+             once, where there are processors; `earlybird data pack --short-side` makes images \
+             smaller, --raw spares their decoding",
+            100.0 * share
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +97,14 @@ mod tests {
         assert_eq!((meter.rate(10, 0.0), meter.take_times().forward), (5.0, 1.0));
         assert_eq!(meter.take_epoch_times().forward, 3.0);
         assert_eq!(meter.take_epoch_times().forward, 0.0);
+    }
+
+    #[test]
+    fn a_feed_that_is_waited_for_is_told_with_what_to_do() {
+        let step = StepTimes { forward: 60.0, waiting: 30.0, ..StepTimes::default() };
+        assert_eq!(slow_feed(step), None);
+        assert_eq!(slow_feed(StepTimes { loading: 9.0, ..step }), None);
+        let told = slow_feed(StepTimes { loading: 30.0, ..step }).expect("a quarter of the time");
+        assert!(told.contains("25%") && told.contains("data.workers"), "{told}");
     }
 }
